@@ -1,0 +1,170 @@
+# Vanguard: builds into build/ (build/sanitize/ with SANITIZE=1, build/debug/ with DEBUG=1).
+# `make help` lists what one can ask for.
+
+V        ?= 0
+SANITIZE ?= 0
+DEBUG    ?= 0
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+BUILD := build
+ifeq ($(SANITIZE),1)
+BUILD := build/sanitize
+else ifeq ($(DEBUG),1)
+BUILD := build/debug
+endif
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+PACKAGES := $(shell sed 's/\#.*//' .ci/packages)
+PKGS     := lua5.4 libpcap libmnl jansson ncursesw
+PKG_CONFIG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_CONFIG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+          -Wno-missing-field-initializers -Wno-unused-parameter
+CFLAGS ?= -O3 -g
+ALL_CFLAGS = -std=gnu17 $(WARN) -I. -pthread -D_GNU_SOURCE -ftls-model=initial-exec \
+             $(PKG_CONFIG_CFLAGS) $(CFLAGS)
+ALL_LDFLAGS = -pthread -rdynamic $(LDFLAGS)
+LIBS = $(PKG_CONFIG_LIBS) -lm -ldl
+
+ifeq ($(SANITIZE),1)
+CFLAGS      := -O1 -g -fno-omit-frame-pointer
+ALL_CFLAGS  += -fsanitize=address,undefined -fno-sanitize-recover=undefined -DPACKET_DEBUG
+ALL_LDFLAGS += -fsanitize=address,undefined
+endif
+ifeq ($(DEBUG),1)
+CFLAGS     := -Og -g3
+ALL_CFLAGS += -DPACKET_DEBUG
+endif
+
+ifeq ($(V),0)
+Q   := @
+say  = @printf '  %-8s %s\n' '$(1)' '$(2)';
+else
+Q   :=
+say  =
+endif
+
+# --- what there is -----------------------------------------------------------------
+
+CORE_SRC  := $(sort $(wildcard lib/*.c engine/*.c apps/*.c apps/*/*.c config/*.c))
+MAIN_SRC  := programs/main.c
+TEST_SRC  := $(sort $(wildcard selftest/*.c))
+BENCH_SRC := $(sort $(wildcard selftest/bench/*.c))
+FUZZ_SRC  := $(sort $(wildcard selftest/fuzz/*.c))
+LUA_SRC   := $(sort $(wildcard config/*.lua config/*/*.lua programs/*.lua))
+SHELL_SRC := $(sort vethtest.sh .ci/run $(wildcard selftest/*.sh selftest/*/*.sh))
+HEADERS   := $(sort $(wildcard lib/*.h engine/*.h apps/*.h apps/*/*.h config/*.h selftest/*.h))
+
+obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
+CORE_OBJ := $(call obj,$(CORE_SRC)) $(BUILD)/embedded.o
+BENCH    := $(patsubst selftest/bench/%.c,$(BUILD)/bench/%,$(BENCH_SRC))
+FUZZ     := $(patsubst selftest/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
+
+# --- verbs -------------------------------------------------------------------------
+
+.PHONY: help deps all demo check check-c bench fuzz lint layers format install uninstall clean
+
+help: ## list these verbs
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+	@printf '\n  V=1 shows commands, SANITIZE=1 builds with ASan and UBSan, DEBUG=1 without optimisation, CC=clang.\n'
+
+.DEFAULT_GOAL := all
+
+deps: ## install the Debian packages that are missing (needs root)
+	@.ci/deps $(PACKAGES)
+
+# The verbs that must work on a fresh machine install first, then start over,
+# so that what was just installed is seen by the rules above.
+demo: deps ## two namespaces with a lossy, slow network between them: ping and iperf3, live
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)./vethtest.sh demo
+
+check: deps ## build everything and run all tests
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/selftest fuzz
+	$(Q)BUILD=$(BUILD) selftest/run.sh
+
+all: $(BUILD)/vanguard ## build vanguard
+
+bench: all $(BENCH) ## measure speed: tables on stdout, build/bench.json
+	$(Q)BUILD=$(BUILD) selftest/bench/run.sh
+
+fuzz: $(FUZZ) ## build the fuzzers (run: build/fuzz/NAME -max_total_time=60)
+
+lint: layers ## clang-format, shellcheck, and the layering rule
+	$(Q)clang-format --dry-run --Werror $(CORE_SRC) $(MAIN_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(HEADERS)
+	$(Q)shellcheck -x $(SHELL_SRC) .ci/deps
+	@echo "lint: clean"
+
+layers: ## fail when an include points up
+	$(Q)selftest/layers.sh
+
+format: ## let clang-format rewrite the tree
+	$(Q)clang-format -i $(CORE_SRC) $(MAIN_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(HEADERS)
+
+install: all ## copy vanguard to $(PREFIX)
+	install -D -m 755 $(BUILD)/vanguard $(DESTDIR)$(PREFIX)/bin/vanguard
+
+uninstall: ## remove what install copied
+	rm -f $(DESTDIR)$(PREFIX)/bin/vanguard
+
+clean: ## remove build/
+	rm -rf build
+
+# --- how it is made ----------------------------------------------------------------
+
+$(BUILD)/vanguard: $(call obj,$(MAIN_SRC)) $(CORE_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/selftest: $(call obj,$(TEST_SRC)) $(CORE_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $(BUILD)/selftest.bin $^ $(LIBS) \
+	    $(shell pkg-config --libs check 2>/dev/null)
+	$(Q)mv $(BUILD)/selftest.bin $@
+
+$(BUILD)/bench/%: selftest/bench/%.c $(CORE_OBJ)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $< $(CORE_OBJ) $(LIBS)
+
+# Fuzzers are libFuzzer programs: clang compiles everything under them once more.
+FUZZ_FLAGS = -std=gnu17 $(WARN) -I. -pthread -D_GNU_SOURCE -DPACKET_DEBUG $(PKG_CONFIG_CFLAGS) \
+             -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+FUZZ_OBJ  := $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(CORE_SRC)) $(BUILD)/fuzz/obj/embedded.o
+
+$(BUILD)/fuzz/obj/embedded.o: $(BUILD)/embedded.c
+	@mkdir -p $(@D)
+	$(Q)clang $(FUZZ_FLAGS) -c -o $@ $<
+
+$(BUILD)/fuzz/obj/%.o: %.c
+	$(call say,FUZZCC,$<)
+	@mkdir -p $(@D)
+	$(Q)clang $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/fuzz/%: selftest/fuzz/%.c $(FUZZ_OBJ)
+	$(call say,FUZZ,$@)
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -rdynamic -MMD -MP -o $@ $< $(FUZZ_OBJ) $(LIBS)
+
+$(BUILD)/programs/main.o: ALL_CFLAGS += -DVANGUARD_VERSION='"$(VERSION)"'
+
+$(BUILD)/%.o: %.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/embedded.o: $(BUILD)/embedded.c
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# Lua files travel inside the binary.
+$(BUILD)/embedded.c: config/embed.sh $(LUA_SRC)
+	$(call say,EMBED,$@)
+	@mkdir -p $(@D)
+	$(Q)config/embed.sh $(LUA_SRC) >$@.new && mv $@.new $@
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,49 @@
+/* selftest: the test program. Runs the suites named on its command line, or all. */
+#include "selftest/selftest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct selftest_suite *suites;
+
+/* Keeps the list sorted by name, so that the order does not depend on the linker. */
+void selftest_register(struct selftest_suite *suite)
+{
+    struct selftest_suite **at = &suites;
+    while (*at && strcmp((*at)->name, suite->name) < 0)
+        at = &(*at)->next;
+    suite->next = *at;
+    *at = suite;
+}
+
+static int wanted(const char *name, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (!strcmp(argv[i], name))
+            return 1;
+    return argc == 1;
+}
+
+int main(int argc, char **argv)
+{
+    SRunner *runner = srunner_create(NULL);
+    int count = 0;
+    for (struct selftest_suite *s = suites; s; s = s->next)
+        if (wanted(s->name, argc, argv)) {
+            srunner_add_suite(runner, s->make());
+            count++;
+        }
+    if (!count) {
+        fprintf(stderr, "selftest: no such suite; there are:");
+        for (struct selftest_suite *s = suites; s; s = s->next)
+            fprintf(stderr, " %s", s->name);
+        fputc('\n', stderr);
+        return 2;
+    }
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    printf("%d passed, %d failed\n", srunner_ntests_run(runner) - failed, failed);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
