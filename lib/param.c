@@ -1,0 +1,435 @@
+/* param: parameters declared once, as rows of data. */
+#include "lib/param.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/nearest.h"
+
+/* Room for any scalar member, so that bounds can be parsed by the parser of values. */
+union scalar {
+    bool boolean;
+    int64_t integer;
+    double number;
+    uint64_t quantity;
+    int choice;
+    struct limit limit;
+};
+
+static int parse_table(const struct param *rows, const struct value *args, char *conf,
+                       struct error *err);
+
+static void *member(const struct param *row, const void *conf)
+{
+    return (char *)conf + row->offset;
+}
+
+static int parse_enum(const struct param *row, const char *text, int *out)
+{
+    for (int i = 0; row->choices[i]; i++)
+        if (!strcmp(row->choices[i], text)) {
+            *out = i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+static int parse_bool(const char *text, bool *out)
+{
+    if (strcmp(text, "true") && strcmp(text, "false"))
+        return -EINVAL;
+    *out = *text == 't';
+    return 0;
+}
+
+static int parse_string(const char *text, char **out)
+{
+    free(*out);
+    *out = *text ? strdup(text) : NULL;
+    return 0;
+}
+
+/* Text to a scalar member; no bounds yet. */
+static int parse_scalar(const struct param *row, const char *text, void *out)
+{
+    switch (row->type) {
+    case PARAM_TYPE_BOOL:
+        return parse_bool(text, out);
+    case PARAM_TYPE_INTEGER:
+        return units_parse_integer(text, out);
+    case PARAM_TYPE_NUMBER:
+        return units_parse_number(text, out);
+    case PARAM_TYPE_DURATION:
+        return units_parse_duration(text, out);
+    case PARAM_TYPE_PERCENT:
+        return units_parse_percent(text, out);
+    case PARAM_TYPE_RATE:
+        return units_parse_rate(text, out);
+    case PARAM_TYPE_SIZE:
+        return units_parse_size(text, out);
+    case PARAM_TYPE_LIMIT:
+        return units_parse_limit(text, out);
+    case PARAM_TYPE_STRING:
+    case PARAM_TYPE_INTERFACE:
+        return parse_string(text, out);
+    case PARAM_TYPE_ENUM:
+        return parse_enum(row, text, out);
+    case PARAM_TYPE_TABLE:
+    case PARAM_TYPE_VALUE:
+        break;
+    }
+    return -EINVAL;
+}
+
+static double as_number(enum param_type type, const union scalar *scalar)
+{
+    if (type == PARAM_TYPE_NUMBER || type == PARAM_TYPE_PERCENT)
+        return scalar->number;
+    if (type == PARAM_TYPE_INTEGER)
+        return (double)scalar->integer;
+    return (double)scalar->quantity;
+}
+
+static bool within_bounds(const struct param *row, const void *value)
+{
+    if (!row->minimum)
+        return true;
+    union scalar low = { 0 }, high = { 0 }, is = { 0 };
+    parse_scalar(row, row->minimum, &low);
+    parse_scalar(row, row->maximum, &high);
+    memcpy(&is, value, sizeof(uint64_t));
+    double number = as_number(row->type, &is);
+    return number >= as_number(row->type, &low) && number <= as_number(row->type, &high);
+}
+
+static int reject(const struct param *row, const char *given, struct error *err)
+{
+    if (row->type == PARAM_TYPE_ENUM) {
+        char list[256] = "";
+        for (int i = 0; row->choices[i]; i++)
+            snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s\"%s\"",
+                     i ? ", " : "", row->choices[i]);
+        return error_set(err, ERROR_CONFIG, EINVAL, "%s: \"%s\" is not one of %s",
+                         row->name, given, list);
+    }
+    const char *type = param_type_name(row->type);
+    return error_set(err, ERROR_CONFIG, EINVAL, "%s: \"%s\" is not %s %s%s", row->name,
+                     given, *type == 'i' ? "an" : "a", type,
+                     row->type == PARAM_TYPE_DURATION  ? " (such as \"50ms\")"
+                     : row->type == PARAM_TYPE_PERCENT ? " (such as \"1.5%\")"
+                     : row->type == PARAM_TYPE_RATE    ? " (such as \"10mbit\")"
+                     : row->type == PARAM_TYPE_SIZE    ? " (such as \"64KB\")"
+                     : row->type == PARAM_TYPE_LIMIT
+                         ? " (such as \"100ms\", \"64KB\" or \"100p\")"
+                         : "");
+}
+
+int param_parse_text(const struct param *row, const char *text, void *conf,
+                     struct error *err)
+{
+    void *out = member(row, conf);
+    int error = parse_scalar(row, text, out);
+    if (error && error != -ERANGE)
+        return reject(row, text, err);
+    if (error || !within_bounds(row, out))
+        return error_set(err, ERROR_CONFIG, ERANGE, "%s: %s is not within %s..%s",
+                         row->name, text, row->minimum ? row->minimum : "0",
+                         row->maximum ? row->maximum : "what can be represented");
+    return 0;
+}
+
+/* As few digits as say which number it is. */
+static void format_number(char *text, size_t size, double number)
+{
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, size, "%.*g", digits, number);
+        if (strtod(text, NULL) == number)
+            break;
+    }
+}
+
+/* A plain number is in the base unit, which is what the same digits as text mean;
+ * booleans only fit booleans. */
+static int parse_value(const struct param *row, const struct value *value, char *conf,
+                       struct error *err)
+{
+    char text[64];
+    bool number = value->kind == VALUE_INTEGER || value->kind == VALUE_NUMBER;
+    switch (row->type) {
+    case PARAM_TYPE_TABLE: {
+        int error = parse_table(row->rows, value, member(row, conf), err);
+        if (error) /* of the table as such, or of one of its parameters? */
+            error_prefix(err, "%s%s", row->name, error == -ENOENT ? ": " : ".");
+        return error ? -EINVAL : 0;
+    }
+    case PARAM_TYPE_VALUE:
+        value_free(member(row, conf));
+        *(struct value *)member(row, conf) = value_copy(value);
+        return 0;
+    case PARAM_TYPE_BOOL:
+        if (value->kind == VALUE_BOOL || value->kind == VALUE_STRING)
+            break;
+        return reject(row, value_format(text, sizeof(text), value), err);
+    case PARAM_TYPE_STRING:
+    case PARAM_TYPE_INTERFACE:
+    case PARAM_TYPE_ENUM:
+        if (value->kind == VALUE_STRING)
+            break;
+        return reject(row, value_format(text, sizeof(text), value), err);
+    default:
+        if (number && row->type != PARAM_TYPE_LIMIT)
+            break;
+        if (value->kind != VALUE_STRING)
+            return reject(row, value_format(text, sizeof(text), value), err);
+    }
+    if (value->kind == VALUE_STRING)
+        return param_parse_text(row, value->string, conf, err);
+    if (value->kind == VALUE_NUMBER)
+        format_number(text, sizeof(text), value->number);
+    else
+        value_format(text, sizeof(text), value);
+    return param_parse_text(row, text, conf, err);
+}
+
+static const struct param *find(const struct param *rows, const char *name)
+{
+    for (; rows->name; rows++)
+        if (!strcmp(rows->name, name))
+            return rows;
+    return NULL;
+}
+
+static int unknown(const struct param *rows, const char *key, struct error *err)
+{
+    const char *names[64];
+    size_t count = 0;
+    for (; rows->name && count < 63; rows++)
+        names[count++] = rows->name;
+    names[count] = NULL;
+    const char *near = nearest(key, names);
+    return error_set(err, ERROR_CONFIG, ENOENT, "no parameter \"%s\"%s%s%s", key,
+                     near ? " (did you mean \"" : "", near ? near : "",
+                     near ? "\"?)" : "");
+}
+
+static void set_default(const struct param *row, char *conf)
+{
+    static const struct value nothing;
+    if (row->type == PARAM_TYPE_TABLE)
+        parse_table(row->rows, &nothing, member(row, conf), NULL);
+    else if (row->initial && row->type != PARAM_TYPE_VALUE)
+        parse_scalar(row, row->initial, member(row, conf));
+}
+
+static int parse_fields(const struct param *rows, const struct value_table *table,
+                        char *conf, struct error *err)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct value_field *field = &table->fields[i];
+        if (!field->key)
+            return error_set(err, ERROR_CONFIG, ENOENT,
+                             "parameters are given by name, such as { %s = ... }",
+                             rows->name);
+        const struct param *row = find(rows, field->key);
+        if (!row)
+            return unknown(rows, field->key, err);
+        int error = parse_value(row, &field->value, conf, err);
+        if (error)
+            return error;
+    }
+    for (; rows->name; rows++)
+        if (!rows->initial) {
+            bool given = false;
+            for (size_t i = 0; i < table->count && !given; i++)
+                given = !strcmp(table->fields[i].key, rows->name);
+            if (!given)
+                return error_set(err, ERROR_CONFIG, EINVAL, "%s is required (%s)",
+                                 rows->name, rows->doc);
+        }
+    return 0;
+}
+
+static int parse_table(const struct param *rows, const struct value *args, char *conf,
+                       struct error *err)
+{
+    static const struct value_table empty;
+    for (const struct param *row = rows; row->name; row++)
+        set_default(row, conf);
+    if (args->kind == VALUE_TABLE)
+        return parse_fields(rows, args->table, conf, err);
+    if (args->kind == VALUE_NIL)
+        return parse_fields(rows, &empty, conf, err);
+    int error = parse_value(&rows[0], args, conf, err);
+    if (error)
+        return error;
+    for (const struct param *row = rows + 1; row->name; row++)
+        if (!row->initial)
+            return error_set(err, ERROR_CONFIG, EINVAL, "%s is required (%s)", row->name,
+                             row->doc);
+    return 0;
+}
+
+int param_parse(const struct param *rows, const struct value *args, void *conf,
+                size_t size, struct error *err)
+{
+    static const struct param none[] = { PARAM_END };
+    memset(conf, 0, size);
+    if (!rows || !rows->name) {
+        if (args->kind == VALUE_NIL || (args->kind == VALUE_TABLE && !args->table->count))
+            return 0;
+        if (args->kind == VALUE_TABLE && args->table->fields[0].key)
+            return unknown(none, args->table->fields[0].key, err);
+        return error_set(err, ERROR_CONFIG, EINVAL, "takes no parameters");
+    }
+    int error = parse_table(rows, args, conf, err);
+    if (error) {
+        param_free(rows, conf);
+        memset(conf, 0, size);
+    }
+    return error;
+}
+
+static size_t scalar_size(enum param_type type)
+{
+    switch (type) {
+    case PARAM_TYPE_BOOL:
+        return sizeof(bool);
+    case PARAM_TYPE_ENUM:
+        return sizeof(int);
+    case PARAM_TYPE_LIMIT:
+        return sizeof(struct limit);
+    default:
+        return sizeof(uint64_t);
+    }
+}
+
+static bool string_equal(const char *a, const char *b)
+{
+    return a == b || (a && b && !strcmp(a, b));
+}
+
+bool param_equal(const struct param *rows, const void *a, const void *b)
+{
+    for (; rows && rows->name; rows++) {
+        const void *left = member(rows, a), *right = member(rows, b);
+        bool equal;
+        if (rows->type == PARAM_TYPE_TABLE)
+            equal = param_equal(rows->rows, left, right);
+        else if (rows->type == PARAM_TYPE_VALUE)
+            equal = value_equal(left, right);
+        else if (rows->type == PARAM_TYPE_STRING || rows->type == PARAM_TYPE_INTERFACE)
+            equal = string_equal(*(char *const *)left, *(char *const *)right);
+        else
+            equal = !memcmp(left, right, scalar_size(rows->type));
+        if (!equal)
+            return false;
+    }
+    return true;
+}
+
+static void copy_owned(const struct param *rows, void *conf)
+{
+    for (; rows && rows->name; rows++) {
+        void *at = member(rows, conf);
+        if (rows->type == PARAM_TYPE_TABLE)
+            copy_owned(rows->rows, at);
+        else if (rows->type == PARAM_TYPE_VALUE)
+            *(struct value *)at = value_copy(at);
+        else if (rows->type == PARAM_TYPE_STRING || rows->type == PARAM_TYPE_INTERFACE)
+            *(char **)at = *(char **)at ? strdup(*(char **)at) : NULL;
+    }
+}
+
+void param_copy(const struct param *rows, const void *from, void *to, size_t size)
+{
+    if (size)
+        memcpy(to, from, size);
+    copy_owned(rows, to);
+}
+
+void param_free(const struct param *rows, void *conf)
+{
+    for (; rows && rows->name; rows++) {
+        void *at = member(rows, conf);
+        if (rows->type == PARAM_TYPE_TABLE) {
+            param_free(rows->rows, at);
+        } else if (rows->type == PARAM_TYPE_VALUE) {
+            value_free(at);
+        } else if (rows->type == PARAM_TYPE_STRING ||
+                   rows->type == PARAM_TYPE_INTERFACE) {
+            free(*(char **)at);
+            *(char **)at = NULL;
+        }
+    }
+}
+
+static const char *format_table(const struct param *rows, const void *conf, char *text,
+                                size_t size)
+{
+    char item[128];
+    snprintf(text, size, "{ ");
+    for (const struct param *row = rows; row->name; row++) {
+        size_t used = strlen(text);
+        snprintf(text + used, size - used, "%s%s = %s", row == rows ? "" : ", ",
+                 row->name, param_format(row, conf, item, sizeof(item)));
+    }
+    size_t used = strlen(text);
+    snprintf(text + used, size - used, " }");
+    return text;
+}
+
+const char *param_format(const struct param *row, const void *conf, char *text,
+                         size_t size)
+{
+    const void *at = member(row, conf);
+    switch (row->type) {
+    case PARAM_TYPE_BOOL:
+        snprintf(text, size, "%s", *(const bool *)at ? "true" : "false");
+        break;
+    case PARAM_TYPE_INTEGER:
+        snprintf(text, size, "%" PRId64, *(const int64_t *)at);
+        break;
+    case PARAM_TYPE_NUMBER:
+        snprintf(text, size, "%.9g", *(const double *)at);
+        break;
+    case PARAM_TYPE_DURATION:
+        return units_format_duration(text, size, *(const uint64_t *)at);
+    case PARAM_TYPE_PERCENT:
+        return units_format_percent(text, size, *(const double *)at);
+    case PARAM_TYPE_RATE:
+        return units_format_rate(text, size, *(const uint64_t *)at);
+    case PARAM_TYPE_SIZE:
+        return units_format_size(text, size, *(const uint64_t *)at);
+    case PARAM_TYPE_LIMIT:
+        return units_format_limit(text, size, at);
+    case PARAM_TYPE_STRING:
+    case PARAM_TYPE_INTERFACE:
+        snprintf(text, size, "%s", *(char *const *)at ? *(char *const *)at : "");
+        break;
+    case PARAM_TYPE_ENUM:
+        snprintf(text, size, "%s", row->choices[*(const int *)at]);
+        break;
+    case PARAM_TYPE_TABLE:
+        return format_table(row->rows, at, text, size);
+    case PARAM_TYPE_VALUE:
+        return value_format(text, size, at);
+    }
+    return text;
+}
+
+const char *param_type_name(enum param_type type)
+{
+    static const char *const names[] = {
+        [PARAM_TYPE_BOOL] = "boolean",       [PARAM_TYPE_INTEGER] = "integer",
+        [PARAM_TYPE_NUMBER] = "number",      [PARAM_TYPE_DURATION] = "duration",
+        [PARAM_TYPE_PERCENT] = "percentage", [PARAM_TYPE_RATE] = "bit rate",
+        [PARAM_TYPE_SIZE] = "byte size",     [PARAM_TYPE_LIMIT] = "queue limit",
+        [PARAM_TYPE_STRING] = "string",      [PARAM_TYPE_INTERFACE] = "interface",
+        [PARAM_TYPE_ENUM] = "choice",        [PARAM_TYPE_TABLE] = "table",
+        [PARAM_TYPE_VALUE] = "value",
+    };
+    return names[type];
+}
