@@ -1,0 +1,299 @@
+/* interface: facts about one network interface of this network namespace, and its
+ * switches. */
+#include "lib/interface.h"
+
+#include "lib/error.h"
+#include "lib/nearest.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/ethtool.h>
+#include <linux/rtnetlink.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+_Static_assert(INTERFACE_NAME_SIZE == IFNAMSIZ, "the kernel's size of an interface name");
+
+/* A link message without virtual functions, which nobody asks for here, is below 4 KiB.
+ */
+#define REPLY_SIZE 32768
+
+/* Names offered as candidates and shown in a message; a host with thousands has no use
+ * for all. */
+#define NAMES_MAX 64
+
+/* ---- a name that is not there ------------------------------------------------------ */
+
+static void list_names(const char *const *names, char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = 0;
+    for (size_t i = 0; names[i]; i++) {
+        const char *comma = i ? ", " : "";
+        if (used + strlen(comma) + strlen(names[i]) + sizeof(", ...") > size) {
+            snprintf(text + used, size - used, "%s...", comma);
+            return;
+        }
+        used += (size_t)snprintf(text + used, size - used, "%s%s", comma, names[i]);
+    }
+}
+
+static int no_such_interface(const char *name, struct error *err)
+{
+    const char *names[NAMES_MAX + 1];
+    size_t count = 0;
+    struct if_nameindex *all = if_nameindex();
+    for (struct if_nameindex *i = all; i && i->if_name && count < NAMES_MAX; i++)
+        names[count++] = i->if_name;
+    names[count] = NULL;
+
+    char list[256];
+    list_names(names, list, sizeof(list));
+    const char *meant = nearest(name, names);
+    if (meant)
+        error_set(err, ERROR_CONFIG, ENODEV,
+                  "no interface \"%.64s\", did you mean \"%s\"? (there are: %s)", name,
+                  meant, list);
+    else
+        error_set(err, ERROR_CONFIG, ENODEV, "no interface \"%.64s\" (there are: %s)",
+                  name, list);
+    if (all)
+        if_freenameindex(all);
+    return -ENODEV;
+}
+
+static bool name_fits(const char *name)
+{
+    return name[0] && strlen(name) < INTERFACE_NAME_SIZE;
+}
+
+/* ---- facts ------------------------------------------------------------------------- */
+
+static bool take_attribute(const struct nlattr *attribute, struct interface *out)
+{
+    const void *payload = mnl_attr_get_payload(attribute);
+    size_t length = mnl_attr_get_payload_len(attribute);
+    switch (mnl_attr_get_type(attribute)) {
+    case IFLA_IFNAME:
+        if (length < 2 || length > sizeof(out->name) || !memchr(payload, 0, length))
+            return false;
+        memcpy(out->name, payload, length);
+        break;
+    case IFLA_MTU:
+        if (length != sizeof(uint32_t))
+            return false;
+        out->mtu = mnl_attr_get_u32(attribute);
+        break;
+    case IFLA_ADDRESS:
+        if (length == sizeof(out->mac))
+            memcpy(out->mac, payload, length);
+        break;
+    case IFLA_OPERSTATE:
+        if (length != sizeof(uint8_t))
+            return false;
+        out->operstate = mnl_attr_get_u8(attribute);
+        break;
+    case IFLA_CARRIER:
+        if (length != sizeof(uint8_t))
+            return false;
+        out->carrier = mnl_attr_get_u8(attribute) != 0;
+        break;
+    }
+    return true;
+}
+
+int interface_parse(const void *message, size_t length, struct interface *out)
+{
+    const struct nlmsghdr *header = message;
+    const size_t fixed = MNL_NLMSG_HDRLEN + MNL_ALIGN(sizeof(struct ifinfomsg));
+    if (length < fixed || header->nlmsg_len < fixed || header->nlmsg_len > length)
+        return -EBADMSG;
+    if (header->nlmsg_type != RTM_NEWLINK && header->nlmsg_type != RTM_DELLINK)
+        return -EBADMSG;
+    const struct ifinfomsg *info = mnl_nlmsg_get_payload(header);
+    if (info->ifi_family != AF_UNSPEC || info->ifi_index <= 0)
+        return -EBADMSG;
+    *out = (struct interface){ .index = (unsigned)info->ifi_index,
+                               .flags = info->ifi_flags };
+
+    /* mnl_attr_for_each rounds the end of the message up, past what was received. */
+    int rest = (int)(header->nlmsg_len - fixed);
+    const struct nlattr *attribute = mnl_nlmsg_get_payload_offset(header, sizeof(*info));
+    while (mnl_attr_ok(attribute, rest)) {
+        if (!take_attribute(attribute, out))
+            return -EBADMSG;
+        rest -= MNL_ALIGN(attribute->nla_len);
+        attribute = mnl_attr_next(attribute);
+    }
+    return out->name[0] ? 0 : -EBADMSG;
+}
+
+static int take_reply(const struct nlmsghdr *reply, void *out)
+{
+    if (!interface_parse(reply, reply->nlmsg_len, out))
+        return MNL_CB_STOP;
+    errno = EBADMSG;
+    return MNL_CB_ERROR;
+}
+
+/* Returns 0, or -1 with errno set. */
+static int ask(struct mnl_socket *socket, const char *name, struct interface *out)
+{
+    union {
+        struct nlmsghdr header;
+        char bytes[REPLY_SIZE];
+    } buffer;
+    struct nlmsghdr *request = mnl_nlmsg_put_header(buffer.bytes);
+    request->nlmsg_type = RTM_GETLINK;
+    request->nlmsg_flags = NLM_F_REQUEST;
+    request->nlmsg_seq = 1;
+    mnl_nlmsg_put_extra_header(request, sizeof(struct ifinfomsg));
+    mnl_attr_put_strz(request, IFLA_IFNAME, name);
+
+    if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
+        mnl_socket_sendto(socket, request, request->nlmsg_len) < 0)
+        return -1;
+    ssize_t length;
+    do {
+        length = mnl_socket_recvfrom(socket, &buffer, sizeof(buffer));
+    } while (length < 0 && errno == EINTR);
+    if (length < 0)
+        return -1;
+    return mnl_cb_run(&buffer, (size_t)length, 1, mnl_socket_get_portid(socket),
+                      take_reply, out) < 0
+               ? -1
+               : 0;
+}
+
+int interface_query(const char *name, struct interface *out, struct error *err)
+{
+    if (!name_fits(name))
+        return no_such_interface(name, err);
+    int status = -1;
+    struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+    if (socket)
+        status = ask(socket, name, out);
+    if (status < 0)
+        status = errno == ENODEV
+                     ? no_such_interface(name, err)
+                     : error_system(err, ERROR_RUN, "cannot look at interface %s", name);
+    if (socket)
+        mnl_socket_close(socket);
+    return status;
+}
+
+/* ---- offloads ---------------------------------------------------------------------- */
+
+/* In the order in which they are set: TSO and GSO come and go with TX. */
+static const struct {
+    unsigned bit;
+    const char *name;
+    uint32_t get, set;
+} offloads[] = {
+    { OFFLOAD_TX, "tx checksumming", ETHTOOL_GTXCSUM, ETHTOOL_STXCSUM },
+    { OFFLOAD_TSO, "tso", ETHTOOL_GTSO, ETHTOOL_STSO },
+    { OFFLOAD_GSO, "gso", ETHTOOL_GGSO, ETHTOOL_SGSO },
+    { OFFLOAD_GRO, "gro", ETHTOOL_GGRO, ETHTOOL_SGRO },
+};
+
+#define OFFLOAD_COUNT (sizeof(offloads) / sizeof(offloads[0]))
+
+/* Returns 0, or -1 with errno set. */
+static int ethtool(int fd, const char *name, uint32_t command, uint32_t *value)
+{
+    struct ethtool_value argument = { .cmd = command, .data = *value };
+    struct ifreq request = { .ifr_data = (void *)&argument };
+    strcpy(request.ifr_name, name);
+    if (ioctl(fd, SIOCETHTOOL, &request) < 0)
+        return -1;
+    *value = argument.data;
+    return 0;
+}
+
+static int offload_get(int fd, const char *name, size_t i, bool *on, struct error *err)
+{
+    uint32_t value = 0;
+    if (ethtool(fd, name, offloads[i].get, &value) < 0) {
+        if (errno == ENODEV)
+            return no_such_interface(name, err);
+        if (errno != EOPNOTSUPP)
+            return error_system(err, ERROR_RUN, "%s: cannot read %s", name,
+                                offloads[i].name);
+    }
+    *on = value != 0;
+    return 0;
+}
+
+/* The kernel says yes and does nothing when an offload lacks another one that it needs,
+ * so the answer is the state afterwards. */
+static int offload_set(int fd, const char *name, size_t i, bool wanted, struct error *err)
+{
+    bool on;
+    const char *what = offloads[i].name, *state = wanted ? "on" : "off";
+    int status = offload_get(fd, name, i, &on, err);
+    if (status < 0 || on == wanted)
+        return status;
+    uint32_t value = wanted;
+    if (ethtool(fd, name, offloads[i].set, &value) < 0) {
+        if (errno == EPERM)
+            return error_set(err, ERROR_PRIVILEGE, EPERM,
+                             "%s: cannot turn %s %s: needs CAP_NET_ADMIN", name, what,
+                             state);
+        if (errno != EOPNOTSUPP)
+            return error_system(err, ERROR_RUN, "%s: cannot turn %s %s", name, what,
+                                state);
+    } else {
+        status = offload_get(fd, name, i, &on, err);
+        if (status < 0 || on == wanted)
+            return status;
+    }
+    return error_set(err, ERROR_RUN, EOPNOTSUPP, "%s refuses to turn %s %s", name, what,
+                     state);
+}
+
+static int control_socket(const char *name, struct error *err)
+{
+    if (!name_fits(name))
+        return no_such_interface(name, err);
+    /* Any family will do; AF_UNIX is in every kernel. */
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    return fd < 0 ? error_system(err, ERROR_RUN, "%s: cannot make a socket", name) : fd;
+}
+
+int interface_offloads(const char *name, unsigned *mask, struct error *err)
+{
+    int fd = control_socket(name, err);
+    int status = fd < 0 ? fd : 0;
+    unsigned found = 0;
+    for (size_t i = 0; i < OFFLOAD_COUNT && !status; i++) {
+        bool on = false;
+        status = offload_get(fd, name, i, &on, err);
+        found |= on ? offloads[i].bit : 0;
+    }
+    if (fd >= 0)
+        close(fd);
+    if (!status)
+        *mask = found;
+    return status;
+}
+
+int interface_set_offloads(const char *name, unsigned mask, struct error *err)
+{
+    int fd = control_socket(name, err);
+    if (fd < 0)
+        return fd;
+    int status = 0;
+    for (size_t i = 0; i < OFFLOAD_COUNT; i++) {
+        int result =
+            offload_set(fd, name, i, mask & offloads[i].bit, status ? NULL : err);
+        if (!status)
+            status = result;
+    }
+    close(fd);
+    return status;
+}

@@ -1,0 +1,326 @@
+/* journal: what a process changed on its host, so that it can be put back. */
+#include "lib/journal.h"
+
+#include "lib/error.h"
+#include "lib/interface.h"
+#include "lib/journal_file.h"
+#include "lib/owner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Largest journal, in bytes: some 1,000 interfaces. */
+#define JOURNAL_SIZE 32768
+
+struct journal {
+    int directory;
+    int fd;              /* of the file, for appending */
+    off_t header_length; /* the file without any notes */
+    struct netns netns;
+    unsigned *noted; /* interface indexes */
+    size_t count;
+};
+
+/* ---- parsing ----------------------------------------------------------------------- */
+
+/* Returns the length of the header line with which text begins, 0 if it does not. */
+static size_t header_parse(const char *text, struct journal_header *header)
+{
+    const char *at = text;
+    uint64_t version;
+    struct netns *netns = &header->netns;
+    if (!journal_file_number(&at, "vanguard-journal ", 1, &version) || version != 1 ||
+        !journal_file_owner(&at, " pid ", " starttime ", &header->owner) ||
+        !journal_file_number(&at, " netns ", UINT64_MAX, &netns->device) ||
+        !journal_file_number(&at, ":", UINT64_MAX, &netns->inode) ||
+        !journal_file_number(&at, " cookie ", UINT64_MAX, &netns->cookie) || *at != '\n')
+        return 0;
+    return (size_t)(at - text) + 1;
+}
+
+static void header_format(const struct journal_header *header, char *text, size_t size)
+{
+    snprintf(text, size,
+             "vanguard-journal 1 pid %d starttime %ju netns %ju:%ju cookie %ju\n",
+             header->owner.pid, (uintmax_t)header->owner.starttime,
+             (uintmax_t)header->netns.device, (uintmax_t)header->netns.inode,
+             (uintmax_t)header->netns.cookie);
+}
+
+/* ---- undoing ----------------------------------------------------------------------- */
+
+/* IFNAME IFINDEX MASK. The index decides: the name may be another interface's by now. */
+static int undo_offloads(const char *arguments, struct error *err)
+{
+    uint64_t index, mask;
+    size_t length = strcspn(arguments, " ");
+    const char *at = arguments + length;
+    if (length == 0 || length >= INTERFACE_NAME_SIZE ||
+        !journal_file_number(&at, " ", INT_MAX, &index) || index == 0 ||
+        !journal_file_number(&at, " ", OFFLOAD_ALL, &mask) || *at)
+        return -EBADMSG;
+    char name[IF_NAMESIZE];
+    if (!if_indextoname((unsigned)index, name))
+        return 0;
+    int status = interface_set_offloads(name, (unsigned)mask, err);
+    if (status == -ENODEV) /* it went away just now */
+        return 0;
+    return status ? status : 1;
+}
+
+/* Kinds of changes. undo returns 1 when it put something back, 0 when there is nothing
+ * left to put back, -EBADMSG for malformed arguments, or what failed with err filled. */
+static const struct {
+    const char *name;
+    int (*undo)(const char *arguments, struct error *err);
+} kinds[] = {
+    { "offloads", undo_offloads },
+};
+
+static int undo_line(const char *line, size_t length, struct error *err)
+{
+    size_t word = strcspn(line, " ");
+    int status = -EBADMSG;
+    /* A line that ends early has a NUL in it. */
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (strlen(line) == length && line[word] == ' ' &&
+            strlen(kinds[i].name) == word && !memcmp(kinds[i].name, line, word))
+            status = kinds[i].undo(line + word + 1, err);
+    if (status == -EBADMSG)
+        error_set(err, ERROR_RUN, EBADMSG,
+                  "a malformed line in the journal was not undone");
+    return status;
+}
+
+/* Undoes the lines between text and end, the last one first. Returns how many put
+ * something back, or -EPERM if any met that, or the first failure. Cuts the text up. */
+static int undo_lines(char *text, char *end, struct error *err)
+{
+    int undone = 0, failure = 0;
+    /* What is behind the last newline was being written when its process died: the change
+     * had not been made yet. */
+    while (end > text && end[-1] != '\n')
+        end--;
+    while (end > text) {
+        *--end = 0;
+        char *newline = memrchr(text, '\n', (size_t)(end - text));
+        char *line = newline ? newline + 1 : text;
+        struct error error;
+        int status = undo_line(line, (size_t)(end - line), &error);
+        if (status > 0)
+            undone += status;
+        if (status < 0 && (!failure || (status == -EPERM && failure != -EPERM))) {
+            failure = status;
+            if (err)
+                *err = error;
+        }
+        end = line;
+    }
+    return failure ? failure : undone;
+}
+
+/* A journal as it lies in a directory. */
+struct record {
+    struct journal_header header;
+    char *lines, *end; /* in text, behind the header */
+    char text[JOURNAL_SIZE + 1];
+};
+
+/* -ENOENT (silent) without a file. */
+static int record_read(int directory, struct record *record, struct error *err)
+{
+    ssize_t length = journal_file_read(directory, JOURNAL_FILE_UNDO, record->text,
+                                       sizeof(record->text), err);
+    if (length < 0)
+        return (int)length;
+    size_t header = header_parse(record->text, &record->header);
+    if (!header)
+        return error_set(err, ERROR_RUN, EBADMSG, "%s is not a journal",
+                         JOURNAL_FILE_UNDO);
+    record->lines = record->text + header;
+    record->end = record->text + length;
+    return 0;
+}
+
+static int check_netns(const struct netns *netns, struct error *err)
+{
+    struct netns ours;
+    int status = netns_self(&ours, err);
+    if (!status && !netns_equal(&ours, netns))
+        status = error_set(err, ERROR_RUN, EXDEV,
+                           "the journal is about another network namespace (net:[%ju])",
+                           (uintmax_t)netns->inode);
+    return status;
+}
+
+int journal_file_recover(int directory, struct journal_header *header, struct error *err)
+{
+    struct record record;
+    int status = record_read(directory, &record, err);
+    if (status)
+        return status;
+    *header = record.header;
+    if (owner_alive(&header->owner))
+        return error_set(err, ERROR_RUN, EBUSY, "its owner (pid %d) is alive",
+                         header->owner.pid);
+    status = check_netns(&header->netns, err);
+    if (status)
+        return status;
+    status = undo_lines(record.lines, record.end, err);
+    if (status == -EPERM)
+        return status;
+    if (unlinkat(directory, JOURNAL_FILE_UNDO, 0) < 0 && status >= 0)
+        return error_system(err, ERROR_RUN, "cannot remove the file %s",
+                            JOURNAL_FILE_UNDO);
+    return status > 0 ? 1 : status;
+}
+
+/* ---- the journal ------------------------------------------------------------------- */
+
+int journal_recover(const char *directory, struct error *err)
+{
+    struct journal_header header;
+    int fd = journal_file_directory(AT_FDCWD, directory, err);
+    if (fd < 0)
+        return fd;
+    int status = journal_file_recover(fd, &header, err);
+    close(fd);
+    if (status < 0 && status != -ENOENT)
+        error_prefix(err, "%s: ", directory);
+    return status == -ENOENT ? 0 : status;
+}
+
+static int journal_begin(struct journal *journal, const char *directory,
+                         struct error *err)
+{
+    struct journal_header header;
+    char text[256];
+    int status = journal_recover(directory, err);
+    if (status < 0)
+        return status;
+    if ((status = owner_self(&header.owner, err)) ||
+        (status = netns_self(&header.netns, err)))
+        return status;
+    journal->directory = journal_file_directory(AT_FDCWD, directory, err);
+    if (journal->directory < 0)
+        return journal->directory;
+    header_format(&header, text, sizeof(text));
+    journal->header_length = (off_t)strlen(text);
+    journal->netns = header.netns;
+    journal->fd =
+        journal_file_create(journal->directory, JOURNAL_FILE_UNDO, 0600, text, err);
+    return journal->fd < 0 ? journal->fd : 0;
+}
+
+static void journal_free(struct journal *journal)
+{
+    if (journal->fd >= 0)
+        close(journal->fd);
+    if (journal->directory >= 0)
+        close(journal->directory);
+    free(journal->noted);
+    free(journal);
+}
+
+struct journal *journal_open(const char *directory, struct error *err)
+{
+    struct journal *journal = calloc(1, sizeof(*journal));
+    if (!journal) {
+        error_set(err, ERROR_RUN, ENOMEM, "no memory for a journal");
+        return NULL;
+    }
+    journal->directory = journal->fd = -1;
+    if (!journal_begin(journal, directory, err))
+        return journal;
+    journal_free(journal);
+    return NULL;
+}
+
+/* A line that does not fit in whole is taken back, or the next one would be part of it.
+ */
+static int journal_append(struct journal *journal, const char *line, struct error *err)
+{
+    off_t before = lseek(journal->fd, 0, SEEK_END);
+    size_t length = strlen(line);
+    if (before < 0)
+        return error_system(err, ERROR_FILE, "cannot write the journal");
+    if ((size_t)before + length > JOURNAL_SIZE)
+        return error_set(err, ERROR_FILE, EFBIG, "the journal is full");
+    if (!journal_file_write(journal->fd, line, length))
+        return 0;
+    int status = error_system(err, ERROR_FILE, "cannot write the journal");
+    if (ftruncate(journal->fd, before) < 0)
+        return status; /* the reader refuses the torn line by itself */
+    return status;
+}
+
+static bool journal_noted(const struct journal *journal, unsigned index)
+{
+    for (size_t i = 0; i < journal->count; i++)
+        if (journal->noted[i] == index)
+            return true;
+    return false;
+}
+
+int journal_offloads(struct journal *journal, const char *ifname, struct error *err)
+{
+    struct interface interface;
+    unsigned mask;
+    char line[128];
+    int status = check_netns(&journal->netns, err);
+    if (status || (status = interface_query(ifname, &interface, err)))
+        return status;
+    if (journal_noted(journal, interface.index))
+        return 0;
+    unsigned *noted =
+        reallocarray(journal->noted, journal->count + 1, sizeof(*journal->noted));
+    if (!noted)
+        return error_set(err, ERROR_RUN, ENOMEM, "no memory for the journal");
+    journal->noted = noted;
+    if ((status = interface_offloads(interface.name, &mask, err)))
+        return status;
+    snprintf(line, sizeof(line), "offloads %s %u %u\n", interface.name, interface.index,
+             mask);
+    if ((status = journal_append(journal, line, err)))
+        return status;
+    noted[journal->count++] = interface.index;
+    return 0;
+}
+
+int journal_undo(struct journal *journal, struct error *err)
+{
+    struct record record;
+    if (journal->count == 0)
+        return 0;
+    int status = record_read(journal->directory, &record, err);
+    if (status == -ENOENT)
+        return error_set(err, ERROR_RUN, ENOENT, "somebody removed the journal");
+    if (status || (status = check_netns(&journal->netns, err)))
+        return status;
+    status = undo_lines(record.lines, record.end, err);
+    if (status == -EPERM)
+        return status;
+    journal->count = 0;
+    if (ftruncate(journal->fd, journal->header_length) < 0 && status >= 0)
+        return error_system(err, ERROR_FILE, "cannot truncate the journal");
+    return status < 0 ? status : 0;
+}
+
+int journal_close(struct journal *journal, struct error *err)
+{
+    if (!journal)
+        return 0;
+    int status = journal_undo(journal, err);
+    if (journal->count == 0)
+        unlinkat(journal->directory, JOURNAL_FILE_UNDO, 0);
+    journal_free(journal);
+    return status;
+}
