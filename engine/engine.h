@@ -1,0 +1,170 @@
+/* engine: runs a graph, one breath after the other, on one thread.
+ *
+ *   engine_new, engine_free
+ *   engine_configure     move the running app network to a new graph
+ *   engine_breathe       one breath
+ *   engine_run           breathe and pace until told to stop
+ *   engine_stop          ... from any thread or signal handler
+ *   engine_now           the time of this breath
+ *   engine_timer_set, engine_timer_cancel
+ *   engine_find_app, engine_find_link, engine_each_app, engine_each_link
+ *
+ *      pull          every app with pull takes packets in from outside
+ *        |
+ *      push, push, push ...     in topological order: a packet crosses an acyclic
+ *        |                      graph within one breath
+ *      tick          about every millisecond
+ *
+ * An engine is a value: there is no global one, and a process may have many. All calls
+ * but engine_stop and engine_wake belong to the thread that breathes.
+ */
+#pragma once
+#include <poll.h>
+
+#include "engine/app.h"
+#include "engine/counters.h"
+#include "engine/graph.h"
+#include "engine/timer.h"
+#include "lib/histogram.h"
+
+struct journal;
+
+#define ENGINE_TICK 1000000 /* ns between ticks */
+
+enum engine_pace {
+    PACE_ADAPTIVE, /* spin a little while packets flow, then sleep until something happens
+                    */
+    PACE_BUSY,     /* never sleep: for a core that is really ours */
+    PACE_HZ,       /* a fixed number of breaths a second */
+};
+
+struct engine_options {
+    const char *name;        /* for reports; NULL: "vanguard" */
+    const char *directory;   /* run directory, holds the file "counters"; NULL: none */
+    struct journal *journal; /* where apps note changes to the host; NULL: none */
+    uint64_t seed;           /* of every random decision */
+    enum engine_pace pace;
+    uint64_t hz;
+    uint64_t spin; /* ns of idleness before sleeping; default 50 us */
+    /* What a person should know of while the engine runs ("app if1 (RawSocket): veth0 is
+     * down"); no newline. NULL: nobody listens. */
+    void (*log)(const char *line, void *user);
+    void *log_user;
+    bool virtual_time;   /* the clock stands still but for engine_set_time */
+    uint32_t packets;    /* size of the arena; 0: 16,384 */
+    uint32_t chunk_size; /* 0: 2 KiB */
+};
+
+/* Words in shared memory under "engine/", in this order. */
+enum engine_counter {
+    ENGINE_BREATHS,
+    ENGINE_SLEEPS,
+    ENGINE_SLEPT_NS,
+    ENGINE_FREES,
+    ENGINE_FREEBYTES,
+    ENGINE_FREEBITS, /* on the wire, with preamble, CRC and gap */
+    ENGINE_CONFIGS,
+    ENGINE_DROP_UNLINKED, /* packets on a link that a new graph does not have */
+    ENGINE_NOW_NS,
+    ENGINE_START_NS,
+    ENGINE_PACKETS_IN_USE,
+    ENGINE_SEED,
+    ENGINE_COUNTERS,
+};
+
+struct engine {
+    uint64_t now;
+    struct engine_options options;
+    struct counters *counters;
+    uint64_t *counter; /* enum engine_counter */
+    struct timers timers;
+
+    /* the running network */
+    struct graph *graph; /* what was configured */
+    struct app **apps;   /* in the order of the graph */
+    struct link **links;
+    uint32_t napps, nlinks;
+
+    /* the breath: what is called, in order */
+    struct app **pulls, **pushes, **ticks;
+    uint32_t npulls, npushes, nticks;
+    uint64_t next_tick;
+    uint64_t breaths;
+    uint64_t frees, freebytes;        /* of packets, in breaths of this engine */
+    bool measure;                     /* time each app in the next breath */
+    struct histogram *breath_latency; /* ns from breath to breath while awake */
+
+    /* sleeping */
+    struct pollfd *polls;
+    struct app **poll_apps; /* whose each of them is; polls[0] is the wake-up */
+    uint32_t npolls;
+    int wake_fd;
+    volatile bool stopping;
+    struct pace *pace;
+};
+
+/* NULL on error. Strings in options must outlive the engine. Opens the arena when it is
+ * not open; a directory must exist. */
+struct engine *engine_new(const struct engine_options *options, struct error *err);
+
+/* Stops every app and frees everything the engine holds. */
+void engine_free(struct engine *engine);
+
+/* Moves the network to graph (which is taken over, also on error) by the smallest change:
+ *   - an app of the same name, class and parameters goes on as it is;
+ *   - one with other parameters is reconfigured in place where its class can, otherwise
+ * replaced;
+ *   - a link that both graphs have keeps its packets; the packets of one that is gone
+ * move to the link that now feeds the same input, else to the one that leaves the same
+ * output. On error nothing has changed. What cannot be rolled back is in
+ * engine/README.md. */
+int engine_configure(struct engine *engine, struct graph *graph, struct error *err);
+
+/* One breath. With virtual time the clock is where engine_set_time left it. */
+void engine_breathe(struct engine *engine);
+void engine_set_time(struct engine *engine, uint64_t now);
+
+/* Breathes until engine_stop, or until the clock reaches `until` (TIMER_NEVER: no limit).
+ */
+void engine_run(struct engine *engine, uint64_t until);
+
+/* Makes engine_run return after the present breath. Async-signal-safe, any thread. */
+void engine_stop(struct engine *engine);
+
+/* Makes a sleeping engine breathe. Async-signal-safe, any thread. */
+void engine_wake(struct engine *engine);
+
+/* Nanoseconds of CLOCK_MONOTONIC at the start of this breath. */
+static inline uint64_t engine_now(const struct engine *engine)
+{
+    return engine->now;
+}
+
+/* The clock itself, for what must be later than the start of the breath. */
+uint64_t engine_clock(const struct engine *engine);
+
+void engine_timer_set(struct engine *engine, struct timer *timer, uint64_t time);
+void engine_timer_cancel(struct engine *engine, struct timer *timer);
+
+struct app *engine_find_app(const struct engine *engine, const char *name);
+struct link *engine_find_link(const struct engine *engine, const char *name);
+
+/* Brings what is in private memory (links, frees) to the shared counters. */
+void engine_commit_counters(struct engine *engine);
+
+/* An app's share of the engine's time, from breaths that were measured: ns, and breaths.
+ */
+enum { APP_TIME_NS, APP_TIME_BREATHS, APP_TIME_WORDS };
+
+/* --- for engine/ itself ------------------------------------------------------------ */
+
+/* The order in which apps push: engine/order.c. Fills engine->pulls, pushes, ticks. */
+void engine_order(struct engine *engine);
+
+/* Forgets what an app wanted to be woken for. */
+void engine_forget_app(struct engine *engine, struct app *app);
+
+/* engine/pace.c: what to do between breaths. */
+struct pace *pace_new(struct engine *engine);
+void pace_free(struct pace *pace);
+void pace_wait(struct engine *engine, uint64_t until, bool worked, uint64_t frees);

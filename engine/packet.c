@@ -1,0 +1,227 @@
+/* packet: the arena, the freelists, and the calls on frames that are not on the fast
+ * path. */
+#include "engine/packet.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define HAVE_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAVE_ASAN 1
+#endif
+#endif
+#ifdef HAVE_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+
+#define STAGGER     7
+#define HUGE_PAGE   (2u << 20)
+#define CHUNK_LEAST 2048
+
+struct arena arena;
+__thread struct freelist packet_freelist;
+
+/* What all threads share: every packet that is on no thread's freelist and held by
+ * nobody. */
+static struct {
+    pthread_mutex_t lock;
+    uint32_t count;
+    uint32_t lent; /* packets on the freelists of threads are not "in use" */
+    struct packet **packets;
+} shared = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void *map(size_t size, int flags)
+{
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+/* Maps size bytes on the best pages to be had, aligned to a huge page. */
+static uint8_t *map_pages(size_t size, const char **pages)
+{
+    size = (size + HUGE_PAGE - 1) & ~(size_t)(HUGE_PAGE - 1);
+    uint8_t *at = map(size, MAP_HUGETLB | MAP_POPULATE);
+    *pages = "huge";
+    if (at)
+        return at;
+    at = map(size + HUGE_PAGE, MAP_NORESERVE);
+    if (!at)
+        return NULL;
+    at += -(uintptr_t)at & (HUGE_PAGE - 1);
+    *pages = madvise(at, size, MADV_HUGEPAGE) ? "plain" : "transparent huge";
+    return at;
+}
+
+int arena_open(uint32_t count, uint32_t chunk_size, struct error *err)
+{
+    if (chunk_size < CHUNK_LEAST || chunk_size > 65536 || chunk_size & (chunk_size - 1) ||
+        !count)
+        return error_set(
+            err, ERROR_CONFIG, EINVAL,
+            "packet chunks of %u bytes: not a power of two within 2048..65536",
+            chunk_size);
+    if (arena.headers)
+        return arena.count == count && arena.chunk_size == chunk_size
+                   ? 0
+                   : error_set(err, ERROR_CONFIG, EBUSY,
+                               "packets are already set up as %u of %u bytes",
+                               arena.count, arena.chunk_size);
+    const char *pages;
+    uint8_t *headers = map_pages((size_t)count * sizeof(struct packet), &pages);
+    /* A line more: packet_copy_lines reads whole ones. */
+    size_t size = (size_t)count * chunk_size + CACHE_LINE;
+    uint8_t *chunks = headers ? map_pages(size, &pages) : NULL;
+    shared.packets = malloc(count * sizeof(*shared.packets));
+    if (!chunks || !shared.packets)
+        return error_set(err, ERROR_RUN, ENOMEM, "no memory for %u packets of %u bytes",
+                         count, chunk_size);
+    arena.headers = (struct packet *)headers;
+    arena.chunks = chunks;
+    arena.count = count;
+    arena.chunk_size = chunk_size;
+    arena.chunk_shift = (uint32_t)__builtin_ctz(chunk_size);
+    arena.pages = pages;
+    uint32_t lines = (chunk_size - PACKET_HEADROOM) / CACHE_LINE - 1;
+    for (uint32_t i = 0; i < count; i++) {
+        struct packet *p = &arena.headers[i];
+        p->chunk = chunks + (size_t)i * chunk_size;
+        p->start = p->chunk + PACKET_HEADROOM + i % STAGGER * CACHE_LINE;
+        p->short_start = p->chunk + PACKET_HEADROOM + i % lines * CACHE_LINE;
+        p->flags = PACKET_FREE;
+        shared.packets[count - 1 - i] = p; /* the first to be taken is the first */
+#ifdef HAVE_ASAN
+        ASAN_POISON_MEMORY_REGION(p->chunk, chunk_size);
+#endif
+    }
+    shared.count = count;
+    return 0;
+}
+
+uint32_t arena_in_use(void)
+{
+    pthread_mutex_lock(&shared.lock);
+    /* Threads other than this one count as holding what they have on their lists. */
+    uint32_t used = arena.count - shared.count - packet_freelist.count;
+    pthread_mutex_unlock(&shared.lock);
+    return used;
+}
+
+bool packet_freelist_refill(void)
+{
+    struct freelist *f = &packet_freelist;
+    pthread_mutex_lock(&shared.lock);
+    uint32_t n = shared.count < FREELIST_BATCH ? shared.count : FREELIST_BATCH;
+    shared.count -= n;
+    memcpy(&f->packets[f->count], &shared.packets[shared.count], n * sizeof(*f->packets));
+    pthread_mutex_unlock(&shared.lock);
+    f->count += n;
+    return n;
+}
+
+static void give_back(uint32_t n)
+{
+    struct freelist *f = &packet_freelist;
+    pthread_mutex_lock(&shared.lock);
+    f->count -= n;
+    memcpy(&shared.packets[shared.count], &f->packets[f->count], n * sizeof(*f->packets));
+    shared.count += n;
+    pthread_mutex_unlock(&shared.lock);
+}
+
+void packet_freelist_spill(void)
+{
+    give_back(2 * FREELIST_BATCH);
+}
+
+void packet_freelist_release(void)
+{
+    give_back(packet_freelist.count);
+}
+
+void packet_double_free(const struct packet *p)
+{
+    fprintf(stderr, "packet %td freed twice\n", p - arena.headers);
+    abort();
+}
+
+void packet_debug_poison(struct packet *p, bool poison)
+{
+    if (poison) {
+        if (p->flags & PACKET_FREE)
+            packet_double_free(p);
+        p->flags |= PACKET_FREE;
+    }
+#ifdef HAVE_ASAN
+    if (poison)
+        ASAN_POISON_MEMORY_REGION(p->chunk, arena.chunk_size);
+    else
+        ASAN_UNPOISON_MEMORY_REGION(p->chunk, arena.chunk_size);
+#endif
+}
+
+struct packet *packet_from_bytes(const void *bytes, uint32_t length)
+{
+    struct packet *p = packet_allocate();
+    if (p && !packet_append(p, bytes, length)) {
+        packet_free(p);
+        return NULL;
+    }
+    return p;
+}
+
+/* Room for length more bytes behind the frame: a short one that packet_place put far back
+ * moves to where frames start. */
+static bool make_tailroom(struct packet *p, uint32_t length)
+{
+    if (length <= packet_tailroom(p))
+        return true;
+    if (p->data <= p->start || length - packet_tailroom(p) > p->data - p->start)
+        return false;
+    memmove(p->start, p->data, p->length);
+    p->data = p->start;
+    return true;
+}
+
+bool packet_append(struct packet *p, const void *bytes, uint32_t length)
+{
+    if (!make_tailroom(p, length))
+        return false;
+    memcpy(p->data + p->length, bytes, length);
+    p->length += length;
+    return true;
+}
+
+bool packet_prepend(struct packet *p, uint32_t length)
+{
+    if (length > packet_headroom(p))
+        return false;
+    p->data -= length;
+    p->length += length;
+    return true;
+}
+
+bool packet_trim_front(struct packet *p, uint32_t length)
+{
+    if (length > p->length)
+        return false;
+    p->data += length;
+    p->length -= length;
+    return true;
+}
+
+bool packet_resize(struct packet *p, uint32_t length)
+{
+    if (length > p->length) {
+        if (!make_tailroom(p, length - p->length))
+            return false;
+        memset(p->data + p->length, 0, length - p->length);
+    }
+    p->length = length;
+    return true;
+}
