@@ -1,0 +1,42 @@
+/* receive: from frames in the ring to packets on a link.
+ *
+ *   receive         as many as there is room for, at most so many
+ *
+ * A frame becomes one packet: tag put back, checksum completed. A super-frame becomes as
+ * many as belong on the wire: the kernel scatters its payload straight into the packets,
+ * and the headers are written in front. A frame for which there is no room or no free
+ * packet stays in the ring.
+ */
+#pragma once
+#include "apps/raw_socket/ring.h"
+#include "engine/app.h"
+
+enum vlan_mode { VLAN_RESTORE, VLAN_METADATA, VLAN_DROP };
+enum direction { DIRECTION_IN, DIRECTION_BOTH, DIRECTION_OUT };
+
+/* Counters of the app, as far as they are counted here. */
+enum receive_counter {
+    RX_PACKETS,
+    RX_BYTES,
+    RX_SPLIT,
+    RX_CSUM,
+    RX_NO_PACKET,
+    DROP_TRUNCATED,
+    DROP_OVERSIZE,
+    DROP_MALFORMED,
+    DROP_GSO,
+    DROP_VLAN,
+    DROP_NO_OUTPUT,
+    RECEIVE_COUNTERS,
+};
+
+struct receive_options {
+    enum vlan_mode vlan;
+    enum direction direction;
+    uint32_t burst;
+    bool cut; /* frames may come shorter than they were, as asked for */
+};
+
+/* Moves frames from ring to output (NULL: they are dropped). */
+void receive(struct app *app, struct ring *ring, const struct receive_options *options,
+             struct link *output);
