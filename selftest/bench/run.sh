@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# `make bench`: everything that is measured. Tables on stdout, figures in build/bench.json.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+BUILD=${BUILD:-build}
+"$BUILD/vanguard" bench all
+"$BUILD/vanguard" bench all --json >"$BUILD/bench-memory.json"
+selftest/bench/instructions.sh || true
+if [ "$(id -u)" -eq 0 ]; then
+    ./vethtest.sh throughput
+else
+    echo "bench: the veth measurements need root" >&2
+fi
+{
+    printf '{"memory": ['
+    paste -sd, "$BUILD/bench-memory.json"
+    printf '], "throughput": '
+    cat "$BUILD/throughput.json" 2>/dev/null || echo null
+    printf '}\n'
+} >"$BUILD/bench.json"
+echo "figures: $BUILD/bench.json"

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Runs everything that `make check` promises: namespace scenarios, a moment of every fuzzer, and the
+# libcheck suites. Prints what failed, libcheck's summary, and a closing line.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+BUILD=${BUILD:-build}
+export BUILD
+passed=0
+failed=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+run() { # name, command...
+    local name=$1 start=$SECONDS
+    shift
+    if "$@" >"$log" 2>&1; then
+        passed=$((passed + 1))
+        echo "ok      $name ($((SECONDS - start)) s)"
+    else
+        local status=$?
+        failed=$((failed + 1))
+        echo "FAILED  $name (exit code $status)"
+        sed 's/^/        /' "$log" | tail -60
+    fi
+}
+
+if [ "$(id -u)" -eq 0 ]; then
+    read -ra scenarios <<<"$(./vethtest.sh --list | sed 's/ throughput.*//')"
+    for scenario in "${scenarios[@]}"; do
+        run "vethtest $scenario" ./vethtest.sh "$scenario"
+    done
+elif [ -n "${CI-}" ]; then
+    failed=$((failed + 1))
+    echo "FAILED  vethtest: CI must run as root, nothing may be skipped there"
+else
+    echo "SKIPPED vethtest: needs root to make network namespaces"
+fi
+
+for fuzzer in "$BUILD"/fuzz/*; do
+    if [ -d "$fuzzer" ] || [ ! -x "$fuzzer" ]; then continue; fi
+    run "fuzz $(basename "$fuzzer")" "$fuzzer" -runs=20000 -max_total_time=10 -verbosity=0
+done
+
+"$BUILD/selftest" | tee "$log"
+counts=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log")
+read -r suite_passed suite_failed <<<"${counts:-0 1}"
+if [ -n "${CI-}" ] && grep -q SKIPPED "$log"; then
+    suite_failed=$((suite_failed + 1))
+    echo "FAILED  tests were skipped, which CI does not allow"
+fi
+echo "$((passed + suite_passed)) passed, $((failed + suite_failed)) failed"
+[ $((failed + suite_failed)) -eq 0 ]

@@ -1,0 +1,459 @@
+#!/usr/bin/env bash
+# vethtest: Vanguard between real network namespaces.
+#
+#   ┌── a ─────────┐      ┌── m ──────────────────────┐      ┌── b ─────────┐
+#   │              │ veth │                           │ veth │              │
+#   │         eth0 ├──────┤ m1     vanguard        m2 ├──────┤ eth0         │
+#   │ 192.0.2.1    │      │  (no addresses, no route) │      │    192.0.2.2 │
+#   │ 2001:db8::1  │      │                           │      │  2001:db8::2 │
+#   └──────────────┘      └───────────────────────────┘      └──────────────┘
+#
+# usage: vethtest.sh [SCENARIO...]      vethtest.sh --list
+#
+# Without a scenario it runs those that `make check` runs: all but demo and throughput. Needs
+# root. Every interface keeps its default offloads. Exit code: 0 passed, 1 failed, 43 cannot run here.
+set -euo pipefail
+cd "$(dirname "$0")"
+BUILD=${BUILD:-build}
+VANGUARD=$PWD/$BUILD/vanguard
+SUITE="connectivity impaired reload interface_life kill9 cleanup"
+EXTRA="throughput demo"
+
+id=vg$$
+tmp=$(mktemp -d)
+pids=()
+scenario=setup
+
+# --- how it talks --------------------------------------------------------------------
+
+say() { printf '\033[1m[%s]\033[0m %s\n' "$scenario" "$*" >&2; }
+fail() {
+    say "FAILED: $*"
+    for log in "$tmp"/*.log; do
+        [ -s "$log" ] && sed "s,^,    $(basename "$log"): ," "$log" | tail -25 >&2
+    done
+    exit 1
+}
+n() { # namespace, command...: runs it there, and says so
+    local ns=$1
+    shift
+    printf '\033[2m[%s] %s: %s\033[0m\n' "$scenario" "$ns" "$*" >&2
+    ip netns exec "$id-$ns" "$@"
+}
+quiet() { # the same without a trace
+    local ns=$1
+    shift
+    ip netns exec "$id-$ns" "$@"
+}
+
+# --- what it builds and takes down ----------------------------------------------------
+
+cleanup() {
+    set +e
+    for pid in "${pids[@]}"; do
+        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+    done
+    for ns in a m b; do
+        ip netns pids "$id-$ns" 2>/dev/null | xargs -r kill 2>/dev/null
+        ip netns del "$id-$ns" 2>/dev/null
+    done
+    rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+connect() { # a|b, m's interface: one veth pair, from scratch
+    local host=1
+    [ "$1" = b ] && host=2
+    ip -n "$id-$1" link add eth0 type veth peer name "$2" netns "$id-m"
+    ip -n "$id-$1" addr add "192.0.2.$host/24" dev eth0
+    ip -n "$id-$1" addr add "2001:db8::$host/64" dev eth0 nodad
+    ip -n "$id-$1" link set eth0 up
+    ip -n "$id-m" link set "$2" up
+}
+
+build_network() {
+    for ns in a m b; do
+        ip netns del "$id-$ns" 2>/dev/null || true
+        ip netns add "$id-$ns"
+        ip -n "$id-$ns" link set lo up
+        quiet "$ns" sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.accept_ra=0
+    done
+    quiet m sysctl -qw net.ipv6.conf.default.disable_ipv6=1
+    connect a m1
+    connect b m2
+}
+
+# Waits until a command succeeds; fails after ten seconds or so of trying.
+wait_for() { # what, command...
+    local what=$1
+    shift
+    for _ in $(seq 200); do
+        "$@" >/dev/null 2>&1 && return 0
+        sleep 0.05
+    done
+    fail "waited in vain for $what"
+}
+
+reachable() { quiet a ping -c 1 -W 1 -q 192.0.2.2; }
+
+start() { # log name, command...: vanguard in namespace m; sets $pid
+    local log=$1
+    shift
+    printf '\033[2m[%s] m: vanguard %s\033[0m\n' "$scenario" "$*" >&2
+    ip netns exec "$id-m" "$VANGUARD" "$@" >"$tmp/$log.out" 2>"$tmp/$log.log" &
+    pid=$!
+    pids+=("$pid")
+}
+
+stop() { # pid: by SIGTERM, and it must say it ended well
+    kill "$1"
+    local status=0
+    wait "$1" || status=$?
+    [ "$status" -eq 0 ] || fail "vanguard ended with exit code $status"
+}
+
+alive() { kill -0 "$1" 2>/dev/null || fail "vanguard is gone"; }
+
+graph() { # file, Clumsy's parameters or nothing: two interfaces, perhaps something in between
+    cat >"$1" <<LUA
+local c = config.new()
+config.app(c, "if1", RawSocket, "m1")
+config.app(c, "if2", RawSocket, "m2")
+LUA
+    if [ -n "${2-}" ]; then
+        cat >>"$1" <<LUA
+config.app(c, "forward", Clumsy, $2)
+config.app(c, "reverse", Clumsy, $2)
+config.chain(c, "if1", "forward", "if2")
+config.chain(c, "if2", "reverse", "if1")
+LUA
+    else
+        cat >>"$1" <<LUA
+config.link(c, "if1.output -> if2.input")
+config.link(c, "if2.output -> if1.input")
+LUA
+    fi
+    echo "engine.configure(c)" >>"$1"
+}
+
+serve_iperf() {
+    quiet b iperf3 -s -1 -D --logfile "$tmp/iperf-server.log"
+    wait_for "iperf3's server" sh -c "ip netns exec $id-b ss -Hltn 'sport = :5201' | grep -q ."
+}
+
+iperf_sum() { # sum_sent|sum_received, key: out of the last report
+    sed -n "/\"$1\"/,/}/s/.*\"$2\":[[:space:]]*\([0-9.e+-]*\).*/\1/p" "$tmp/iperf.json"
+}
+iperf_received() { iperf_sum sum_received "$1"; }
+
+json_number() { # file, key, which: the value of the n-th "key": number
+    grep -o "\"$2\": *[0-9.e+-]*" "$1" | sed 's/.*: *//' | sed -n "${3:-1}p"
+}
+
+between() { # what, value, least, most
+    awk -v v="$2" -v a="$3" -v b="$4" 'BEGIN { exit !(v + 0 >= a && v + 0 <= b && v != "") }' ||
+        fail "$1 is '$2', not within $3..$4"
+    say "$1: $2 (within $3..$4)"
+}
+
+# --- scenarios ------------------------------------------------------------------------
+
+# Nothing passes by itself; with two RawSockets everything does, on default offloads.
+test_connectivity() {
+    build_network
+    if quiet a ping -c 1 -W 1 -q 192.0.2.2 >/dev/null; then
+        fail "the hosts reach each other without a forwarder"
+    fi
+    graph "$tmp/bridge.lua"
+    start bridge run --no-report "$tmp/bridge.lua"
+    wait_for "a ping" reachable
+    n a ping -c 20 -i 0.01 -q 192.0.2.2 >"$tmp/ping.out"
+    grep -q "20 received" "$tmp/ping.out" || fail "pings were lost"
+    n a ping -c 5 -i 0.01 -q -s 1472 -M "do" 192.0.2.2 >"$tmp/ping.out"
+    grep -q "5 received" "$tmp/ping.out" || fail "full-sized pings were lost"
+    n a ping -6 -c 5 -i 0.01 -q 2001:db8::2 >"$tmp/ping.out"
+    grep -q "5 received" "$tmp/ping.out" || fail "IPv6 pings were lost"
+    head -c 20000000 /dev/urandom >"$tmp/data"
+    serve_iperf
+    n a iperf3 -c 192.0.2.2 -n 20M -F "$tmp/data" -J >"$tmp/iperf.json"
+    between "bytes of TCP received" "$(iperf_received bytes)" 20000000 22000000
+    serve_iperf
+    n a iperf3 -6 -c 2001:db8::2 -u -b 20M -l 1200 -t 1 -J >"$tmp/iperf.json"
+    between "bad TCP and UDP checksums in b" "$(quiet b nstat -asz TcpInCsumErrors UdpInCsumErrors |
+        awk '/CsumErrors/ { s += $2 } END { print s + 0 }')" 0 0
+    stop "$pid"
+}
+
+# What Clumsy is asked for is what the hosts see. Bounds are those of the binomial law at 1e-6;
+# times have exact lower bounds and generous upper ones.
+test_impaired() {
+    build_network
+    start flaky flaky m1 m2 --delay 20ms --loss 10% --seed 7
+    wait_for "a ping" reachable
+    n a ping -c 500 -i 0.005 -W 1 -q 192.0.2.2 >"$tmp/ping.out" || true
+    between "pings answered of 500" "$(sed -n 's/.* \([0-9]*\) received.*/\1/p' "$tmp/ping.out")" 360 448
+    between "smallest round trip, ms" "$(sed -n 's,^rtt [^=]*= \([0-9.]*\)/.*,\1,p' "$tmp/ping.out")" 40 60
+    stop "$pid"
+    start slow flaky m1 m2 --rate 10mbit --queue 100ms --seed 7
+    wait_for "a ping" reachable
+    serve_iperf
+    n a iperf3 -c 192.0.2.2 -t 4 -J >"$tmp/iperf.json"
+    between "goodput of TCP through 10 Mbit/s" "$(iperf_received bits_per_second)" 5e6 9.8e6
+    stop "$pid"
+}
+
+# A new graph under traffic: an app comes into the middle of a link, changes, goes again.
+test_reload() {
+    build_network
+    graph "$tmp/reload.lua"
+    start reload run --json "$tmp/reload.lua"
+    wait_for "a ping" reachable
+    quiet a ping -c 1000 -i 0.003 -q 192.0.2.2 >"$tmp/ping.out" &
+    local ping=$!
+    for parameters in '{ owd = "5ms" }' '{ owd = "1ms" }' '{ owd = "1ms", rate = "100mbit" }' ''; do
+        sleep 0.5
+        graph "$tmp/reload.lua" "$parameters"
+        say "reload with ${parameters:-nothing in between}"
+        kill -HUP "$pid"
+    done
+    sleep 0.3
+    echo "config.app(config.new(), 'x', RawSocket, { ifnam = 'm1' })" >"$tmp/reload.lua"
+    say "reload with a mistake: the graph that runs stays"
+    kill -HUP "$pid"
+    wait "$ping"
+    alive "$pid"
+    grep -q 'reload.lua:1: app "x" (RawSocket): no parameter "ifnam"' "$tmp/reload.log" ||
+        fail "the mistake was not reported"
+    # Clumsy's packets in flight are given up when it goes: nothing else may be missing.
+    between "pings answered of 1000" "$(sed -n 's/.* \([0-9]*\) received.*/\1/p' "$tmp/ping.out")" 990 1000
+    stop "$pid"
+    between "packets dropped with a link" "$(json_number "$tmp/reload.out" drop_unlinked)" 0 0
+    between "graphs applied" "$(json_number "$tmp/reload.out" configs)" 5 5
+}
+
+# The interface goes down and up, away and comes again; the process lives and goes on by itself.
+test_interface_life() {
+    build_network
+    graph "$tmp/life.lua"
+    start life run --no-report "$tmp/life.lua"
+    wait_for "a ping" reachable
+    quiet a ping -i 0.01 -q 192.0.2.2 >/dev/null &
+    pids+=($!)
+    n m ip link set m1 down
+    wait_for "the news" grep -q "interface m1 went down" "$tmp/life.log"
+    n m ip link set m1 up
+    wait_for "the news" grep -q "interface m1 is up" "$tmp/life.log"
+    wait_for "a ping" reachable
+    n m ip link del m1
+    wait_for "the news" grep -q "interface m1 is gone" "$tmp/life.log"
+    alive "$pid"
+    say "m1 and its peer are made again"
+    connect a m1
+    wait_for "the news" grep -q "interface m1 is back" "$tmp/life.log"
+    wait_for "a ping" reachable
+    alive "$pid"
+    stop "$pid"
+}
+
+# kill -9 leaves offloads switched off; the next start and stop leave all as it was before.
+test_kill9() {
+    build_network
+    sed 's/RawSocket, "\(m.\)"/RawSocket, { ifname = "\1", offload = "off" }/' \
+        <(graph /dev/stdout) >"$tmp/off.lua"
+    local before after files
+    before=$(quiet m ethtool -k m1; quiet m ethtool -k m2; quiet m ip -o link show | sed 's/.*<\([^>]*\)>.*/\1/')
+    files=$(find /run/vanguard -mindepth 1 2>/dev/null | sort || true)
+    start killed run --name "$id" "$tmp/off.lua"
+    wait_for "a ping" reachable
+    [ "$(quiet m ethtool -k m1)" != "$(head -n "$(quiet m ethtool -k m1 | wc -l)" <<<"$before")" ] ||
+        fail "offload = \"off\" switched nothing"
+    quiet a ping -i 0.01 -q 192.0.2.2 >/dev/null &
+    pids+=($!)
+    say "kill -9 $pid"
+    kill -9 "$pid"
+    wait "$pid" 2>/dev/null || true
+    [ -e "/run/vanguard/$id/undo" ] || fail "no journal of what was changed"
+    start again run --name "$id" "$tmp/off.lua"
+    wait_for "a ping" reachable
+    stop "$pid"
+    after=$(quiet m ethtool -k m1; quiet m ethtool -k m2; quiet m ip -o link show | sed 's/.*<\([^>]*\)>.*/\1/')
+    diff <(echo "$before") <(echo "$after") || fail "the interfaces are not as they were"
+    [ "$files" = "$(find /run/vanguard -mindepth 1 2>/dev/null | sort || true)" ] ||
+        fail "files stay in /run/vanguard"
+    say "interfaces and /run are as before"
+}
+
+# SIGTERM in the middle of traffic: promptly, with a report, nothing left behind.
+test_cleanup() {
+    build_network
+    graph "$tmp/term.lua" '{ owd = "10ms" }'
+    start term run --name "$id" "$tmp/term.lua"
+    wait_for "a ping" reachable
+    quiet a ping -i 0.002 -q 192.0.2.2 >/dev/null &
+    pids+=($!)
+    sleep 0.3
+    stop "$pid"
+    grep -q "sent on if1.output -> forward.input" "$tmp/term.out" || fail "no final report"
+    [ ! -e "/run/vanguard/$id" ] || fail "/run/vanguard/$id is still there"
+    quiet m ip -d link show m1 | grep -q "promiscuity 0" || fail "m1 is still promiscuous"
+}
+
+# --- not in the suite: speed, and something to look at ---------------------------------
+
+received_by_b() { # interface
+    quiet b cat /proc/net/dev | sed -n "s/^ *$1: *[0-9]* *\([0-9]*\).*/\1/p"
+}
+cpu_ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
+median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+
+# Two seconds of 60-byte frames from a (CPU 0), as many as will go; prints kpps that b received.
+blast_rate() { # interface
+    local before after
+    before=$(received_by_b "$1")
+    quiet a taskset -c 0 "$BUILD/bench/blast" "$1" 60 2 >/dev/null
+    after=$(received_by_b "$1")
+    echo $(((after - before) / 2000))
+}
+
+forward_rate() { # log, command...: the same through a forwarder on CPU 1
+    local log=$1
+    shift
+    ip netns exec "$id-m" taskset -c 1 "$@" >"$tmp/$log.out" 2>"$tmp/$log.log" &
+    local forwarder=$!
+    pids+=("$forwarder")
+    sleep 0.5
+    blast_rate eth0
+    kill "$forwarder"
+    wait "$forwarder" 2>/dev/null || true
+}
+
+bridge_rate() { # the same through the kernel's bridge
+    ip -n "$id-m" link add br0 type bridge
+    ip -n "$id-m" link set br0 up
+    ip -n "$id-m" link set m1 master br0
+    ip -n "$id-m" link set m2 master br0
+    sleep 0.5
+    blast_rate eth0
+    ip -n "$id-m" link del br0
+}
+
+test_throughput() {
+    make -s "$BUILD/bench/blast" "$BUILD/bench/forward"
+    build_network
+    for ns in a m b; do quiet "$ns" sysctl -qw net.ipv6.conf.all.disable_ipv6=1; done
+    graph "$tmp/bridge.lua"
+    ip -n "$id-a" link add direct type veth peer name direct netns "$id-b"
+    ip -n "$id-a" link set direct up
+    ip -n "$id-b" link set direct up
+    for _ in 1 2 3 4 5; do
+        blast_rate direct >>"$tmp/direct"
+        bridge_rate >>"$tmp/bridge"
+        forward_rate minimal "$BUILD/bench/forward" m1 m2 >>"$tmp/minimal"
+        forward_rate ours "$VANGUARD" run --no-report "$tmp/bridge.lua" >>"$tmp/ours"
+    done
+    local minimal ours
+    minimal=$(median <"$tmp/minimal")
+    ours=$(median <"$tmp/ours")
+    local direct bridge
+    direct=$(median <"$tmp/direct")
+    bridge=$(median <"$tmp/bridge")
+
+    ip netns exec "$id-m" taskset -c 1 "$VANGUARD" run --no-report --json "$tmp/bridge.lua" \
+        >"$tmp/run.out" 2>"$tmp/run.log" &
+    pid=$!
+    pids+=("$pid")
+    wait_for "a ping" reachable
+    quiet a ping -c 1000 -i 0.005 192.0.2.2 | sed -n 's/.*time=\([0-9.]*\) ms/\1/p' | sort -n >"$tmp/rtt"
+    local p50 p99 idle paced sent before after
+    p50=$(awk '{ v[NR] = $1 } END { print 1000 * v[int(NR * 0.50)] }' "$tmp/rtt")
+    p99=$(awk '{ v[NR] = $1 } END { print 1000 * v[int(NR * 0.99)] }' "$tmp/rtt")
+    before=$(cpu_ticks "$pid")
+    sleep 5
+    idle=$(awk -v t=$(($(cpu_ticks "$pid") - before)) 'BEGIN { print t / 500 }')
+    before=$(cpu_ticks "$pid")
+    local frames
+    frames=$(received_by_b eth0)
+    sent=$(quiet a taskset -c 0 "$BUILD/bench/blast" eth0 60 5 100000)
+    sleep 0.2
+    paced=$(awk -v t=$(($(cpu_ticks "$pid") - before)) 'BEGIN { print t / 500 }')
+    after=$(($(received_by_b eth0) - frames))
+    : >"$tmp/tcp"
+    : >"$tmp/retransmits"
+    for _ in 1 2 3; do
+        serve_iperf
+        quiet a iperf3 -c 192.0.2.2 -t 2 -J >"$tmp/iperf.json"
+        iperf_received bits_per_second | awk '{ print $1 / 1e9 }' >>"$tmp/tcp"
+        iperf_sum sum_sent retransmits >>"$tmp/retransmits"
+    done
+    stop "$pid"
+    local tcp retransmits ratio
+    tcp=$(median <"$tmp/tcp")
+    retransmits=$(median <"$tmp/retransmits")
+    ratio=$(awk -v a="$ours" -v b="$minimal" 'BEGIN { printf "%.2f", a / b }')
+    cat <<TABLE
+
+two RawSockets between veth pairs, one process on one core; medians         goal
+  60-byte frames forwarded          $ours kpps
+  a minimal V2-in, sendmmsg-out loop $minimal kpps; ratio $ratio                at least 0.90
+  kernel bridge; veth without a forwarder  $bridge kpps; $direct kpps
+  TCP, default offloads             $tcp Gbit/s                    at least 2.7
+  retransmits in 2 s                $retransmits                              below 250
+  ping p50, p99                     $p50 us, $p99 us               below 100, 250
+  idle                              $idle of a core                    below 0.01
+  at a paced 100 kpps               $paced of a core                   at most 0.35
+  lost of these                     $((sent - after)) of $sent                   0
+TABLE
+    printf '{"forwarded_kpps": %s, "minimal_kpps": %s, "bridge_kpps": %s, "direct_kpps": %s, "tcp_gbit": %s, "retransmits": %s, "ping_p50_us": %s, "ping_p99_us": %s, "idle_cores": %s, "paced_cores": %s, "paced_sent": %s, "paced_lost": %s}\n' \
+        "$ours" "$minimal" "$bridge" "$direct" "$tcp" "$retransmits" "$p50" "$p99" "$idle" "$paced" "$sent" $((sent - after)) \
+        >"$BUILD/throughput.json"
+}
+
+# For people: what a lossy, slow network does to ping and TCP.
+test_demo() {
+    build_network
+    echo "The graph, from config/examples/lossy.lua:"
+    echo
+    "$VANGUARD" graph config/examples/lossy.lua
+    start demo run --no-report config/examples/lossy.lua m1 m2
+    wait_for "a ping" reachable
+    echo
+    n a ping -c 20 -i 0.2 192.0.2.2 || true
+    echo
+    serve_iperf
+    n a iperf3 -c 192.0.2.2 -t 5
+    stop "$pid"
+    echo
+    echo "The same two hosts through a plain forwarder, config/examples/forwarder.lua:"
+    echo
+    start plain run --no-report config/examples/forwarder.lua m1 m2
+    wait_for "a ping" reachable
+    n a ping -c 5 -i 0.2 192.0.2.2
+    echo
+    serve_iperf
+    n a iperf3 -c 192.0.2.2 -t 3
+    stop "$pid"
+}
+
+# --- main -----------------------------------------------------------------------------
+
+if [ "${1-}" = --list ]; then
+    echo "$SUITE $EXTRA"
+    exit 0
+fi
+if [ "$(id -u)" -ne 0 ]; then
+    echo "vethtest: makes network namespaces: run as root (sudo ./vethtest.sh)" >&2
+    exit 43
+fi
+[ -x "$VANGUARD" ] || { echo "vethtest: no $VANGUARD: run make first" >&2; exit 43; }
+# shellcheck disable=SC2086 # one word per scenario
+[ $# -gt 0 ] || set -- $SUITE
+for scenario in "$@"; do
+    [[ " $SUITE $EXTRA " == *" $scenario "* ]] || {
+        echo "vethtest: no scenario \"$scenario\" (there are: $SUITE $EXTRA)" >&2
+        exit 2
+    }
+    "test_$scenario"
+    say "passed"
+done
