@@ -34,7 +34,10 @@ LIBS = $(PKG_CONFIG_LIBS) -lm -ldl
 
 ifeq ($(SANITIZE),1)
 CFLAGS      := -O1 -g -fno-omit-frame-pointer
-ALL_CFLAGS  += -fsanitize=address,undefined -fno-sanitize-recover=undefined -DPACKET_DEBUG
+# gcc's null check of a thread-local reads flags that ld's relaxation of the initial-exec model
+# does not set: hence the other model.
+ALL_CFLAGS  += -fsanitize=address,undefined -fno-sanitize-recover=undefined -DPACKET_DEBUG \
+               -fPIC -ftls-model=global-dynamic
 ALL_LDFLAGS += -fsanitize=address,undefined
 endif
 ifeq ($(DEBUG),1)

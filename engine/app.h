@@ -84,6 +84,7 @@ struct app {
     void *state;
     uint64_t *time;    /* in shared memory: this app's share of the measured breaths */
     struct timer wake; /* app_wake_at */
+    bool started;      /* start was called, so stop must be */
 };
 
 /* The link at a declared port's slot (its place among the ports of that direction). */

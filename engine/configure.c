@@ -62,7 +62,7 @@ static struct app *app_new(struct engine *engine, const struct graph_app *from)
 static void app_free(struct app *app)
 {
     struct engine *engine = app->engine;
-    if (app->class->stop && app->counters)
+    if (app->class->stop && app->started)
         app->class->stop(app);
     engine_forget_app(engine, app);
     counters_remove(engine->counters, app->counters);
@@ -93,15 +93,19 @@ static struct step *plan(struct engine *engine, const struct graph *graph)
     return steps;
 }
 
+static int start(struct app *app, struct error *err)
+{
+    if (!app->counters || !app->time)
+        return error_set(err, ERROR_RUN, ENOSPC, "no room for its counters");
+    app->started = true;
+    return app->class->start ? app->class->start(app, err) : 0;
+}
+
 static int make(struct engine *engine, const struct graph_app *want, struct step *step,
                 struct error *err)
 {
     step->app = app_new(engine, want);
-    int error = 0;
-    if (!step->app->counters || !step->app->time)
-        error = error_set(err, ERROR_RUN, ENOSPC, "no room for its counters");
-    else if (want->class->start)
-        error = want->class->start(step->app, err);
+    int error = start(step->app, err);
     if (error) {
         app_free(step->app);
         step->app = NULL;
@@ -169,7 +173,7 @@ static struct link *link_new(struct engine *engine, const struct graph_link *fro
     link->name = from->name;
     link->from = from->spec.from_port;
     link->to = from->spec.to_port;
-    char object[sizeof("links/") + 4 * NAME_SIZE];
+    char object[sizeof("links/") + 4 * NAME_SIZE + 8];
     snprintf(object, sizeof(object), "links/%s", from->name);
     link->counters = counters_add(engine->counters, object, link_rows);
     return link;

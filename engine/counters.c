@@ -93,7 +93,7 @@ void counters_destroy(struct counters *counters)
 
 struct counters *counters_open(const char *path, struct error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* it may be a FIFO */
     struct stat st;
     if (fd < 0 || fstat(fd, &st)) {
         error_system(err, ERROR_RUN, "cannot open %s", path);
@@ -137,6 +137,7 @@ uint64_t counters_generation(const struct counters *counters)
 void counters_change_begin(struct counters *counters)
 {
     atomic_fetch_add(&counters->file->generation, 1);
+    atomic_thread_fence(memory_order_release); /* no change shows before this does */
 }
 
 void counters_change_end(struct counters *counters)
@@ -171,6 +172,19 @@ static struct block *take_block(struct counters *counters, uint32_t entries,
     return block;
 }
 
+/* "object/row", cut to what there is room for. */
+static void set_name(struct counter_entry *entry, const char *object, size_t length,
+                     const char *row)
+{
+    size_t room = sizeof(entry->name) - 1, rest = strlen(row);
+    length = length < room - 1 ? length : room - 1;
+    memcpy(entry->name, object, length);
+    entry->name[length++] = '/';
+    rest = rest < room - length ? rest : room - length;
+    memcpy(entry->name + length, row, rest);
+    entry->name[length + rest] = 0;
+}
+
 uint64_t *counters_add(struct counters *counters, const char *object,
                        const struct counter_row *rows)
 {
@@ -185,12 +199,7 @@ uint64_t *counters_add(struct counters *counters, const char *object,
     size_t length = strlen(object);
     for (uint32_t i = 0; i < n; i++) {
         struct counter_entry *entry = &file->entry[block->entry + i];
-        size_t row = strlen(rows[i].name);
-        if (length + row + 2 > sizeof(entry->name))
-            row = 0; /* names are bounded by the graph: this cannot cut one */
-        memcpy(entry->name, object, length);
-        entry->name[length] = '/';
-        memcpy(entry->name + length + 1, rows[i].name, row + 1);
+        set_name(entry, object, length, rows[i].name);
         entry->word = block->word + i;
         entry->kind = COUNTER_WORD;
     }
@@ -251,15 +260,19 @@ bool counters_read(const struct counters *counters,
         if (entry.kind != COUNTER_FREE && entry.word <= WORDS - words)
             callback(&entry, &file->word[entry.word], user);
     }
+    atomic_thread_fence(memory_order_acquire);
     return counters_generation(counters) == generation;
 }
 
 uint64_t counters_value(const struct counters *counters, const char *name)
 {
     const struct file *file = counters->file;
-    for (uint32_t i = 0; i < file->entries && i < ENTRIES; i++)
-        if (file->entry[i].kind == COUNTER_WORD && !strcmp(file->entry[i].name, name) &&
-            file->entry[i].word < WORDS)
-            return file->word[file->entry[i].word];
+    for (uint32_t i = 0; i < file->entries && i < ENTRIES; i++) {
+        const struct counter_entry *entry = &file->entry[i];
+        uint32_t word = *(const volatile uint32_t *)&entry->word; /* read once, checked */
+        if (entry->kind == COUNTER_WORD && word < WORDS &&
+            !strncmp(entry->name, name, sizeof(entry->name)))
+            return file->word[word];
+    }
     return 0;
 }

@@ -1,8 +1,8 @@
 /* counters: 64-bit words in a shared-memory file, one writer each, any number of readers.
  *
  *   counters_create, counters_destroy      the writer's side: the process that counts
- *   counters_add, counters_remove          the words of one object (an app, a link, the
- * engine) counters_open, counters_close          the reader's side: top, report, tests
+ *   counters_add, counters_remove          the words of one object: an app, a link ...
+ *   counters_open, counters_close          the reader's side: top, report, tests
  *   counters_read                          a consistent copy of the directory
  *
  *      file: | header | entries: name, kind, place of the words ... | words ... |
@@ -23,7 +23,8 @@
 
 struct counters;
 
-#define COUNTER_NAME_SIZE 240
+/* Fits "links/" and the longest name of a link; what is longer still is cut. */
+#define COUNTER_NAME_SIZE 312
 
 enum counter_kind {
     COUNTER_FREE,      /* an entry that is not in use */
@@ -65,8 +66,8 @@ pid_t counters_pid(const struct counters *counters);
 /* Changes when the directory does. */
 uint64_t counters_generation(const struct counters *counters);
 
-/* Calls back for every entry in use, in the order of creation; false when a writer was
- * busy changing the directory (call again). The words are live. */
+/* Calls back for every entry in use; false when a writer was busy changing the directory
+ * (forget what was seen, call again). The words are live. */
 bool counters_read(const struct counters *counters,
                    void (*entry)(const struct counter_entry *entry, const uint64_t *words,
                                  void *user),
