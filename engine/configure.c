@@ -219,13 +219,19 @@ static struct link **make_links(struct engine *engine, const struct graph *graph
 
 /* Whose link takes over the packets of one that is gone: what feeds the same input now,
  * so that order is kept, else what leaves the same output. */
-static struct link *heir(const struct graph *graph, struct link **links,
-                         const struct link_spec *gone)
+static struct link *heir_by_input(const struct graph *graph, struct link **links,
+                                  const struct link_spec *gone)
 {
     for (uint32_t i = 0; i < graph->nlinks; i++)
         if (!strcmp(graph->links[i].spec.to_app, gone->to_app) &&
             !strcmp(graph->links[i].spec.to_port, gone->to_port))
             return links[i];
+    return NULL;
+}
+
+static struct link *heir_by_output(const struct graph *graph, struct link **links,
+                                   const struct link_spec *gone)
+{
     for (uint32_t i = 0; i < graph->nlinks; i++)
         if (!strcmp(graph->links[i].spec.from_app, gone->from_app) &&
             !strcmp(graph->links[i].spec.from_port, gone->from_port))
@@ -255,13 +261,26 @@ static void rename_links(struct link **links, const struct graph *graph)
     }
 }
 
+/* First come the heirs by input: where an app was taken out from between two links, what
+ * had passed it is older than what had not. */
 static void relink(struct engine *engine, const struct graph *graph, struct link **links)
 {
+    struct link **gone = calloc(engine->nlinks + 1, sizeof(struct link *));
     for (uint32_t i = 0; i < engine->nlinks; i++) {
         const struct graph_link *had = &engine->graph->links[i];
-        if (strmap_get(&graph->link_index, had->name) == STRMAP_NONE)
-            link_retire(engine, engine->links[i], heir(graph, links, &had->spec));
+        if (strmap_get(&graph->link_index, had->name) != STRMAP_NONE)
+            continue;
+        struct link *to = heir_by_input(graph, links, &had->spec);
+        if (to)
+            link_retire(engine, engine->links[i], to);
+        else
+            gone[i] = engine->links[i];
     }
+    for (uint32_t i = 0; i < engine->nlinks; i++)
+        if (gone[i])
+            link_retire(engine, gone[i],
+                        heir_by_output(graph, links, &engine->graph->links[i].spec));
+    free(gone);
     free(engine->links);
     engine->links = links;
     engine->nlinks = graph->nlinks;

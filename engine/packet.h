@@ -43,8 +43,9 @@
 enum packet_flag {
     PACKET_CSUM_PARTIAL =
         1, /* the L4 checksum at csum_start + csum_offset is yet to be filled */
-    PACKET_CSUM_VALID = 2, /* verified by whoever received the frame */
-    PACKET_VLAN = 4,      /* vlan_tci and vlan_tpid hold a tag that is not in the frame */
+    PACKET_CSUM_VALID =
+        2,           /* known to be right: who changes bytes of the frame clears it */
+    PACKET_VLAN = 4, /* vlan_tci and vlan_tpid hold a tag that is not in the frame */
     PACKET_FREE = 0x8000, /* on a freelist (kept in debug builds only) */
 };
 

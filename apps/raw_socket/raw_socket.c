@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "apps/raw_socket/merge.h"
 #include "apps/raw_socket/receive.h"
 #include "engine/engine.h"
 #include "lib/interface.h"
@@ -39,7 +40,7 @@ struct raw_socket_conf {
     int version, direction, vlan, offload;
     bool promisc, qdisc_bypass, reopen;
     uint64_t snaplen;
-    int64_t ring, rx_batch, retire_ms;
+    int64_t ring, rx_batch, retire_ms, merge;
 };
 
 enum state { UP, DOWN, GONE };
@@ -47,6 +48,7 @@ enum state { UP, DOWN, GONE };
 struct raw_socket {
     int rx_fd,
         tx_fd; /* -1 when closed; the same where own frames could come back otherwise */
+    int merge_fd; /* with PACKET_VNET_HDR, for runs of segments; -1: none are merged */
     unsigned index;
     enum state state;
     struct ring ring;
@@ -55,14 +57,17 @@ struct raw_socket {
     bool offloads_changed;
     unsigned offloads; /* before we changed them */
     uint64_t reopen_at, reopen_delay, statistics_at;
+    uint64_t delivered, taken; /* frames that came into and went from this ring */
 };
 
 enum {
     TX_PACKETS = RECEIVE_COUNTERS,
     TX_BYTES,
+    TX_MERGED,
     TX_BLOCKED,
     KERNEL_PACKETS,
     DROP_RING_FULL,
+    DROP_CLOSED,
     DROP_TX_OVERSIZE,
     DROP_TX_RUNT,
     DROP_TX_FAILED,
@@ -85,10 +90,12 @@ static const struct counter_row counters[] = {
     [DROP_NO_OUTPUT] = { "drop_no_output", "frames received while nothing was linked" },
     [TX_PACKETS] = { "tx_packets", "packets sent" },
     [TX_BYTES] = { "tx_bytes", "bytes of them" },
+    [TX_MERGED] = { "tx_merged", "super-frames that runs of them were sent as" },
     [TX_BLOCKED] = { "tx_blocked", "times the kernel took no more; the packets wait" },
     [KERNEL_PACKETS] = { "kernel_packets", "frames the kernel saw, dropped ones too" },
     [DROP_RING_FULL] = { "drop_ring_full",
                          "frames the kernel dropped: we were too slow" },
+    [DROP_CLOSED] = { "drop_closed", "frames in the ring when the interface went away" },
     [DROP_TX_OVERSIZE] = { "drop_tx_oversize",
                            "packets longer than the interface's MTU" },
     [DROP_TX_RUNT] = { "drop_tx_runt", "packets shorter than an Ethernet header" },
@@ -178,24 +185,42 @@ static int open_receiver(struct raw_socket *raw, const struct raw_socket_conf *c
     return error;
 }
 
-/* A socket of its own for sending never sees a frame. Where outgoing frames are wanted
- * too, only the socket that sent a frame is spared its echo. */
-static int open_sender(struct raw_socket *raw, const struct raw_socket_conf *conf,
-                       struct error *err)
+static int sending_socket(const struct raw_socket *raw,
+                          const struct raw_socket_conf *conf, bool vnet,
+                          struct error *err)
 {
-    int error = 0;
+    int fd = packet_socket(err);
+    if (fd < 0)
+        return fd;
+    int error = vnet ? set_option(fd, PACKET_VNET_HDR, 1, "PACKET_VNET_HDR", err) : 0;
+    if (!error)
+        error = bind_to(fd, raw->index, 0, conf->ifname, err);
+    if (!error && conf->qdisc_bypass)
+        error = set_option(fd, PACKET_QDISC_BYPASS, 1, "PACKET_QDISC_BYPASS", err);
+    if (!error)
+        return fd;
+    close(fd);
+    return error;
+}
+
+/* A socket of its own for sending never sees a frame. Where outgoing frames are wanted
+ * too, only the socket that sent a frame is spared its echo, so there is but one. */
+static int open_senders(struct raw_socket *raw, const struct raw_socket_conf *conf,
+                        struct error *err)
+{
     if (conf->direction != DIRECTION_IN) {
         raw->tx_fd = raw->rx_fd;
-    } else {
-        raw->tx_fd = packet_socket(err);
-        if (raw->tx_fd < 0)
-            return raw->tx_fd;
-        error = bind_to(raw->tx_fd, raw->index, 0, conf->ifname, err);
+        return conf->qdisc_bypass ? set_option(raw->tx_fd, PACKET_QDISC_BYPASS, 1,
+                                               "PACKET_QDISC_BYPASS", err)
+                                  : 0;
     }
-    if (!error && conf->qdisc_bypass)
-        error =
-            set_option(raw->tx_fd, PACKET_QDISC_BYPASS, 1, "PACKET_QDISC_BYPASS", err);
-    return error;
+    raw->tx_fd = sending_socket(raw, conf, false, err);
+    if (raw->tx_fd < 0)
+        return raw->tx_fd;
+    if (conf->merge == 1)
+        return 0;
+    raw->merge_fd = sending_socket(raw, conf, true, err);
+    return raw->merge_fd < 0 ? raw->merge_fd : 0;
 }
 
 static void read_statistics(struct app *app)
@@ -206,6 +231,7 @@ static void read_statistics(struct app *app)
     if (raw->rx_fd < 0 ||
         getsockopt(raw->rx_fd, SOL_PACKET, PACKET_STATISTICS, &stats, &size))
         return;
+    raw->delivered += stats.tp_packets - stats.tp_drops;
     app_count(app, KERNEL_PACKETS, stats.tp_packets);
     app_count(app, DROP_RING_FULL, stats.tp_drops);
 }
@@ -214,16 +240,20 @@ static void close_sockets(struct app *app)
 {
     struct raw_socket *raw = app->state;
     read_statistics(app);
+    app_count(app, DROP_CLOSED, raw->delivered - raw->taken);
+    raw->delivered = raw->taken = 0;
     if (raw->tx_fd >= 0 && raw->tx_fd != raw->rx_fd) {
         app_unpoll(app, raw->tx_fd);
         close(raw->tx_fd);
     }
+    if (raw->merge_fd >= 0)
+        close(raw->merge_fd);
     ring_close(&raw->ring);
     if (raw->rx_fd >= 0) {
         app_unpoll(app, raw->rx_fd);
         close(raw->rx_fd);
     }
-    raw->rx_fd = raw->tx_fd = -1;
+    raw->rx_fd = raw->tx_fd = raw->merge_fd = -1;
     raw->blocked = false;
 }
 
@@ -238,7 +268,7 @@ static int open_sockets(struct app *app, struct error *err)
     raw->index = interface.index;
     error = open_receiver(raw, conf, &interface, err);
     if (!error)
-        error = open_sender(raw, conf, err);
+        error = open_senders(raw, conf, err);
     if (error) {
         close_sockets(app);
         return error;
@@ -266,7 +296,7 @@ static int switch_offloads(struct app *app, struct error *err)
 static int start(struct app *app, struct error *err)
 {
     struct raw_socket *raw = app->state;
-    raw->rx_fd = raw->tx_fd = -1;
+    raw->rx_fd = raw->tx_fd = raw->merge_fd = -1;
     raw->watch = link_watch_open(err);
     if (!raw->watch)
         return -EIO;
@@ -306,7 +336,9 @@ static void go_down(struct app *app, enum state state)
     if (state == GONE) {
         close_sockets(app);
         raw->reopen_delay = REOPEN_FIRST;
-        raw->reopen_at = TIMER_NEVER;
+        /* Another of that name may be there already: where events were lost, the news of
+         * it comes before that of this one's end. */
+        raw->reopen_at = engine_now(app->engine);
     }
 }
 
@@ -318,7 +350,12 @@ static void try_reopen(struct app *app)
     struct error err;
     if (!conf->reopen)
         return;
-    if (!open_sockets(app, &err)) {
+    int error = open_sockets(app, &err);
+    if (error == -ENODEV) {
+        raw->reopen_at = TIMER_NEVER; /* the watch will tell */
+        return;
+    }
+    if (!error) {
         app_count(app, REOPENS, 1);
         switch_offloads(app, NULL);
         app_log(app, "interface %s is back%s", conf->ifname,
@@ -388,9 +425,9 @@ static void pull(struct app *app)
         .vlan = (enum vlan_mode)conf->vlan,
         .direction = (enum direction)conf->direction,
         .burst = (uint32_t)conf->rx_batch,
-        .cut = conf->snaplen,
+        .snaplen = (uint32_t)conf->snaplen,
     };
-    receive(app, &raw->ring, &options, app_output(app, 0));
+    raw->taken += receive(app, &raw->ring, &options, app_output(app, 0));
 }
 
 /* Puts a tag that travels beside the frame into it. */
@@ -423,6 +460,48 @@ static int send_burst(const struct raw_socket *raw, struct packet **p, uint32_t 
     }
     int sent = sendmmsg(raw->tx_fd, messages, n, MSG_DONTWAIT);
     return sent < 0 ? -errno : sent;
+}
+
+/* Sends the run at the front as one; returns its length, or -errno. */
+static int send_merged(struct app *app, struct packet **p, uint32_t n)
+{
+    struct raw_socket *raw = app->state;
+    struct merge_message m;
+    merge_message(&m, p, n);
+    if (sendmsg(raw->merge_fd, &m.message, MSG_DONTWAIT) >= 0) {
+        app_count(app, TX_MERGED, 1);
+        return (int)n;
+    }
+    if (errno == EINVAL || errno == EOPNOTSUPP || errno == EMSGSIZE) {
+        app_log(app, "the kernel refuses merged segments (%s): sending them one by one",
+                strerror(errno));
+        close(raw->merge_fd);
+        raw->merge_fd = -1;
+        return 0;
+    }
+    return -errno;
+}
+
+/* Sends what is at the front of n packets: a run of segments, or packets up to the next
+ * run. Returns how many the kernel took, or -errno for the first. */
+static int send_front(struct app *app, struct packet **p, uint32_t n)
+{
+    struct raw_socket *raw = app->state;
+    uint32_t most = (uint32_t)((const struct raw_socket_conf *)app->conf)->merge,
+             single = n;
+    if (raw->tx_fd < 0)
+        return -ENXIO;
+    if (raw->merge_fd >= 0) {
+        uint32_t run = 1;
+        for (single = 0;
+             single < n && (run = merge_run(p + single, n - single, most)) == 1; single++)
+            ;
+        int sent = single ? 0 : send_merged(app, p, run);
+        if (sent)
+            return sent;
+        single = single ? single : run;
+    }
+    return send_burst(raw, p, single);
 }
 
 static void take_sent(struct app *app, struct link *input, struct packet **p, uint32_t n)
@@ -480,7 +559,7 @@ static void push(struct app *app)
     struct packet **p;
     uint32_t n;
     while (input && (n = link_run(input, &p, LINK_BURST))) {
-        int sent = raw->tx_fd < 0 ? -ENXIO : send_burst(raw, p, n);
+        int sent = send_front(app, p, n);
         if (sent > 0) {
             take_sent(app, input, p, (uint32_t)sent);
             continue;
@@ -543,6 +622,10 @@ static const struct param params[] = {
                   "frames that the receive ring holds"),
     PARAM_INTEGER(struct raw_socket_conf, rx_batch, "64", "1", "512",
                   "frames taken per breath"),
+    PARAM_INTEGER(
+        struct raw_socket_conf, merge, "8", "1", "64",
+        "TCP segments that still follow each other are sent as one super-frame of up to "
+        "so many; 1: none are"),
     PARAM_INTEGER(struct raw_socket_conf, retire_ms, "10", "1", "1000",
                   "v3: milliseconds after which a block is handed over though not full"),
     PARAM_END,

@@ -204,12 +204,16 @@ static bool take_super_frame(const struct receiver *r, const struct ring_frame *
     return true;
 }
 
-/* What a snaplen left of a frame: no checksum can be completed, nothing split. */
+/* What a snaplen leaves of a frame: no checksum can be completed, nothing split. Where a
+ * slot has less than that the queue has it all. */
 static void cut(const struct receiver *r, struct ring_frame *frame)
 {
-    ring_discard(r->ring, frame);
-    frame->length = frame->captured;
-    frame->queued = frame->lost = false;
+    frame->length = r->options->snaplen;
+    if (frame->queued && frame->captured >= frame->length) {
+        ring_discard(r->ring, frame);
+        frame->queued = false;
+    }
+    frame->lost = !frame->queued && frame->captured < frame->length;
     memset(&frame->offload, 0, sizeof(frame->offload));
 }
 
@@ -225,19 +229,19 @@ static bool take(const struct receiver *r, struct ring_frame *frame)
         return refuse(r, frame, DROP_NO_OUTPUT);
     if (frame->vlan && r->options->vlan == VLAN_DROP)
         return refuse(r, frame, DROP_VLAN);
-    if (r->options->cut && frame->captured < frame->length)
+    if (r->options->snaplen && frame->length > r->options->snaplen)
         cut(r, frame);
     if (frame->offload.gso_type != VIRTIO_NET_HDR_GSO_NONE)
         return take_super_frame(r, frame);
     return !link_full(r->output) && take_frame(r, frame);
 }
 
-void receive(struct app *app, struct ring *ring, const struct receive_options *options,
-             struct link *output)
+uint32_t receive(struct app *app, struct ring *ring,
+                 const struct receive_options *options, struct link *output)
 {
     struct ring_frame frame;
     if (!ring_peek(ring, &frame))
-        return;
+        return 0;
     struct receiver r = { app, ring, options, output, read_offset(app->engine) };
     uint32_t n = 0;
     while (take(&r, &frame)) {
@@ -245,4 +249,5 @@ void receive(struct app *app, struct ring *ring, const struct receive_options *o
         if (++n == options->burst || !ring_peek(ring, &frame))
             break;
     }
+    return n;
 }

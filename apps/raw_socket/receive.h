@@ -34,9 +34,10 @@ struct receive_options {
     enum vlan_mode vlan;
     enum direction direction;
     uint32_t burst;
-    bool cut; /* frames may come shorter than they were, as asked for */
+    uint32_t snaplen; /* bytes of a frame that are kept, 0: all */
 };
 
-/* Moves frames from ring to output (NULL: they are dropped). */
-void receive(struct app *app, struct ring *ring, const struct receive_options *options,
-             struct link *output);
+/* Moves frames from ring to output (NULL: they are dropped). Returns how many frames have
+ * left the ring. */
+uint32_t receive(struct app *app, struct ring *ring,
+                 const struct receive_options *options, struct link *output);
