@@ -1,0 +1,413 @@
+/* bind_engine: engine.*, timer.*, units.*, app.*, counters.*, json.*. */
+#include "config/internal.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "apps/apps.h"
+#include "config/signals.h"
+#include "lib/units.h"
+
+/* --- errors ----------------------------------------------------------------------------
+ */
+
+static int error_tostring(lua_State *L)
+{
+    lua_getfield(L, 1, "text");
+    return 1;
+}
+
+void open_errors(lua_State *L)
+{
+    luaL_newmetatable(L, TYPE_ERROR);
+    lua_pushcfunction(L, error_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pop(L, 1);
+}
+
+/* --- engine.* --------------------------------------------------------------------------
+ */
+
+uint64_t check_duration(lua_State *L, int index)
+{
+    uint64_t ns;
+    int error = lua_type(L, index) == LUA_TSTRING
+                    ? units_parse_duration(lua_tostring(L, index), &ns)
+                    : units_duration_from_seconds(luaL_checknumber(L, index), &ns);
+    if (error)
+        vm_fail(L, ERROR_CONFIG, "\"%s\" is not a duration (such as \"50ms\")",
+                luaL_tolstring(L, index, NULL));
+    return ns;
+}
+
+uint64_t vm_now(struct vm *vm)
+{
+    return vm->running ? engine_now(vm->engine) : engine_clock(vm->engine);
+}
+
+static void set_text(lua_State *L, const char *field, char *to, size_t size)
+{
+    if (lua_getfield(L, 1, field) == LUA_TSTRING)
+        snprintf(to, size, "%s", lua_tostring(L, -1));
+    lua_pop(L, 1);
+}
+
+static lua_Integer integer_field(lua_State *L, const char *field)
+{
+    lua_getfield(L, 1, field);
+    lua_Integer value = lua_isnil(L, -1) ? 0 : luaL_checkinteger(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+static bool boolean_field(lua_State *L, int table, const char *field)
+{
+    lua_getfield(L, table, field);
+    bool value = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+/* engine.setup{name=, any_name=, seed=, packets=, chunk_size=, virtual_time=}: before
+ * anything needs the engine. */
+static int engine_setup(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    if (vm->engine)
+        return vm_fail(L, ERROR_CONFIG,
+                       "engine.setup comes too late: the engine is there");
+    set_text(L, "name", vm->settings.name, sizeof(vm->settings.name));
+    vm->settings.any_name = boolean_field(L, 1, "any_name");
+    vm->settings.virtual_time = boolean_field(L, 1, "virtual_time");
+    vm->settings.packets = (uint32_t)integer_field(L, "packets");
+    vm->settings.chunk_size = (uint32_t)integer_field(L, "chunk_size");
+    lua_getfield(L, 1, "seed");
+    vm->settings.seeded = !lua_isnil(L, -1);
+    vm->settings.seed = (uint64_t)luaL_optinteger(L, -1, 0);
+    if (!vm->settings.seeded && getrandom(&vm->settings.seed, sizeof(uint32_t), 0) < 0)
+        vm->settings.seed = 1;
+    vm->options.checking = vm->options.checking || boolean_field(L, 1, "checking");
+    return 0;
+}
+
+static void refresh(lua_State *L)
+{
+    links_refresh(L);
+    lua_apps_refresh(L);
+}
+
+static int engine_lua_configure(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    struct config_box {
+        struct graph *graph;
+    } *box = luaL_checkudata(L, 1, TYPE_CONFIG);
+    check_config(L, 1);
+    struct error err;
+    vm->configured = true;
+    if (vm->options.checking) {
+        if (graph_check(box->graph, &err))
+            return vm_raise(L, &err);
+        graph_free(vm->checked);
+        vm->checked = box->graph;
+        box->graph = NULL;
+        return 0;
+    }
+    struct engine *engine = vm_need_engine(L);
+    struct graph *graph = box->graph;
+    box->graph = NULL;
+    lua_State *before = vm->L;
+    vm->L = L;
+    int error = engine_configure(engine, graph, &err);
+    vm->L = before;
+    if (error)
+        return vm_raise(L, &err);
+    refresh(L);
+    return 0;
+}
+
+/* engine.graph(): what was configured last, as tables. */
+static int engine_lua_graph(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    if (vm->checked)
+        push_graph(L, vm->checked);
+    else if (vm->engine)
+        push_graph(L, vm->engine->graph);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+/* engine.loop(seconds or nil): runs until the time is over, a signal, or engine.stop.
+ * Returns "reload" when that was asked for, "signal", or nothing. The loop of engine.main
+ * (prelude). */
+static int engine_loop(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    struct engine *engine = vm_need_engine(L);
+    uint64_t until = TIMER_NEVER;
+    if (!lua_isnoneornil(L, 1))
+        until = engine_clock(engine) + check_duration(L, 1);
+    if (vm->options.signals && signals_stopped()) {
+        lua_pushliteral(L, "signal");
+        return 1;
+    }
+    lua_State *before = vm->L;
+    vm->L = L;
+    vm->running = vm->ran = true;
+    engine_run(engine, until);
+    vm->running = false;
+    vm->L = before;
+    vm_raise_failure(L);
+    if (vm->options.signals && signals_stopped())
+        lua_pushliteral(L, "signal");
+    else if (vm->options.signals && signals_reload())
+        lua_pushliteral(L, "reload");
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+static int engine_lua_stop(lua_State *L)
+{
+    engine_stop(vm_need_engine(L));
+    return 0;
+}
+
+static int engine_lua_now(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    vm_need_engine(L);
+    lua_pushnumber(L, (double)vm_now(vm) / 1e9);
+    return 1;
+}
+
+static int engine_lua_seed(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)vm_of(L)->settings.seed);
+    return 1;
+}
+
+static int engine_lua_breathe(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    struct engine *engine = vm_need_engine(L);
+    lua_Integer n = luaL_optinteger(L, 1, 1);
+    lua_State *before = vm->L;
+    vm->L = L;
+    while (n-- > 0 && !vm->failure)
+        engine_breathe(engine);
+    vm->L = before;
+    vm_raise_failure(L);
+    return 0;
+}
+
+static int engine_set_pace(lua_State *L)
+{
+    struct engine *engine = vm_need_engine(L);
+    lua_Integer hz = luaL_optinteger(L, 2, 0);
+    if (hz < 0 || hz > 1000000)
+        return vm_fail(L, ERROR_CONFIG, "hz: %lld is not within 0..1000000",
+                       (long long)hz);
+    engine->options.pace = lua_toboolean(L, 1) ? PACE_BUSY : hz ? PACE_HZ : PACE_ADAPTIVE;
+    engine->options.hz = (uint64_t)hz;
+    return 0;
+}
+
+static int engine_lua_set_time(lua_State *L)
+{
+    struct engine *engine = vm_need_engine(L);
+    engine_set_time(engine, (uint64_t)(luaL_checknumber(L, 1) * 1e9));
+    return 0;
+}
+
+static void push_counters(lua_State *L, const struct app *app)
+{
+    lua_newtable(L);
+    for (uint32_t i = 0; app->class->counters && app->class->counters[i].name; i++) {
+        lua_pushinteger(L, (lua_Integer)app->counters[i]);
+        lua_setfield(L, -2, app->class->counters[i].name);
+    }
+}
+
+/* engine.app(name): { name, class, counters, object }, as of now. */
+static int engine_lua_app(lua_State *L)
+{
+    const struct app *app = engine_find_app(vm_need_engine(L), luaL_checkstring(L, 1));
+    if (!app)
+        return 0;
+    lua_newtable(L);
+    lua_pushstring(L, app->name);
+    lua_setfield(L, -2, "name");
+    lua_pushstring(L, app->class->name);
+    lua_setfield(L, -2, "class");
+    push_counters(L, app);
+    lua_setfield(L, -2, "counters");
+    push_lua_app(L, app);
+    lua_setfield(L, -2, "object");
+    return 1;
+}
+
+static int engine_lua_apps(lua_State *L)
+{
+    const struct engine *engine = vm_need_engine(L);
+    lua_newtable(L);
+    for (uint32_t i = 0; i < engine->napps; i++) {
+        lua_pushstring(L, engine->apps[i]->name);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+static int engine_lua_links(lua_State *L)
+{
+    const struct engine *engine = vm_need_engine(L);
+    lua_newtable(L);
+    for (uint32_t i = 0; i < engine->nlinks; i++) {
+        push_link(L, engine->links[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+static FILE *output(lua_State *L, int index)
+{
+    luaL_Stream *stream = luaL_testudata(L, index, LUA_FILEHANDLE);
+    return stream && stream->f ? stream->f : stdout;
+}
+
+static int engine_report_load(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    report_load(vm_need_engine(L), &vm->load_last, output(L, 1));
+    fflush(output(L, 1));
+    return 0;
+}
+
+static int engine_report_links(lua_State *L)
+{
+    report_links(vm_need_engine(L), output(L, 1));
+    return 0;
+}
+
+static int engine_report_apps(lua_State *L)
+{
+    report_apps(vm_need_engine(L), output(L, 1));
+    return 0;
+}
+
+static int engine_mark_load(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    struct engine *engine = vm_need_engine(L);
+    engine_commit_counters(engine);
+    vm->load_last = vm->load_start = load_take(engine->counter);
+    return 0;
+}
+
+/* engine.load(): figures since engine.mark_load. */
+static int engine_lua_load(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    struct engine *engine = vm_need_engine(L);
+    engine_commit_counters(engine);
+    struct load now = load_take(engine->counter);
+    struct load_rate rate = load_rate(&vm->load_start, &now);
+    const struct {
+        const char *name;
+        double value;
+    } figures[] = { { "seconds", rate.seconds }, { "fps", rate.fps },
+                    { "gbps", rate.gbps },       { "fpb", rate.fpb },
+                    { "bpp", rate.bpp },         { "sleep", rate.asleep } };
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++) {
+        lua_pushnumber(L, figures[i].value);
+        lua_setfield(L, -2, figures[i].name);
+    }
+    return 1;
+}
+
+/* engine.ran(): has the engine breathed in a loop since the program began? */
+static int engine_lua_ran(lua_State *L)
+{
+    lua_pushboolean(L, vm_of(L)->ran);
+    return 1;
+}
+
+static int engine_state(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    lua_pushstring(L, vm->options.checking ? "checking"
+                      : vm->reloading      ? "reloading"
+                      : vm->configured     ? "configured"
+                                           : "new");
+    return 1;
+}
+
+/* engine.load_file(path, arguments): executes a graph file; a config it returns is
+ * configured. */
+static int engine_load_file(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    const char *path = luaL_checkstring(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    vm->configured = false;
+    vm->reloading = lua_toboolean(L, 3);
+    uint32_t generation = ++vm->timer_generation;
+    lua_settop(L, 2);
+    lua_pushcfunction(L, engine_lua_configure);
+    lua_insert(L, 1); /* configure, path, arguments */
+    vm_load(L, path, 3);
+    vm->reloading = false;
+    if (luaL_testudata(L, -1, TYPE_CONFIG)) {
+        lua_pushvalue(L, 1);
+        lua_pushvalue(L, -2);
+        lua_call(L, 1, 0);
+    }
+    timers_keep_only(vm, generation);
+    lua_pushboolean(L, vm->configured);
+    return 1;
+}
+
+static int engine_finish_file(lua_State *L)
+{
+    return vm_finish_file(L);
+}
+
+void open_engine(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        { "app", engine_lua_app },
+        { "apps", engine_lua_apps },
+        { "breathe", engine_lua_breathe },
+        { "configure", engine_lua_configure },
+        { "finish_file", engine_finish_file },
+        { "graph", engine_lua_graph },
+        { "links", engine_lua_links },
+        { "load", engine_lua_load },
+        { "load_file", engine_load_file },
+        { "loop", engine_loop },
+        { "mark_load", engine_mark_load },
+        { "now", engine_lua_now },
+        { "ran", engine_lua_ran },
+        { "report_apps", engine_report_apps },
+        { "report_links", engine_report_links },
+        { "report_load", engine_report_load },
+        { "seed", engine_lua_seed },
+        { "set_pace", engine_set_pace },
+        { "set_time", engine_lua_set_time },
+        { "setup", engine_setup },
+        { "state", engine_state },
+        { "stop", engine_lua_stop },
+        { NULL, NULL },
+    };
+    luaL_newlib(L, functions);
+    lua_setglobal(L, "engine");
+}

@@ -1,0 +1,113 @@
+/* raise: errors on their way through Lua: a table { kind, text } that prints as its text.
+ */
+#include "config/internal.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char finish_file; /* its address is the error that ends a file */
+
+/* Files that ship inside the binary have chunk names that begin with "=[". */
+static bool is_users(const lua_Debug *ar)
+{
+    return ar->currentline > 0 && ar->source[0] == '@';
+}
+
+const char *vm_where(lua_State *L, char *place, size_t size)
+{
+    lua_Debug ar;
+    *place = 0;
+    for (int level = 0; lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "Sl", &ar);
+        if (is_users(&ar)) {
+            snprintf(place, size, "%s:%d", ar.short_src, ar.currentline);
+            break;
+        }
+    }
+    return place;
+}
+
+static int raise(lua_State *L, enum error_kind kind, const char *text)
+{
+    lua_createtable(L, 0, 2);
+    lua_pushinteger(L, kind);
+    lua_setfield(L, -2, "kind");
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, "text");
+    luaL_setmetatable(L, TYPE_ERROR);
+    return lua_error(L);
+}
+
+int vm_raise(lua_State *L, const struct error *err)
+{
+    return raise(L, err->kind, err->text);
+}
+
+int vm_raise_here(lua_State *L, const struct error *err)
+{
+    char place[256], text[sizeof(err->text) + 256];
+    vm_where(L, place, sizeof(place));
+    snprintf(text, sizeof(text), "%s%s%s", place, *place ? ": " : "", err->text);
+    return raise(L, err->kind, text);
+}
+
+int vm_fail(lua_State *L, enum error_kind kind, const char *format, ...)
+{
+    struct error err = { .kind = kind };
+    va_list args;
+    va_start(args, format);
+    vsnprintf(err.text, sizeof(err.text), format, args);
+    va_end(args);
+    return vm_raise_here(L, &err);
+}
+
+int vm_finish_file(lua_State *L)
+{
+    lua_pushlightuserdata(L, (void *)&finish_file);
+    return lua_error(L);
+}
+
+/* Turns any error into a table of ours, with the traceback beside it. */
+static int handler(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    if (lua_touserdata(L, 1) == &finish_file)
+        return 1;
+    bool ours =
+        luaL_testudata(L, 1, TYPE_ERROR) || (lua_istable(L, 1) && lua_getmetatable(L, 1));
+    if (ours) {
+        luaL_getmetatable(L, TYPE_ERROR);
+        ours = lua_rawequal(L, -1, -2);
+    }
+    lua_settop(L, 1);
+    if (!ours) {
+        lua_createtable(L, 0, 3);
+        lua_pushinteger(L, vm->loading && !vm->running ? ERROR_CONFIG : ERROR_RUN);
+        lua_setfield(L, -2, "kind");
+        luaL_tolstring(L, 1, NULL);
+        lua_setfield(L, -2, "text");
+        luaL_setmetatable(L, TYPE_ERROR);
+        luaL_traceback(L, L, NULL, 1);
+        lua_setfield(L, -2, "traceback");
+    }
+    return 1;
+}
+
+bool vm_pcall(lua_State *L, int nargs, int nresults)
+{
+    int base = lua_gettop(L) - nargs;
+    lua_pushcfunction(L, handler);
+    lua_insert(L, base);
+    int status = lua_pcall(L, nargs, nresults, base);
+    lua_remove(L, base);
+    if (status == LUA_OK)
+        return true;
+    if (lua_touserdata(L, -1) == &finish_file) {
+        lua_pop(L, 1);
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,58 @@
+/* signals: SIGINT and SIGTERM end the engine, SIGHUP asks for a reload. */
+#include "config/signals.h"
+
+#include <signal.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include "engine/engine.h"
+
+static struct engine *volatile caught;
+static volatile sig_atomic_t stopped, reload;
+
+static void on_signal(int number)
+{
+    if (number == SIGHUP) {
+        reload = 1;
+    } else {
+        if (stopped)
+            _exit(128 + number);
+        stopped = number;
+    }
+    if (caught)
+        engine_stop(caught);
+}
+
+static void handle(int number, void (*handler)(int))
+{
+    struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART };
+    sigemptyset(&action.sa_mask);
+    sigaction(number, &action, NULL);
+}
+
+void signals_catch(struct engine *engine)
+{
+    caught = engine;
+    handle(SIGINT, on_signal);
+    handle(SIGTERM, on_signal);
+    handle(SIGHUP, on_signal);
+    handle(SIGPIPE, SIG_IGN);
+}
+
+void signals_forget(void)
+{
+    caught = NULL;
+    handle(SIGHUP, SIG_DFL);
+}
+
+bool signals_reload(void)
+{
+    bool asked = reload;
+    reload = 0;
+    return asked;
+}
+
+int signals_stopped(void)
+{
+    return stopped;
+}
