@@ -178,7 +178,7 @@ test_connectivity() {
     head -c 20000000 /dev/urandom >"$tmp/data"
     serve_iperf
     n a iperf3 -c 192.0.2.2 -n 20M -F "$tmp/data" -J >"$tmp/iperf.json"
-    between "bytes of TCP received" "$(iperf_received bytes)" 20000000 22000000
+    between "bytes of TCP received" "$(iperf_received bytes)" 10000000 22000000
     serve_iperf
     n a iperf3 -6 -c 2001:db8::2 -u -b 20M -l 1200 -t 1 -J >"$tmp/iperf.json"
     between "bad TCP and UDP checksums in b" "$(quiet b nstat -asz TcpInCsumErrors UdpInCsumErrors |

@@ -215,6 +215,7 @@ static int app_count_lua(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     const char *name = luaL_checkstring(L, 2);
+    lua_Integer n = luaL_optinteger(L, 3, 1);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, KEY_INSTANCES);
     lua_pushvalue(L, 1);
     lua_rawget(L, -2);
@@ -223,7 +224,7 @@ static int app_count_lua(lua_State *L)
         return vm_fail(L, ERROR_RUN, "this is not a running app");
     for (uint32_t i = 0; app->class->counters[i].name; i++)
         if (!strcmp(app->class->counters[i].name, name)) {
-            app->counters[i] += (uint64_t)luaL_optinteger(L, 3, 1);
+            app->counters[i] += (uint64_t)n;
             return 0;
         }
     return vm_fail(L, ERROR_RUN, "%s has no counter \"%s\"", app->class->name, name);

@@ -276,9 +276,10 @@ static bool has(lua_State *L, int index, const char *method)
 
 static void fill_class(lua_State *L, int index, struct lua_class *class, const char *name)
 {
-    if (!name && lua_getfield(L, index, "name") == LUA_TSTRING)
-        name = lua_tostring(L, -1);
-    snprintf(class->name, sizeof(class->name), "%s", name ? name : "Lua app");
+    lua_getfield(L, index, "name");
+    const char *own = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "Lua app";
+    snprintf(class->name, sizeof(class->name), "%s", name ? name : own);
+    lua_pop(L, 1);
     add_counters(L, index, class);
     add_ports(L, index, class, "outputs", PORT_OUTPUT,
               add_ports(L, index, class, "inputs", PORT_INPUT, 0));

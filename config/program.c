@@ -161,10 +161,6 @@ static void set_option(struct options *o, size_t i, const char *text)
 static error_t on_option(int key, char *text, struct argp_state *state)
 {
     struct options *o = state->input;
-    if (key >= KEY_FIRST) {
-        set_option(o, (size_t)(key - KEY_FIRST), text);
-        return 0;
-    }
     for (size_t i = 0; i < o->count; i++)
         if (key == o->rows[i].key) {
             set_option(o, i, text);
