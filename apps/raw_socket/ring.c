@@ -8,13 +8,14 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#define LINE        64u
-#define BLOCK_SIZE  (256u << 10)
-#define V3_BLOCK    (1u << 20) /* holds any super-frame */
-#define SIZE_MAX_V2 (64u << 20)
-#define SLOTS_MIN   64u
-#define QUEUE_SIZE  (64 << 20) /* bytes of super-frames that may wait */
-#define HEADERS     128u       /* ring headers, Ethernet and VLAN tags of a slot */
+#define LINE         64u
+#define BLOCK_SIZE   (256u << 10)
+#define V3_BLOCK     (1u << 20) /* holds any super-frame */
+#define V3_ALIGNMENT 8u         /* of headers in a block */
+#define SIZE_MAX_V2  (64u << 20)
+#define SLOTS_MIN    64u
+#define QUEUE_SIZE   (64 << 20) /* bytes of super-frames that may wait */
+#define HEADERS      128u       /* ring headers, Ethernet and VLAN tags of a slot */
 
 _Static_assert(sizeof(struct virtio_net_hdr) == RING_VNET_SIZE, "the short vnet header");
 
@@ -228,7 +229,8 @@ static bool peek_v3(struct ring *ring, struct ring_frame *frame)
         uint8_t *at = (uint8_t *)block_v3(ring) + ring->block_offset;
         const struct tpacket3_hdr *header = (const struct tpacket3_hdr *)at;
         uint32_t least = TPACKET_ALIGN(sizeof(*header)) + sizeof(struct sockaddr_ll);
-        if (ring->block_offset > ring->block_size - least) {
+        if (ring->block_offset > ring->block_size - least ||
+            ring->block_offset % V3_ALIGNMENT) {
             next_block(ring);
             continue;
         }
@@ -251,7 +253,7 @@ static void release_v3(struct ring *ring)
     const struct tpacket3_hdr *header =
         (const struct tpacket3_hdr *)((uint8_t *)block_v3(ring) + ring->block_offset);
     ring->block_offset += header->tp_next_offset;
-    if (!--ring->block_left)
+    if (!--ring->block_left || !header->tp_next_offset) /* 0: the last one */
         next_block(ring);
 }
 
