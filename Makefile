@@ -25,7 +25,7 @@ PKG_CONFIG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_CONFIG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
 WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-          -Wno-missing-field-initializers -Wno-unused-parameter
+          -Wno-missing-field-initializers -Wno-unused-parameter -Wno-format-truncation
 CFLAGS ?= -O3 -g
 ALL_CFLAGS = -std=gnu17 $(WARN) -I. -pthread -D_GNU_SOURCE -ftls-model=initial-exec \
              $(PKG_CONFIG_CFLAGS) $(CFLAGS)
@@ -64,8 +64,8 @@ LUA_SRC   := $(sort $(wildcard config/*.lua config/*/*.lua programs/*.lua))
 SHELL_SRC := $(sort vethtest.sh .ci/run $(wildcard selftest/*.sh selftest/*/*.sh))
 HEADERS   := $(sort $(wildcard lib/*.h engine/*.h apps/*.h apps/*/*.h config/*.h selftest/*.h))
 
-obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
-CORE_OBJ := $(call obj,$(CORE_SRC)) $(BUILD)/embedded.o
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+CORE_OBJ := $(call obj,$(CORE_SRC)) $(BUILD)/obj/embedded.o
 BENCH    := $(patsubst selftest/bench/%.c,$(BUILD)/bench/%,$(BENCH_SRC))
 FUZZ     := $(patsubst selftest/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
 
@@ -127,9 +127,7 @@ $(BUILD)/vanguard: $(call obj,$(MAIN_SRC)) $(CORE_OBJ)
 
 $(BUILD)/selftest: $(call obj,$(TEST_SRC)) $(CORE_OBJ)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $(BUILD)/selftest.bin $^ $(LIBS) \
-	    $(shell pkg-config --libs check 2>/dev/null)
-	$(Q)mv $(BUILD)/selftest.bin $@
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) $(shell pkg-config --libs check 2>/dev/null)
 
 $(BUILD)/bench/%: selftest/bench/%.c $(CORE_OBJ)
 	$(call say,LINK,$@)
@@ -154,14 +152,15 @@ $(BUILD)/fuzz/%: selftest/fuzz/%.c $(FUZZ_OBJ)
 	$(call say,FUZZ,$@)
 	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -rdynamic -MMD -MP -o $@ $< $(FUZZ_OBJ) $(LIBS)
 
-$(BUILD)/programs/main.o: ALL_CFLAGS += -DVANGUARD_VERSION='"$(VERSION)"'
+$(BUILD)/obj/programs/main.o: ALL_CFLAGS += -DVANGUARD_VERSION='"$(VERSION)"'
 
-$(BUILD)/%.o: %.c
+$(BUILD)/obj/%.o: %.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/embedded.o: $(BUILD)/embedded.c
+$(BUILD)/obj/embedded.o: $(BUILD)/embedded.c
+	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 # Lua files travel inside the binary.

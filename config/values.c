@@ -47,27 +47,36 @@ static uint64_t remember(lua_State *L, int index)
     return (uint64_t)id;
 }
 
-static struct value convert(lua_State *L, int index, int depth, unsigned *fields);
+/* Everything is converted to where it belongs, never to a local: an error may jump over
+ * us, and what hangs on the userdata of the whole is not lost then. */
+static void convert(lua_State *L, int index, struct value *to, int depth,
+                    unsigned *fields);
 
-static void convert_field(lua_State *L, struct value *table, int depth, unsigned *fields)
+static void add_field(lua_State *L, struct value *table, const char *key, int depth,
+                      unsigned *fields)
 {
     if (++*fields > FIELDS_MAX)
         vm_fail(L, ERROR_CONFIG, "a table of more than %d fields", FIELDS_MAX);
-    char number[32];
-    const char *key = NULL;
-    if (lua_type(L, -2) == LUA_TSTRING) {
-        key = lua_tostring(L, -2);
-    } else {
-        luaL_tolstring(L, -2, NULL);
-        snprintf(number, sizeof(number), "%s", lua_tostring(L, -1));
-        lua_pop(L, 1);
-        key = number;
-    }
-    value_table_add(table, key, convert(L, lua_gettop(L), depth, fields));
+    value_table_add(table, key, (struct value){ VALUE_NIL });
+    convert(L, lua_gettop(L), &table->table->fields[table->table->count - 1].value, depth,
+            fields);
 }
 
-/* List items in their order, then the other fields. A half-converted table belongs to the
- * userdata of the whole from the start, because an error may jump over us. */
+/* The field whose key and value are on top of the stack. */
+static void convert_field(lua_State *L, struct value *table, int depth, unsigned *fields)
+{
+    char number[32];
+    if (lua_type(L, -2) == LUA_TSTRING) {
+        add_field(L, table, lua_tostring(L, -2), depth, fields);
+        return;
+    }
+    luaL_tolstring(L, -2, NULL);
+    snprintf(number, sizeof(number), "%s", lua_tostring(L, -1));
+    lua_pop(L, 1);
+    add_field(L, table, number, depth, fields);
+}
+
+/* List items in their order, then the other fields. */
 static void convert_table(lua_State *L, int index, struct value *table, int depth,
                           unsigned *fields)
 {
@@ -76,10 +85,9 @@ static void convert_table(lua_State *L, int index, struct value *table, int dept
                 DEPTH_MAX);
     luaL_checkstack(L, 8, "configuration");
     lua_Integer n = (lua_Integer)lua_rawlen(L, index);
-    for (lua_Integer i = 1; i <= n && ++*fields <= FIELDS_MAX; i++) {
+    for (lua_Integer i = 1; i <= n; i++) {
         lua_rawgeti(L, index, i);
-        struct value item = convert(L, lua_gettop(L), depth, fields);
-        value_table_add(table, NULL, item);
+        add_field(L, table, NULL, depth, fields);
         lua_pop(L, 1);
     }
     lua_pushnil(L);
@@ -92,28 +100,30 @@ static void convert_table(lua_State *L, int index, struct value *table, int dept
     }
 }
 
-static struct value convert(lua_State *L, int index, int depth, unsigned *fields)
+static void convert(lua_State *L, int index, struct value *to, int depth,
+                    unsigned *fields)
 {
-    struct value value = { VALUE_NIL };
     switch (lua_type(L, index)) {
     case LUA_TNIL:
-        return value;
+        break;
     case LUA_TBOOLEAN:
-        return value_bool(lua_toboolean(L, index));
+        *to = value_bool(lua_toboolean(L, index));
+        break;
     case LUA_TNUMBER:
-        if (lua_isinteger(L, index))
-            return value_integer(lua_tointeger(L, index));
-        return value_number(lua_tonumber(L, index));
+        *to = lua_isinteger(L, index) ? value_integer(lua_tointeger(L, index))
+                                      : value_number(lua_tonumber(L, index));
+        break;
     case LUA_TSTRING:
         if (strlen(lua_tostring(L, index)) != lua_rawlen(L, index))
             vm_fail(L, ERROR_CONFIG, "a string with a zero byte");
-        return value_string(lua_tostring(L, index));
+        *to = value_string(lua_tostring(L, index));
+        break;
     case LUA_TTABLE:
-        value = value_table();
-        convert_table(L, index, &value, depth + 1, fields);
-        return value;
+        *to = value_table();
+        convert_table(L, index, to, depth + 1, fields);
+        break;
     default:
-        return value_opaque(remember(L, index));
+        *to = value_opaque(remember(L, index));
     }
 }
 
@@ -122,12 +132,7 @@ struct value *value_check(lua_State *L, int index)
     unsigned fields = 0;
     index = lua_absindex(L, index);
     struct value *value = new_value(L);
-    if (lua_type(L, index) == LUA_TTABLE) {
-        *value = value_table();
-        convert_table(L, index, value, 1, &fields);
-    } else {
-        *value = convert(L, index, 0, &fields);
-    }
+    convert(L, index, value, 0, &fields);
     return value;
 }
 
