@@ -174,41 +174,62 @@ static int config_chain(lua_State *L)
     return 0;
 }
 
-static void push_parameter(lua_State *L, const struct param *row, const void *conf)
+/* Is a scalar what it would be had nobody said anything? */
+static bool is_initial(const struct param *row, const void *conf)
+{
+    static const struct param end = PARAM_END;
+    uint64_t room[8] = { 0 };
+    struct param rows[] = { *row, end };
+    rows[0].offset = 0;
+    if (!row->initial)
+        return false;
+    if (row->type == PARAM_TYPE_VALUE)
+        return ((const struct value *)((const char *)conf + row->offset))->kind ==
+               VALUE_NIL;
+    bool same = !param_parse_text(&rows[0], row->initial, room, NULL) &&
+                param_equal(rows, room, (const char *)conf + row->offset);
+    param_free(rows, room);
+    return same;
+}
+
+static bool push_parameters(lua_State *L, const struct param *rows, const void *conf);
+
+/* Pushes { name, value, initial, rows }; returns whether nothing was said about it. */
+static bool push_parameter(lua_State *L, const struct param *row, const void *conf)
 {
     char text[512];
-    lua_createtable(L, 0, 3);
+    bool initial;
+    lua_createtable(L, 0, 4);
     lua_pushstring(L, row->name);
     lua_setfield(L, -2, "name");
     lua_pushstring(L, param_format(row, conf, text, sizeof(text)));
     lua_setfield(L, -2, "value");
-    /* Is it what it would be had nobody said anything? */
-    bool initial = row->initial && row->type != PARAM_TYPE_VALUE;
-    if (initial && row->type != PARAM_TYPE_TABLE) {
-        char buffer[512] = { 0 };
-        struct param at = *row;
-        at.offset = 0;
-        initial = sizeof(buffer) > row->offset &&
-                  !param_parse_text(&at, row->initial, buffer, NULL);
-        char other[512];
-        initial =
-            initial && !strcmp(param_format(&at, buffer, other, sizeof(other)), text);
-        if (row->type == PARAM_TYPE_STRING || row->type == PARAM_TYPE_INTERFACE) {
-            static const struct param end = PARAM_END;
-            struct param rows[] = { at, end };
-            param_free(rows, buffer);
-        }
-    } else if (row->type == PARAM_TYPE_TABLE) {
-        initial = true;
-        for (const struct param *sub = row->rows; sub->name; sub++) {
-            push_parameter(L, sub, (const char *)conf + row->offset);
-            lua_getfield(L, -1, "initial");
-            initial = initial && (lua_toboolean(L, -1) || !sub->initial);
-            lua_pop(L, 2);
-        }
+    if (row->type == PARAM_TYPE_TABLE) {
+        initial = push_parameters(L, row->rows, (const char *)conf + row->offset);
+        lua_setfield(L, -2, "rows");
+    } else {
+        initial = is_initial(row, conf);
     }
     lua_pushboolean(L, initial);
     lua_setfield(L, -2, "initial");
+    return initial;
+}
+
+/* A required row of a table that was not given is 0: that is nothing said, too. */
+static bool push_parameters(lua_State *L, const struct param *rows, const void *conf)
+{
+    static const uint64_t nothing[8];
+    bool initial = true;
+    lua_newtable(L);
+    for (lua_Integer n = 1; rows && rows->name; rows++, n++) {
+        bool silent = push_parameter(L, rows, conf);
+        if (!rows->initial)
+            silent =
+                !memcmp((const char *)conf + rows->offset, nothing, sizeof(uint64_t));
+        initial = initial && silent;
+        lua_rawseti(L, -2, n);
+    }
+    return initial;
 }
 
 void push_graph(lua_State *L, const struct graph *graph)
@@ -224,12 +245,7 @@ void push_graph(lua_State *L, const struct graph *graph)
         lua_setfield(L, -2, "class");
         lua_pushboolean(L, app->class->pull && app->class->push);
         lua_setfield(L, -2, "device");
-        lua_newtable(L);
-        int n = 0;
-        for (const struct param *row = app->class->params; row && row->name; row++) {
-            push_parameter(L, row, app->conf);
-            lua_rawseti(L, -2, ++n);
-        }
+        push_parameters(L, app->class->params, app->conf);
         lua_setfield(L, -2, "parameters");
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }

@@ -3,9 +3,12 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "apps/apps.h"
 #include "config/embedded.h"
@@ -444,8 +447,38 @@ static int app_classes(lua_State *L)
     return 1;
 }
 
+/* --- what programs ask of the system
+ * ------------------------------------------------------------ */
+
+static int process_sleep(lua_State *L)
+{
+    uint64_t ns = check_duration(L, 1);
+    struct timespec time = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
+    nanosleep(&time, NULL);
+    return 0;
+}
+
+static int process_alive(lua_State *L)
+{
+    lua_pushboolean(L, !kill((pid_t)luaL_checkinteger(L, 1), 0) || errno == EPERM);
+    return 1;
+}
+
+/* Is the output a terminal that can be drawn on? */
+static int process_terminal(lua_State *L)
+{
+    lua_pushboolean(L, isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && getenv("TERM"));
+    return 1;
+}
+
 void open_program(lua_State *L)
 {
+    static const luaL_Reg functions[] = { { "alive", process_alive },
+                                          { "sleep", process_sleep },
+                                          { "terminal", process_terminal },
+                                          { NULL, NULL } };
+    luaL_newlib(L, functions);
+    lua_setglobal(L, "process");
     lua_getglobal(L, "app");
     lua_pushcfunction(L, app_classes);
     lua_setfield(L, -2, "classes");
