@@ -258,9 +258,13 @@ static inline void packet_copy_lines(uint8_t *to, const uint8_t *from, uint32_t 
  */
 static inline void packet_copy(struct packet *to, const struct packet *from)
 {
+    /* All loads before the first store: headers of packets 64 apart lie 4 KiB apart, and
+     * a load waits for an earlier store whose address has the same low 12 bits. */
+    const uint8_t *data = from->data;
+    uint32_t length = from->length;
     packet_copy_half_line(&to->length, &from->length);
-    packet_place(to, from->length);
-    packet_copy_lines(to->data, from->data, from->length);
+    packet_place(to, length);
+    packet_copy_lines(to->data, data, length);
 }
 
 /* A copy that the caller owns too, or NULL when there is no free packet. */
