@@ -4,9 +4,10 @@
  *   bench.clock()               seconds of CLOCK_MONOTONIC
  *
  * The bare ring is the least that a packet costs: its pointer goes through one ring of
- * the engine's size in bursts of the engine's size, and its data is touched. It runs on
- * one thread, as an engine does, with the cursors of a ring between two threads: a cache
- * line apart, release and acquire.
+ * the engine's size, and its data is touched. It runs on one thread, as an engine does,
+ * with the cursors of a single-producer single-consumer ring between two threads, a cache
+ * line apart, release and acquire, which every packet moves. Packets go in and come out
+ * 64 at a time.
  */
 #include "config/internal.h"
 
@@ -31,31 +32,26 @@ static double seconds_now(void)
     return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-static uint32_t ring_put(struct ring *ring, uint8_t *const *p, uint32_t n)
+static bool ring_put(struct ring *ring, uint8_t *p)
 {
     uint64_t write = atomic_load_explicit(&ring->write, memory_order_relaxed);
-    uint64_t read = atomic_load_explicit(&ring->read, memory_order_acquire);
-    uint32_t room = (uint32_t)(LINK_SIZE - (write - read));
-    n = n < room ? n : room;
-    for (uint32_t i = 0; i < n; i++)
-        ring->slot[(write + i) & LINK_MASK] = p[i];
-    atomic_store_explicit(&ring->write, write + n, memory_order_release);
-    return n;
+    if (write - atomic_load_explicit(&ring->read, memory_order_acquire) == LINK_SIZE)
+        return false;
+    ring->slot[write & LINK_MASK] = p;
+    atomic_store_explicit(&ring->write, write + 1, memory_order_release);
+    return true;
 }
 
-/* Takes up to n packets and touches the data of each. */
-static uint32_t ring_take(struct ring *ring, uint8_t **p, uint32_t n)
+/* Takes a packet and touches its data; NULL when there is none. */
+static uint8_t *ring_take(struct ring *ring)
 {
     uint64_t read = atomic_load_explicit(&ring->read, memory_order_relaxed);
-    uint64_t write = atomic_load_explicit(&ring->write, memory_order_acquire);
-    uint32_t have = (uint32_t)(write - read);
-    n = n < have ? n : have;
-    for (uint32_t i = 0; i < n; i++) {
-        p[i] = ring->slot[(read + i) & LINK_MASK];
-        ++*(volatile uint8_t *)p[i];
-    }
-    atomic_store_explicit(&ring->read, read + n, memory_order_release);
-    return n;
+    if (atomic_load_explicit(&ring->write, memory_order_acquire) == read)
+        return NULL;
+    uint8_t *p = ring->slot[read & LINK_MASK];
+    ++*(volatile uint8_t *)p;
+    atomic_store_explicit(&ring->read, read + 1, memory_order_release);
+    return p;
 }
 
 static uint64_t ring_rounds(struct ring *ring, uint8_t **packets)
@@ -63,8 +59,10 @@ static uint64_t ring_rounds(struct ring *ring, uint8_t **packets)
     uint64_t moved = 0;
     for (unsigned i = 0; i < ROUNDS; i++) {
         uint8_t **burst = packets + (i & 1) * LINK_BURST;
-        ring_put(ring, burst, LINK_BURST);
-        moved += ring_take(ring, burst, LINK_BURST);
+        for (unsigned j = 0; j < LINK_BURST; j++)
+            ring_put(ring, burst[j]);
+        for (unsigned j = 0; j < LINK_BURST && (burst[j] = ring_take(ring)); j++)
+            moved++;
     }
     return moved;
 }
