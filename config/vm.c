@@ -85,6 +85,11 @@ static void default_log(const char *line, void *user)
         vm->options.log(line, vm->options.log_user);
 }
 
+static void too_many(lua_State *L, lua_Debug *ar)
+{
+    luaL_error(L, "too many instructions");
+}
+
 struct vm *vm_new(const struct vm_options *options, struct error *err)
 {
     struct vm *vm = calloc(1, sizeof(*vm));
@@ -99,6 +104,8 @@ struct vm *vm_new(const struct vm_options *options, struct error *err)
         vm_free(vm);
         return NULL;
     }
+    if (options->most_instructions)
+        lua_sethook(vm->L, too_many, LUA_MASKCOUNT, options->most_instructions);
     return vm;
 }
 

@@ -26,6 +26,8 @@ struct vm_options {
     void *log_user;
     bool signals;  /* SIGINT and SIGTERM end engine.main, SIGHUP reloads */
     bool checking; /* graphs are checked and nothing runs: engine.main ends the file */
+    int most_instructions; /* after that many of Lua's own an error is raised; 0: no limit
+                            */
 };
 
 struct vm *vm_new(const struct vm_options *options, struct error *err);

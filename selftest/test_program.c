@@ -1,0 +1,193 @@
+/* Tests of the program as its users meet it: exit codes and what is said, to the letter.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "selftest/selftest.h"
+
+/* What a run printed, and how it ended. */
+struct run {
+    char out[16384], err[16384];
+    int status;
+};
+
+static void read_file(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, size - 1);
+    text[n > 0 ? n : 0] = 0;
+    close(fd);
+}
+
+/* Runs a shell command in which $V is the program and $T a temporary folder with the
+ * files. */
+static struct run shell(const char *command)
+{
+    static struct run run;
+    char folder[] = "/tmp/selftest_program_XXXXXX", line[4096], path[64];
+    const char *build = getenv("BUILD");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(line, sizeof(line),
+             "V=%s/vanguard T=%s; export XDG_RUNTIME_DIR=%s; { %s; } >%s/out 2>%s/err",
+             build ? build : "build", folder, folder, command, folder, folder);
+    int status = system(line);
+    run.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    snprintf(path, sizeof(path), "%s/out", folder);
+    read_file(path, run.out, sizeof(run.out));
+    snprintf(path, sizeof(path), "%s/err", folder);
+    read_file(path, run.err, sizeof(run.err));
+    snprintf(line, sizeof(line), "rm -rf %s", folder);
+    ck_assert_int_eq(system(line), 0);
+    return run;
+}
+
+struct use {
+    const char *command;
+    int status;
+    const char *err; /* all of stderr, or NULL: not looked at; $T is not expanded here */
+};
+
+static const struct use uses[] = {
+    { "$V --version", 0, "" },
+    { "$V help", 0, "" },
+    { "$V", 2, NULL },
+    { "$V help run", 0, "" },
+    { "$V rnu x.lua", 2, "vanguard: no program \"rnu\" (did you mean \"run\"?)\n" },
+    { "$V --versoin", 2, NULL },
+    { "$V run --durration 1s x.lua", 2,
+      "vanguard run: no option \"--durration\" (did you mean \"--duration\"?)\n" },
+    { "$V run --duration soon x.lua", 2,
+      "vanguard run: --duration: \"soon\" is not a duration (such as \"50ms\")\n" },
+    { "$V run", 2, "vanguard run: which FILE? (vanguard help run)\n" },
+    { "$V run /no/such.lua", 3,
+      "vanguard: cannot open /no/such.lua: No such file or directory\n" },
+    { "$V flaky eth1", 2,
+      "vanguard flaky: which two interfaces? (vanguard help flaky)\n" },
+    { "$V flaky a b --loss 150%", 2,
+      "vanguard flaky: --loss: 150% is not within 0%..100%\n" },
+    { "$V apps Clumsi", 2,
+      "vanguard apps: no app class \"Clumsi\" (did you mean \"Clumsy\"?)\n" },
+    { "$V apps", 0, "" },
+    { "$V apps --json RawSocket", 0, "" },
+    { "$V bench nothing", 2, NULL },
+    { "$V top nobody", 3, "vanguard top: \"nobody\" does not run\n" },
+    { "cd $T; echo 'x = = 1' >bad.lua; cd - >/dev/null; $V check $T/bad.lua", 3, NULL },
+    { "echo 'print(1)' >$T/none.lua; $V run $T/none.lua", 3, NULL },
+    { "$V check config/examples/forwarder.lua", 0, "" },
+    { "$V check config/examples/odd_drop.lua", 0, "" },
+    { "$V check config/examples/lossy.lua", 0, "" },
+    { "$V graph -o /no/such/place.svg config/examples/forwarder.lua", 5, NULL },
+    { "$V graph --format jpeg config/examples/forwarder.lua", 2,
+      "vanguard graph: --format: \"jpeg\" is not one of \"text\", \"dot\", \"svg\"\n" },
+    { "$V apps >/dev/full", 5,
+      "vanguard: cannot write the output: No space left on device\n" },
+};
+
+START_TEST(exit_codes_and_messages)
+{
+    const struct use *use = &uses[_i];
+    struct run run = shell(use->command);
+    ck_assert_msg(run.status == use->status, "%s: exit code %d, not %d; %s", use->command,
+                  run.status, use->status, run.err);
+    if (use->err)
+        ck_assert_msg(!strcmp(run.err, use->err), "%s: said \"%s\", not \"%s\"",
+                      use->command, run.err, use->err);
+    if (use->status)
+        ck_assert_msg(strlen(run.err) > 0, "%s: failed without a word", use->command);
+}
+END_TEST
+
+START_TEST(a_mistake_in_a_file_is_one_line)
+{
+    struct run run = shell(
+        "printf 'local c = config.new()\\nconfig.app(c, \"lossy\", Clumsy, { los = \"1%%\" })\\n' "
+        ">$T/wan.lua; cd $T; $OLDPWD/$V run wan.lua");
+    ck_assert_int_eq(run.status, 3);
+    ck_assert_str_eq(
+        run.err,
+        "vanguard: wan.lua:2: app \"lossy\" (Clumsy): no parameter \"los\" (did you mean "
+        "\"loss\"?)\n");
+}
+END_TEST
+
+START_TEST(no_privilege_is_said_in_one_line)
+{
+    if (geteuid()) {
+        printf("SKIPPED: dropping CAP_NET_RAW needs root\n");
+        return;
+    }
+    struct run run = shell(
+        "chmod 755 $T; printf 'local c = config.new()\\nconfig.app(c, \"if1\", RawSocket, \"lo\")\\n"
+        "engine.configure(c)' >$T/lo.lua; "
+        "setpriv --bounding-set=-net_raw --inh-caps=-net_raw $V run $T/lo.lua; s=$?; "
+        "ls /run/vanguard 2>/dev/null | grep -c '^lo' || true; exit $s");
+    ck_assert_int_eq(run.status, 7);
+    ck_assert_msg(
+        strstr(
+            run.err,
+            "lo.lua:2: app \"if1\" (RawSocket): a packet socket needs CAP_NET_RAW: run as "
+            "root, or setcap cap_net_raw+ep on the program\n"),
+        "%s", run.err);
+    ck_assert_str_eq(run.out, "0\n");
+}
+END_TEST
+
+START_TEST(a_run_ends_after_its_duration_with_a_report)
+{
+    struct run run = shell(
+        "printf 'local c = config.new() c:app(\"s\", Source, { count = 10 }) c:app(\"k\", Sink) "
+        "c:chain(\"s\", \"k\") return c' >$T/g.lua; $V run --duration 50ms --json --seed 5 $T/g.lua");
+    ck_assert_msg(run.status == 0, "%s", run.err);
+    ck_assert_msg(
+        strstr(run.out,
+               "\"k\":{\"class\":\"Sink\",\"counters\":{\"bytes\":600,\"packets\":10}}"),
+        "%s", run.out);
+    ck_assert_msg(strstr(run.out, "\"seed\":5"), "%s", run.out);
+}
+END_TEST
+
+START_TEST(an_error_while_running_is_exit_code_1)
+{
+    struct run run = shell(
+        "printf 'local B = {}\\nfunction B:pull() error(\"oh\") end\\nlocal c = config.new()\\n"
+        "c:app(\"b\", B)\\nengine.configure(c)\\n' >$T/bad.lua; $V run $T/bad.lua");
+    ck_assert_int_eq(run.status, 1);
+    ck_assert_msg(strstr(run.err, "bad.lua:2: oh"), "%s", run.err);
+    ck_assert_msg(strstr(run.err, "stack traceback"), "%s", run.err);
+}
+END_TEST
+
+START_TEST(sigterm_ends_a_run_well)
+{
+    struct run run = shell(
+        "printf 'local c = config.new() c:app(\"s\", Source) c:app(\"k\", Sink) c:chain(\"s\", \"k\") "
+        "engine.configure(c)' >$T/g.lua; $V run --report 10ms $T/g.lua >$T/o & p=$!; "
+        "for i in $(seq 100); do grep -q load $T/o && break; sleep 0.05; done; "
+        "kill $p; wait $p; s=$?; cat $T/o; exit $s");
+    ck_assert_int_eq(run.status, 0);
+    ck_assert_msg(strstr(run.out, "sent on s.output -> k.input"), "%s", run.out);
+}
+END_TEST
+
+static Suite *suite_program(void)
+{
+    Suite *suite = suite_create("program");
+    TCase *tcase = tcase_create("program");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_loop_test(tcase, exit_codes_and_messages, 0,
+                        sizeof(uses) / sizeof(uses[0]));
+    tcase_add_test(tcase, a_mistake_in_a_file_is_one_line);
+    tcase_add_test(tcase, no_privilege_is_said_in_one_line);
+    tcase_add_test(tcase, a_run_ends_after_its_duration_with_a_report);
+    tcase_add_test(tcase, an_error_while_running_is_exit_code_1);
+    tcase_add_test(tcase, sigterm_ends_a_run_well);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+
+SUITE(program)
