@@ -25,7 +25,8 @@ PKG_CONFIG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_CONFIG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
 WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-          -Wno-missing-field-initializers -Wno-unused-parameter -Wno-format-truncation
+          -Wno-missing-field-initializers -Wno-unused-parameter \
+          -Wno-unknown-warning-option -Wno-format-truncation
 CFLAGS ?= -O3 -g
 ALL_CFLAGS = -std=gnu17 $(WARN) -I. -pthread -D_GNU_SOURCE -ftls-model=initial-exec \
              $(PKG_CONFIG_CFLAGS) $(CFLAGS)
