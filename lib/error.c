@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-int error_set(struct error *err, enum error_kind kind, int errnum, const char *format, ...)
+int error_set(struct error *err, enum error_kind kind, int errnum, const char *format,
+              ...)
 {
     if (err) {
         va_list args;

@@ -5,7 +5,8 @@
  *   error_prefix      put the place in front of an error that is on its way up
  *
  * Functions that can fail return 0 or a negative errno and fill the struct error that
- * the caller passed. The kind decides the exit code of a program (the values are the codes).
+ * the caller passed. The kind decides the exit code of a program (the values are the
+ * codes).
  */
 #pragma once
 
@@ -24,11 +25,11 @@ struct error {
 };
 
 /* Fills err (which may be NULL) and returns -errnum. The text has no newline. */
-int error_set(struct error *err, enum error_kind kind, int errnum, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+int error_set(struct error *err, enum error_kind kind, int errnum, const char *format,
+              ...) __attribute__((format(printf, 4, 5)));
 
-/* For a failed system call: reads errno, appends ": strerror(errno)"; EPERM and EACCES make it
- * ERROR_PRIVILEGE whatever the kind. Returns -errno. */
+/* For a failed system call: reads errno, appends ": strerror(errno)"; EPERM and EACCES
+ * make it ERROR_PRIVILEGE whatever the kind. Returns -errno. */
 int error_system(struct error *err, enum error_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
