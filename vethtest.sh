@@ -309,7 +309,7 @@ test_cleanup() {
 # --- not in the suite: speed, and something to look at ---------------------------------
 
 received_by_b() { # interface
-    quiet b cat /proc/net/dev | sed -n "s/^ *$1: *[0-9]* *\([0-9]*\).*/\1/p"
+    quiet b cat /proc/net/dev | sed -n "s/^ *${1}: *[0-9]* *\([0-9]*\).*/\1/p"
 }
 cpu_ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
