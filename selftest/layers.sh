@@ -28,7 +28,7 @@ done
 for file in apps/*.[ch] apps/*/*.[ch]; do
     [ -e "$file" ] || continue
     own=$(echo "$file" | sed 's,apps/\([a-z0-9_]*\).*,\1,')
-    if grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]+"apps/' "$file" | grep -vE "\"apps/(apps[.]h|$own[/.])"; then
+    if grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]+"apps/' "$file" | grep -vE "\"apps/(apps[.]h|${own}[/.])"; then
         echo "layers: $file includes another app" >&2
         status=1
     fi
