@@ -16,7 +16,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
-SUITE="connectivity impaired reload interface_life kill9 cleanup"
+SUITE="connectivity examples impaired reload interface_life kill9 cleanup"
 EXTRA="throughput demo"
 
 id=vg$$
@@ -183,6 +183,28 @@ test_connectivity() {
     n a iperf3 -6 -c 2001:db8::2 -u -b 20M -l 1200 -t 1 -J >"$tmp/iperf.json"
     between "bad TCP and UDP checksums in b" "$(quiet b nstat -asz TcpInCsumErrors UdpInCsumErrors |
         awk '/CsumErrors/ { s += $2 } END { print s + 0 }')" 0 0
+    stop "$pid"
+}
+
+# The graphs of config/examples, as the README prints them.
+test_examples() {
+    build_network
+    start forwarder run --no-report config/examples/forwarder.lua m1 m2
+    wait_for "a ping" reachable
+    stop "$pid"
+    start odd run config/examples/odd_drop.lua m1 m2
+    wait_for "a ping" reachable
+    # 14 bytes of Ethernet, 20 of IP, 8 of ICMP: 56 bytes more are even, 57 odd.
+    n a ping -c 5 -i 0.01 -W 1 -q -s 56 192.0.2.2 >"$tmp/ping.out"
+    grep -q "5 received" "$tmp/ping.out" || fail "frames of even size were lost"
+    if n a ping -c 3 -i 0.01 -W 1 -q -s 57 192.0.2.2 >"$tmp/ping.out"; then
+        fail "frames of odd size came through"
+    fi
+    stop "$pid"
+    start lossy run config/examples/lossy.lua m1 m2
+    wait_for "a ping" reachable
+    n a ping -c 3 -i 0.2 -W 1 -q 192.0.2.2 >"$tmp/ping.out" || true
+    between "smallest round trip, ms" "$(sed -n 's,^rtt [^=]*= \([0-9.]*\)/.*,\1,p' "$tmp/ping.out")" 44 80
     stop "$pid"
 }
 

@@ -1,34 +1,14 @@
-/* bind_engine: engine.*, timer.*, units.*, app.*, counters.*, json.*. */
+/* bind_engine: engine.*: configure, run, report. */
 #include "config/internal.h"
 
-#include <dlfcn.h>
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
-#include "apps/apps.h"
 #include "config/signals.h"
 #include "lib/units.h"
-
-/* --- errors ----------------------------------------------------------------------------
- */
-
-static int error_tostring(lua_State *L)
-{
-    lua_getfield(L, 1, "text");
-    return 1;
-}
-
-void open_errors(lua_State *L)
-{
-    luaL_newmetatable(L, TYPE_ERROR);
-    lua_pushcfunction(L, error_tostring);
-    lua_setfield(L, -2, "__tostring");
-    lua_pop(L, 1);
-}
 
 /* --- engine.* --------------------------------------------------------------------------
  */
@@ -341,13 +321,10 @@ static int engine_lua_ran(lua_State *L)
     return 1;
 }
 
-static int engine_state(lua_State *L)
+/* engine.checking(): are graphs only checked? */
+static int engine_checking(lua_State *L)
 {
-    struct vm *vm = vm_of(L);
-    lua_pushstring(L, vm->options.checking ? "checking"
-                      : vm->reloading      ? "reloading"
-                      : vm->configured     ? "configured"
-                                           : "new");
+    lua_pushboolean(L, vm_of(L)->options.checking);
     return 1;
 }
 
@@ -359,13 +336,11 @@ static int engine_load_file(lua_State *L)
     const char *path = luaL_checkstring(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
     vm->configured = false;
-    vm->reloading = lua_toboolean(L, 3);
     uint32_t generation = ++vm->timer_generation;
     lua_settop(L, 2);
     lua_pushcfunction(L, engine_lua_configure);
     lua_insert(L, 1); /* configure, path, arguments */
     vm_load(L, path, 3);
-    vm->reloading = false;
     if (luaL_testudata(L, -1, TYPE_CONFIG)) {
         lua_pushvalue(L, 1);
         lua_pushvalue(L, -2);
@@ -376,19 +351,14 @@ static int engine_load_file(lua_State *L)
     return 1;
 }
 
-static int engine_finish_file(lua_State *L)
-{
-    return vm_finish_file(L);
-}
-
 void open_engine(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         { "app", engine_lua_app },
         { "apps", engine_lua_apps },
         { "breathe", engine_lua_breathe },
+        { "checking", engine_checking },
         { "configure", engine_lua_configure },
-        { "finish_file", engine_finish_file },
         { "graph", engine_lua_graph },
         { "links", engine_lua_links },
         { "load", engine_lua_load },
@@ -404,7 +374,7 @@ void open_engine(lua_State *L)
         { "set_pace", engine_set_pace },
         { "set_time", engine_lua_set_time },
         { "setup", engine_setup },
-        { "state", engine_state },
+
         { "stop", engine_lua_stop },
         { NULL, NULL },
     };

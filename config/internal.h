@@ -62,7 +62,6 @@ struct vm {
     bool loading;          /* a configuration file is being executed */
     bool ran;              /* engine.main was called */
     bool running;          /* inside engine.main */
-    bool reloading;        /* ... which executes the file anew */
     bool configured;
 
     uint32_t owner;  /* who runs: OWNER_FILE, or an app's serial */
@@ -96,12 +95,8 @@ int vm_raise_here(lua_State *L, const struct error *err);
 int vm_fail(lua_State *L, enum error_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Ends the file that is being executed, as if it were at its end. */
-int vm_finish_file(lua_State *L);
-
 /* The function and nargs arguments on the stack, with errors as a table { kind, text }
- * and a traceback. True when it worked; otherwise the error is on the stack, unless it
- * was vm_finish_file's (then true, and no results). */
+ * and a traceback. True when it worked; otherwise the error is on the stack. */
 bool vm_pcall(lua_State *L, int nargs, int nresults);
 
 /* Moves the error on the stack to err and vm->message, returns a negative errno. */

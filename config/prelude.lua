@@ -60,7 +60,7 @@ function engine.report (what)
 end
 
 local function reload ()
-   local ok, problem = pcall(engine.load_file, overrides.file, overrides.arguments, true)
+   local ok, problem = pcall(engine.load_file, overrides.file, overrides.arguments)
    if not ok then io.stderr:write("vanguard: reload: ", tostring(problem), "\n") end
 end
 
@@ -69,7 +69,7 @@ local running = false
 -- Runs until the duration is over, a signal, engine.stop(), or done() says so. While a file is read
 -- again, or only checked, it returns at once.
 function engine.main (options)
-   if running or engine.state() == "checking" then return end
+   if running or engine.checking() then return end
    options = options_of(options)
    engine.set_pace(options.busy, options.hz)
    running = true

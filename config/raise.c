@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char finish_file; /* its address is the error that ends a file */
-
 /* Files that ship inside the binary have chunk names that begin with "=[". */
 static bool is_users(const lua_Debug *ar)
 {
@@ -64,32 +62,34 @@ int vm_fail(lua_State *L, enum error_kind kind, const char *format, ...)
     return vm_raise_here(L, &err);
 }
 
-int vm_finish_file(lua_State *L)
+static bool is_ours(lua_State *L)
 {
-    lua_pushlightuserdata(L, (void *)&finish_file);
-    return lua_error(L);
-}
-
-/* Turns any error into a table of ours, with the traceback beside it. */
-static int handler(lua_State *L)
-{
-    struct vm *vm = vm_of(L);
-    if (lua_touserdata(L, 1) == &finish_file)
-        return 1;
-    bool ours =
-        luaL_testudata(L, 1, TYPE_ERROR) || (lua_istable(L, 1) && lua_getmetatable(L, 1));
+    bool ours = lua_istable(L, 1) && lua_getmetatable(L, 1);
     if (ours) {
         luaL_getmetatable(L, TYPE_ERROR);
         ours = lua_rawequal(L, -1, -2);
     }
     lua_settop(L, 1);
-    if (!ours) {
+    return ours;
+}
+
+/* Makes any error a table of ours; what goes wrong while running gets its traceback. */
+static int handler(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    if (!is_ours(L)) {
         lua_createtable(L, 0, 3);
         lua_pushinteger(L, vm->loading && !vm->running ? ERROR_CONFIG : ERROR_RUN);
         lua_setfield(L, -2, "kind");
         luaL_tolstring(L, 1, NULL);
         lua_setfield(L, -2, "text");
         luaL_setmetatable(L, TYPE_ERROR);
+    }
+    lua_getfield(L, -1, "kind");
+    bool running = lua_tointeger(L, -1) == ERROR_RUN;
+    bool traced = lua_getfield(L, -2, "traceback") != LUA_TNIL;
+    lua_pop(L, 2);
+    if (running && !traced) {
         luaL_traceback(L, L, NULL, 1);
         lua_setfield(L, -2, "traceback");
     }
@@ -103,11 +103,19 @@ bool vm_pcall(lua_State *L, int nargs, int nresults)
     lua_insert(L, base);
     int status = lua_pcall(L, nargs, nresults, base);
     lua_remove(L, base);
-    if (status == LUA_OK)
-        return true;
-    if (lua_touserdata(L, -1) == &finish_file) {
-        lua_pop(L, 1);
-        return true;
-    }
-    return false;
+    return status == LUA_OK;
+}
+
+static int error_tostring(lua_State *L)
+{
+    lua_getfield(L, 1, "text");
+    return 1;
+}
+
+void open_errors(lua_State *L)
+{
+    luaL_newmetatable(L, TYPE_ERROR);
+    lua_pushcfunction(L, error_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pop(L, 1);
 }

@@ -209,7 +209,7 @@ int vm_take_error(struct vm *vm, lua_State *L, bool trace, struct error *err)
     }
     free(vm->message);
     if (asprintf(&vm->message, "%s%s%s", text ? text : "an error without words",
-                 traceback ? "\n" : "", traceback ? traceback : "") < 0)
+                 traceback && *traceback ? "\n" : "", traceback ? traceback : "") < 0)
         vm->message = NULL;
     snprintf(local.text, sizeof(local.text), "%s",
              text ? text : "an error without words");
@@ -247,11 +247,13 @@ void vm_raise_failure(lua_State *L)
     lua_pushstring(L, vm->failure);
     free(vm->failure);
     vm->failure = NULL;
-    lua_createtable(L, 0, 2);
+    lua_createtable(L, 0, 3);
     lua_pushinteger(L, ERROR_RUN);
     lua_setfield(L, -2, "kind");
     lua_pushvalue(L, -2);
     lua_setfield(L, -2, "text");
+    lua_pushliteral(L, ""); /* the text has it already */
+    lua_setfield(L, -2, "traceback");
     luaL_setmetatable(L, TYPE_ERROR);
     lua_error(L);
 }

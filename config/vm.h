@@ -25,7 +25,7 @@ struct vm_options {
     void (*log)(const char *line, void *user);
     void *log_user;
     bool signals;  /* SIGINT and SIGTERM end engine.main, SIGHUP reloads */
-    bool checking; /* graphs are checked and nothing runs: engine.main ends the file */
+    bool checking; /* graphs are checked and nothing runs: engine.main returns at once */
     int most_instructions; /* after that many of Lua's own an error is raised; 0: no limit
                             */
 };
