@@ -68,7 +68,7 @@ HEADERS   := $(sort $(wildcard lib/*.h engine/*.h apps/*.h apps/*/*.h config/*.h
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call obj,$(CORE_SRC)) $(BUILD)/obj/embedded.o
 BENCH    := $(patsubst selftest/bench/%.c,$(BUILD)/bench/%,$(BENCH_SRC))
-FUZZ     := $(patsubst selftest/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
+FUZZ     := $(patsubst selftest/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
 
 # --- verbs -------------------------------------------------------------------------
 
@@ -135,21 +135,24 @@ $(BUILD)/bench/%: selftest/bench/%.c $(CORE_OBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $< $(CORE_OBJ) $(LIBS)
 
-# Fuzzers are libFuzzer programs: clang compiles everything under them once more.
+# Fuzzers are libFuzzer programs: clang compiles everything under them once more, with its own
+# sanitizers, whatever the rest is built with.
 FUZZ_FLAGS = -std=gnu17 $(WARN) -I. -pthread -D_GNU_SOURCE -DPACKET_DEBUG $(PKG_CONFIG_CFLAGS) \
              -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
-FUZZ_OBJ  := $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(CORE_SRC)) $(BUILD)/fuzz/obj/embedded.o
+FUZZ_OBJ  := $(patsubst %.c,build/fuzz/obj/%.o,$(CORE_SRC)) build/fuzz/obj/embedded.o
 
-$(BUILD)/fuzz/obj/embedded.o: $(BUILD)/embedded.c
+.SECONDARY: $(FUZZ_OBJ)
+
+build/fuzz/obj/embedded.o: $(BUILD)/embedded.c
 	@mkdir -p $(@D)
 	$(Q)clang $(FUZZ_FLAGS) -c -o $@ $<
 
-$(BUILD)/fuzz/obj/%.o: %.c
+build/fuzz/obj/%.o: %.c
 	$(call say,FUZZCC,$<)
 	@mkdir -p $(@D)
 	$(Q)clang $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/fuzz/%: selftest/fuzz/%.c $(FUZZ_OBJ)
+build/fuzz/%: selftest/fuzz/%.c $(FUZZ_OBJ)
 	$(call say,FUZZ,$@)
 	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -rdynamic -MMD -MP -o $@ $< $(FUZZ_OBJ) $(LIBS)
 
@@ -170,4 +173,4 @@ $(BUILD)/embedded.c: config/embed.sh $(LUA_SRC)
 	@mkdir -p $(@D)
 	$(Q)config/embed.sh $(LUA_SRC) >$@.new && mv $@.new $@
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) build/fuzz -name '*.d' 2>/dev/null)

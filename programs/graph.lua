@@ -1,5 +1,5 @@
 -- vanguard graph: draws the graph of a Lua file.
-local draw = require "config.draw"
+local draw, inspect = require "config.draw", require "config.inspect"
 
 local program = {
    doc = "draw a graph file: text, DOT or SVG",
@@ -44,17 +44,9 @@ local function write (text, path)
 end
 
 function program.run (options, arguments)
-   local file = arguments[1]
-   if not file then
-      io.stderr:write("vanguard graph: which FILE? (vanguard help graph)\n")
-      return 2
-   end
-   engine.setup { checking = true }
-   if not engine.load_file(file, { [0] = file, table.unpack(arguments, 2) }) then
-      io.stderr:write("vanguard: ", file, ": configures nothing (engine.configure(c), or return c)\n")
-      return 3
-   end
-   return write(picture(engine.graph(), options, file), options.output)
+   local graph, code = inspect("graph", arguments)
+   if not graph then return code end
+   return write(picture(graph, options, arguments[1]), options.output)
 end
 
 return program

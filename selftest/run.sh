@@ -36,7 +36,7 @@ else
     echo "SKIPPED vethtest: needs root to make network namespaces"
 fi
 
-for fuzzer in "$BUILD"/fuzz/*; do
+for fuzzer in build/fuzz/*; do
     if [ -d "$fuzzer" ] || [ ! -x "$fuzzer" ]; then continue; fi
     run "fuzz $(basename "$fuzzer")" "$fuzzer" -runs=20000 -max_total_time=10 -verbosity=0
 done
