@@ -415,6 +415,10 @@ test_throughput() {
         iperf_received bits_per_second | awk '{ print $1 / 1e9 }' >>"$tmp/tcp"
         iperf_sum sum_sent retransmits >>"$tmp/retransmits"
     done
+    local udp
+    serve_iperf
+    quiet a iperf3 -c 192.0.2.2 -u -b 0 -l 1400 -t 2 -J >"$tmp/iperf.json"
+    udp=$(iperf_received packets | awk -v lost="$(iperf_received lost_packets)" '{ print int(($1 - lost) / 2000) }')
     stop "$pid"
     local tcp retransmits ratio
     tcp=$(median <"$tmp/tcp")
@@ -428,13 +432,14 @@ two RawSockets between veth pairs, one process on one core; medians         goal
   kernel bridge; veth without a forwarder  $bridge kpps; $direct kpps
   TCP, default offloads             $tcp Gbit/s                    at least 2.7
   retransmits in 2 s                $retransmits                              below 250
+  UDP of 1400 bytes at the receiver $udp kpps
   ping p50, p99                     $p50 us, $p99 us               below 100, 250
   idle                              $idle of a core                    below 0.01
   at a paced 100 kpps               $paced of a core                   at most 0.35
   lost of these                     $((sent - after)) of $sent                   0
 TABLE
-    printf '{"forwarded_kpps": %s, "minimal_kpps": %s, "bridge_kpps": %s, "direct_kpps": %s, "tcp_gbit": %s, "retransmits": %s, "ping_p50_us": %s, "ping_p99_us": %s, "idle_cores": %s, "paced_cores": %s, "paced_sent": %s, "paced_lost": %s}\n' \
-        "$ours" "$minimal" "$bridge" "$direct" "$tcp" "$retransmits" "$p50" "$p99" "$idle" "$paced" "$sent" $((sent - after)) \
+    printf '{"forwarded_kpps": %s, "minimal_kpps": %s, "bridge_kpps": %s, "direct_kpps": %s, "tcp_gbit": %s, "retransmits": %s, "udp_kpps": %s, "ping_p50_us": %s, "ping_p99_us": %s, "idle_cores": %s, "paced_cores": %s, "paced_sent": %s, "paced_lost": %s}\n' \
+        "$ours" "$minimal" "$bridge" "$direct" "$tcp" "$retransmits" "$udp" "$p50" "$p99" "$idle" "$paced" "$sent" $((sent - after)) \
         >"$BUILD/throughput.json"
 }
 
