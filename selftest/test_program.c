@@ -84,6 +84,10 @@ static const struct use uses[] = {
     { "$V graph -o /no/such/place.svg config/examples/forwarder.lua", 5, NULL },
     { "$V graph --format jpeg config/examples/forwarder.lua", 2,
       "vanguard graph: --format: \"jpeg\" is not one of \"text\", \"dot\", \"svg\"\n" },
+    /* The pictures in the README are what the program draws. */
+    { "for f in forwarder odd_drop; do $V graph config/examples/$f.lua >$T/p; while IFS= read -r l; "
+      "do grep -qxF -- \"$l\" README.md || exit 9; done <$T/p; done",
+      0, "" },
     { "$V apps >/dev/full", 5,
       "vanguard: cannot write the output: No space left on device\n" },
 };
