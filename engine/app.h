@@ -8,14 +8,15 @@
  *
  * Methods never block, and any of them may be missing (NULL costs nothing):
  *
- *   start        acquire what the app needs; on error the text says why, and stop is
- * called stop         release it all, also after a start that failed half-way: the only
- * clean-up path. Packets that the app holds are freed here. pull         bring packets
- * into the graph from outside: once per breath, before any push push         move packets
- * from the input links onward: once per breath, in topological order, whether or not
- * there is input tick         about every millisecond while the engine is awake:
- * housekeeping reconfigure  change to other parameters in place. Return 0, or -EOPNOTSUPP
- * to be replaced by a new instance instead (which is what happens without this method).
+ *   start        acquire what the app needs; on error the text says why
+ *   stop         release it all, also after a start that failed half-way: the only clean-up
+ *                path. Packets that the app holds are freed here.
+ *   pull         bring packets into the graph from outside: once per breath, before any push
+ *   push         move packets from the input links onward: once per breath, in topological
+ *                order, whether or not there is input
+ *   tick         about every millisecond while the engine is awake: housekeeping
+ *   reconfigure  change to other parameters in place. Return 0, or -EOPNOTSUPP to be
+ *                replaced by a new instance (which is what happens without this method).
  *   report       append a few words to a report for people
  *
  * Ports are declared in the class and resolved to slots when the graph is built. A port

@@ -113,11 +113,10 @@ void engine_free(struct engine *engine);
 /* Moves the network to graph (which is taken over, also on error) by the smallest change:
  *   - an app of the same name, class and parameters goes on as it is;
  *   - one with other parameters is reconfigured in place where its class can, otherwise
- * replaced;
- *   - a link that both graphs have keeps its packets; the packets of one that is gone
- * move to the link that now feeds the same input, else to the one that leaves the same
- * output. On error nothing has changed. What cannot be rolled back is in
- * engine/README.md. */
+ *     replaced;
+ *   - a link that both graphs have keeps its packets; the packets of one that is gone move
+ *     to the link that now feeds the same input, else to the one that leaves the same output.
+ * On error nothing has changed. What cannot be rolled back is in engine/README.md. */
 int engine_configure(struct engine *engine, struct graph *graph, struct error *err);
 
 /* One breath. With virtual time the clock is where engine_set_time left it. */

@@ -3,8 +3,7 @@
  *   packets flow                 breathe again at once
  *   just went idle               spin for a while: waking up costs more than that
  *   idle                         one ppoll on the apps' descriptors, until the next timer
- *   a steady trickle             sleep 50 us at a time, so that one wake-up serves
- * several packets
+ *   a steady trickle             sleep up to 200 us at a time: one wake-up, many packets
  *
  * Spinning is paid from a credit that grows with time, one part in eight, so that traffic
  * whose gaps are just shorter than the spin does not cost a core. Timer slack is 1 ns.

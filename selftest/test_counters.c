@@ -140,6 +140,11 @@ START_TEST(removed_words_are_used_again)
     ck_assert_ptr_eq(counters_add_histogram(writer, "i"), h);
     ck_assert_uint_eq(h->count, 0);
     ck_assert_str_eq(list(reader).text, "d/in\nd/out\nb/in\nb/out\ni\nc/x\n");
+    counters_remove(writer, c);
+    ck_assert_ptr_eq(counters_add(writer, "a/longer/name", one_row), c);
+    counters_remove(writer, c);
+    ck_assert_ptr_eq(counters_add(writer, "e", one_row), c); /* nothing of the longer */
+    ck_assert_str_eq(list(reader).text, "d/in\nd/out\nb/in\nb/out\ni\ne/x\n");
 }
 END_TEST
 
@@ -194,6 +199,24 @@ START_TEST(full_file)
     ck_assert_ptr_null(counters_add(writer, "more", two_rows));
     ck_assert_ptr_eq(counters_add(writer, "again", one_row), first);
     ck_assert_ptr_null(counters_add(writer, "more", one_row));
+}
+END_TEST
+
+/* Full by words long before all entries are in use. */
+START_TEST(full_of_histograms)
+{
+    struct histogram *histogram, *last = NULL;
+    uint32_t count = 0;
+    struct stat st;
+    ck_assert_int_eq(stat(path, &st), 0);
+    while ((histogram = counters_add_histogram(writer, "h"))) {
+        histogram_add(histogram, count++); /* there is memory behind it */
+        last = histogram;
+    }
+    ck_assert_uint_le(count * sizeof(*histogram), (size_t)st.st_size);
+    ck_assert_uint_eq(list(reader).count, count);
+    counters_remove(writer, last);
+    ck_assert_ptr_eq(counters_add_histogram(writer, "again"), last);
 }
 END_TEST
 
@@ -401,6 +424,7 @@ static Suite *suite_counters(void)
     tcase_add_test(tests, objects_lie_on_lines_of_their_own);
     tcase_add_test(tests, long_names_are_cut);
     tcase_add_test(tests, full_file);
+    tcase_add_test(tests, full_of_histograms);
     tcase_add_test(tests, file_is_replaced_and_removed);
     tcase_add_test(tests, symbolic_link_is_not_followed);
     tcase_add_test(tests, directory_that_is_not_there);

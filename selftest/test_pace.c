@@ -90,11 +90,11 @@ static void *stop_it(void *user)
     return user;
 }
 
-static void *stop_it_late(void *user)
+static void *wake_it_late(void *user)
 {
     wait_until_asleep();
     usleep(1000000);
-    engine_stop(engine);
+    engine_wake(engine);
     return user;
 }
 
@@ -127,7 +127,9 @@ START_TEST(stop_from_another_thread)
     run_with(stop_it);
     ck_assert_uint_gt(engine->counter[ENGINE_SLEEPS], 0);
     ck_assert_uint_gt(engine->counter[ENGINE_SLEPT_NS], 0);
+    uint64_t breaths = engine->breaths;
     run_with(stop_it); /* it can run again */
+    ck_assert_uint_gt(engine->breaths, breaths);
 }
 END_TEST
 
@@ -274,7 +276,8 @@ END_TEST
 /* Time slept is no latency of a breath. */
 START_TEST(latency_is_without_sleep)
 {
-    run_with(stop_it_late);
+    in_pull = stop_after_a_sleep;
+    run_with(wake_it_late);
     uint64_t slept = engine->counter[ENGINE_SLEPT_NS];
     ck_assert_uint_gt(slept, 900 * MS);
     ck_assert_uint_eq(engine->breath_latency->count, engine->breaths);

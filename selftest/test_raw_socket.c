@@ -1,11 +1,14 @@
 /* RawSocket: frames between real interfaces, in a network namespace of the test's own.
  * The life of interfaces is in test_raw_socket_life.c, other hosts' traffic in
  * test_raw_socket_traffic.c. */
+#include <arpa/inet.h>
 #include <linux/if_packet.h>
+#include <linux/virtio_net.h>
 #include <poll.h>
 #include <sys/socket.h>
 
 #include "selftest/raw_socket_rig.h"
+#include "selftest/segment_check.h"
 #include "selftest/selftest.h"
 
 static struct rig rig;
@@ -264,8 +267,8 @@ START_TEST(frames_longer_than_a_slot)
     expect_frame(rig.right, frame_make(1, longest), longest);
     for (uint32_t length = longest + 1; length <= 9014; length += 300, sent++)
         wire_send(rig.left, frame_make(length, length), length);
-    wire_send(rig.left, frame_make(2, 60), 60); /* it goes on */
-    expect_frame(rig.right, frame_make(2, 60), 60);
+    wire_send(rig.left, frame_make(2, 2000), 2000); /* it goes on, with the right one */
+    expect_frame(rig.right, frame_make(2, 2000), 2000);
     ck_assert_uint_eq(rig_count(&rig, "if1", "drop_oversize"),
                       (9014 - longest - 1) / 300 + 1);
     rig_expect_kernel(&rig, "if1", sent + 2);
@@ -325,6 +328,65 @@ START_TEST(frames_are_cut)
 END_TEST
 
 #define SNAPLENS 6
+
+/* --- super-frames ------------------------------------------------------------------- */
+
+#define PAYLOAD 5000
+#define SEGMENT 1400
+
+/* A TCP super-frame of 5,000 bytes and what a kernel says of it, with one VLAN tag or
+ * without. */
+static size_t super_frame(uint8_t *at, bool tag)
+{
+    static const uint8_t headers[] = { 0x08, 0x00, 0x45, 0, 0, 0,  0x12, 0x34, 0x40,
+                                       0,    64,   6,    0, 0, 10, 0,    0,    1,
+                                       10,   0,    0,    2, 0, 1,  0,    2,    1,
+                                       2,    3,    4,    0, 0, 0,  0,    0x50, 0x18,
+                                       1,    0,    0,    0, 0, 0 };
+    uint16_t l3 = tag ? 18 : 14, length = 40 + PAYLOAD;
+    struct virtio_net_hdr vnet = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+                                   .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+                                   .hdr_len = l3 + 40,
+                                   .gso_size = SEGMENT,
+                                   .csum_start = l3 + 20,
+                                   .csum_offset = 16 };
+    memcpy(at, &vnet, sizeof(vnet));
+    at += sizeof(vnet);
+    memcpy(at, frame_make(1, 40 + PAYLOAD), 12);
+    memcpy(at + 12, "\x81\x00\x00\x07", tag ? 4 : 0);
+    memcpy(at + l3 - 2, headers, sizeof(headers));
+    at[l3 + 2] = (uint8_t)(length >> 8);
+    at[l3 + 3] = (uint8_t)length;
+    memcpy(at + l3 + 40, frame_make(2, 14 + PAYLOAD) + 14, PAYLOAD);
+    return sizeof(vnet) + l3 + length;
+}
+
+/* What a host with offloads sends comes out as the frames that belong on a wire. */
+START_TEST(super_frame_is_split)
+{
+    static uint8_t super[RIG_FRAME_MAX];
+    static const char *const options[] = { "merge=1", "merge=1 version=v3" };
+    bool tag = _i & 2;
+    uint32_t l3 = tag ? 18 : 14;
+    int on = 1;
+    if (!rig_network())
+        return;
+    rig_start(&rig, options[_i & 1]);
+    ck_assert(!setsockopt(rig.left, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)));
+    wire_send(rig.left, super, super_frame(super, tag));
+    for (uint32_t at = 0, i = 0; at < PAYLOAD; at += SEGMENT, i++) {
+        uint32_t payload = PAYLOAD - at < SEGMENT ? PAYLOAD - at : SEGMENT;
+        ck_assert_uint_eq(next_frame(rig.right), l3 + 40 + payload);
+        const char *wrong = segment_check(got, l3 + 40 + payload);
+        ck_assert_msg(!wrong, "%s", wrong);
+        ck_assert_uint_eq(got[l3 + 5], 0x34 + i); /* identification */
+        ck_assert_mem_eq(got + l3 + 40, frame_make(2, 14 + PAYLOAD) + 14 + at, payload);
+    }
+    ck_assert_uint_eq(rig_count(&rig, "if1", "rx_split"), 1);
+    ck_assert_uint_eq(rig_count(&rig, "if1", "rx_packets"), 4);
+    rig_stop(&rig);
+}
+END_TEST
 
 /* --- no room ------------------------------------------------------------------------ */
 
@@ -449,18 +511,54 @@ START_TEST(slow_wire)
     if (!rig_network())
         return;
     start_listener(options[_i]);
-    shell("tc qdisc add dev if1 root tbf rate 8kbit burst 2000 limit 100000000");
+    shell("tc qdisc add dev if1 root tbf rate 80kbit burst 2000 limit 100000000");
     for (uint32_t n = 0; n < frames; n++)
         test_inject_bytes(rig.engine, "in", frame_make(n, 1000), 1000);
     struct link *link = engine_find_link(rig.engine, "in.output -> if1.input");
     RIG_UNTIL(&rig, rig_count(&rig, "if1", "tx_blocked") > 3 && link->write == frames);
     ck_assert(polls_for(rig.engine, POLLOUT));
+    RIG_UNTIL(&rig, poll(rig.engine->polls, rig.engine->npolls, 20) == 0); /* sleeps */
     ck_assert_uint_gt(link_readable(link), 0);
     ck_assert_uint_eq(rig_count(&rig, "if1", "tx_packets") + link_readable(link), frames);
     shell("tc qdisc change dev if1 root tbf rate 10gbit burst 10mb limit 100000000");
     for (uint32_t n = 0; n < frames; n++)
         expect_frame(rig.left, frame_make(n, 1000), 1000);
     ck_assert_uint_eq(rig_count(&rig, "if1", "tx_packets"), frames);
+    ck_assert(!polls_for(rig.engine, POLLOUT));
+    rig_stop(&rig);
+}
+END_TEST
+
+/* The same with TCP segments that go out in runs: while they wait the engine sleeps. */
+START_TEST(slow_wire_for_runs)
+{
+    const uint32_t frames = 1000, payload = 1400;
+    static uint8_t super[RIG_FRAME_MAX];
+    if (!rig_network())
+        return;
+    start_listener(NULL);
+    shell("tc qdisc add dev if1 root tbf rate 80kbit burst 20000 limit 100000000");
+    super_frame(super, false);
+    uint8_t *frame = super + sizeof(struct virtio_net_hdr);
+    frame[16] = (40 + payload) >> 8;
+    frame[17] = (40 + payload) & 0xff;
+    frame[47] = 0x10; /* ACK */
+    for (uint32_t n = 0; n < frames; n++) {
+        uint32_t sequence = htonl(n * payload), id = htons((uint16_t)n);
+        memcpy(frame + 38, &sequence, 4);
+        memcpy(frame + 18, &id, 2);
+        struct packet *p = packet_from_bytes(frame, 54 + payload);
+        p->flags |= PACKET_CSUM_VALID;
+        test_inject(rig.engine, "in", p);
+    }
+    struct link *link = engine_find_link(rig.engine, "in.output -> if1.input");
+    RIG_UNTIL(&rig, rig_count(&rig, "if1", "tx_blocked") > 3 && link->write == frames);
+    ck_assert_uint_gt(rig_count(&rig, "if1", "tx_merged"), 0);
+    RIG_UNTIL(&rig, poll(rig.engine->polls, rig.engine->npolls, 20) == 0);
+    ck_assert_uint_lt(rig_count(&rig, "if1", "tx_packets"), frames);
+    shell("tc qdisc change dev if1 root tbf rate 10gbit burst 10mb limit 100000000");
+    RIG_UNTIL(&rig, rig_count(&rig, "if1", "tx_packets") == frames);
+    engine_breathe(rig.engine);
     ck_assert(!polls_for(rig.engine, POLLOUT));
     rig_stop(&rig);
 }
@@ -480,11 +578,13 @@ static Suite *suite_raw_socket(void)
     tcase_add_loop_test(tests, frames_longer_than_a_slot, 0, 2);
     tcase_add_test(tests, frames_that_the_wire_refuses);
     tcase_add_loop_test(tests, frames_are_cut, 0, SNAPLENS);
+    tcase_add_loop_test(tests, super_frame_is_split, 0, 4);
     tcase_add_loop_test(tests, ring_overflow, 0, 2);
     tcase_add_test(tests, full_link);
     tcase_add_loop_test(tests, no_free_packet, 0, 2);
     tcase_add_loop_test(tests, nothing_linked, 0, 2);
     tcase_add_loop_test(tests, slow_wire, 0, 2);
+    tcase_add_test(tests, slow_wire_for_runs);
     suite_add_tcase(suite, tests);
     return suite;
 }

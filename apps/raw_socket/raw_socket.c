@@ -53,7 +53,8 @@ struct raw_socket {
     enum state state;
     struct ring ring;
     struct link_watch *watch;
-    bool blocked; /* waiting for POLLOUT */
+    int sender;     /* the socket that the last packets were given to */
+    int blocked_fd; /* where POLLOUT is waited for; -1: nowhere */
     bool offloads_changed;
     unsigned offloads; /* before we changed them */
     uint64_t reopen_at, reopen_delay, statistics_at;
@@ -236,16 +237,30 @@ static void read_statistics(struct app *app)
     app_count(app, DROP_RING_FULL, stats.tp_drops);
 }
 
+/* Waits until a socket takes packets again; -1: for none. */
+static void wait_for(struct app *app, int fd)
+{
+    struct raw_socket *raw = app->state;
+    if (fd == raw->blocked_fd)
+        return;
+    if (raw->blocked_fd == raw->rx_fd)
+        app_poll(app, raw->rx_fd, POLLIN);
+    else
+        app_unpoll(app, raw->blocked_fd);
+    raw->blocked_fd = fd;
+    if (fd >= 0)
+        app_poll(app, fd, fd == raw->rx_fd ? POLLIN | POLLOUT : POLLOUT);
+}
+
 static void close_sockets(struct app *app)
 {
     struct raw_socket *raw = app->state;
     read_statistics(app);
     app_count(app, DROP_CLOSED, raw->delivered - raw->taken);
     raw->delivered = raw->taken = 0;
-    if (raw->tx_fd >= 0 && raw->tx_fd != raw->rx_fd) {
-        app_unpoll(app, raw->tx_fd);
+    wait_for(app, -1);
+    if (raw->tx_fd >= 0 && raw->tx_fd != raw->rx_fd)
         close(raw->tx_fd);
-    }
     if (raw->merge_fd >= 0)
         close(raw->merge_fd);
     ring_close(&raw->ring);
@@ -254,7 +269,6 @@ static void close_sockets(struct app *app)
         close(raw->rx_fd);
     }
     raw->rx_fd = raw->tx_fd = raw->merge_fd = -1;
-    raw->blocked = false;
 }
 
 static int open_sockets(struct app *app, struct error *err)
@@ -296,7 +310,7 @@ static int switch_offloads(struct app *app, struct error *err)
 static int start(struct app *app, struct error *err)
 {
     struct raw_socket *raw = app->state;
-    raw->rx_fd = raw->tx_fd = raw->merge_fd = -1;
+    raw->rx_fd = raw->tx_fd = raw->merge_fd = raw->blocked_fd = -1;
     raw->watch = link_watch_open(err);
     if (!raw->watch)
         return -EIO;
@@ -442,7 +456,7 @@ static void insert_vlan(struct packet *p)
 }
 
 /* Hands n packets to the kernel; returns how many it took, or -errno for the first. */
-static int send_burst(const struct raw_socket *raw, struct packet **p, uint32_t n)
+static int send_burst(struct raw_socket *raw, struct packet **p, uint32_t n)
 {
     static uint8_t no_offload[RING_VNET_SIZE];
     struct mmsghdr messages[LINK_BURST];
@@ -458,6 +472,7 @@ static int send_burst(const struct raw_socket *raw, struct packet **p, uint32_t 
         messages[i].msg_hdr = (struct msghdr){ .msg_iov = vnet ? vector : vector + 1,
                                                .msg_iovlen = vnet ? 2 : 1 };
     }
+    raw->sender = raw->tx_fd;
     int sent = sendmmsg(raw->tx_fd, messages, n, MSG_DONTWAIT);
     return sent < 0 ? -errno : sent;
 }
@@ -468,6 +483,7 @@ static int send_merged(struct app *app, struct packet **p, uint32_t n)
     struct raw_socket *raw = app->state;
     struct merge_message m;
     merge_message(&m, p, n);
+    raw->sender = raw->merge_fd;
     if (sendmsg(raw->merge_fd, &m.message, MSG_DONTWAIT) >= 0) {
         app_count(app, TX_MERGED, 1);
         return (int)n;
@@ -475,6 +491,8 @@ static int send_merged(struct app *app, struct packet **p, uint32_t n)
     if (errno == EINVAL || errno == EOPNOTSUPP || errno == EMSGSIZE) {
         app_log(app, "the kernel refuses merged segments (%s): sending them one by one",
                 strerror(errno));
+        if (raw->blocked_fd == raw->merge_fd)
+            wait_for(app, -1);
         close(raw->merge_fd);
         raw->merge_fd = -1;
         return 0;
@@ -531,22 +549,6 @@ static int refusal(int error)
     }
 }
 
-static void set_blocked(struct app *app, bool blocked)
-{
-    struct raw_socket *raw = app->state;
-    if (blocked)
-        app_count(app, TX_BLOCKED, 1);
-    if (blocked == raw->blocked)
-        return;
-    raw->blocked = blocked;
-    if (raw->tx_fd == raw->rx_fd)
-        app_poll(app, raw->tx_fd, blocked ? POLLIN | POLLOUT : POLLIN);
-    else if (blocked)
-        app_poll(app, raw->tx_fd, POLLOUT);
-    else
-        app_unpoll(app, raw->tx_fd);
-}
-
 static void drop_first(struct app *app, struct link *input, uint32_t reason)
 {
     app_drop(app, reason, link_receive(input));
@@ -568,13 +570,14 @@ static void push(struct app *app)
             continue;
         int reason = refusal(-sent);
         if (reason < 0) {
-            set_blocked(app, true);
+            app_count(app, TX_BLOCKED, 1);
+            wait_for(app, raw->sender);
             return;
         }
         drop_first(app, input, (uint32_t)reason);
     }
-    if (unlikely(raw->blocked))
-        set_blocked(app, false);
+    if (unlikely(raw->blocked_fd >= 0))
+        wait_for(app, -1);
 }
 
 static void report(struct app *app, FILE *out)
