@@ -37,10 +37,14 @@ static void set_text(lua_State *L, const char *field, char *to, size_t size)
     lua_pop(L, 1);
 }
 
-static lua_Integer integer_field(lua_State *L, const char *field)
+/* 0 when it is not there. */
+static lua_Integer integer_field(lua_State *L, const char *field, lua_Integer most)
 {
     lua_getfield(L, 1, field);
     lua_Integer value = lua_isnil(L, -1) ? 0 : luaL_checkinteger(L, -1);
+    if (value < 0 || value > most)
+        vm_fail(L, ERROR_CONFIG, "engine.setup: %s: %lld is not within 0..%lld", field,
+                (long long)value, (long long)most);
     lua_pop(L, 1);
     return value;
 }
@@ -65,8 +69,8 @@ static int engine_setup(lua_State *L)
     set_text(L, "name", vm->settings.name, sizeof(vm->settings.name));
     vm->settings.any_name = boolean_field(L, 1, "any_name");
     vm->settings.virtual_time = boolean_field(L, 1, "virtual_time");
-    vm->settings.packets = (uint32_t)integer_field(L, "packets");
-    vm->settings.chunk_size = (uint32_t)integer_field(L, "chunk_size");
+    vm->settings.packets = (uint32_t)integer_field(L, "packets", 4194304);
+    vm->settings.chunk_size = (uint32_t)integer_field(L, "chunk_size", 65536);
     lua_getfield(L, 1, "seed");
     vm->settings.seeded = !lua_isnil(L, -1);
     vm->settings.seed = (uint64_t)luaL_optinteger(L, -1, 0);
@@ -95,21 +99,23 @@ static int engine_lua_configure(lua_State *L)
         if (graph_check(box->graph, &err))
             return vm_raise(L, &err);
         graph_free(vm->checked);
-        vm->checked = box->graph;
-        box->graph = NULL;
+        vm->checked = graph_copy(box->graph);
         return 0;
     }
     struct engine *engine = vm_need_engine(L);
-    struct graph *graph = box->graph;
-    box->graph = NULL;
+    if (vm->app_calls)
+        return vm_fail(
+            L, ERROR_RUN,
+            "engine.configure inside a method of an app: use timer.after(0, f)");
     lua_State *before = vm->L;
     vm->L = L;
-    int error = engine_configure(engine, graph, &err);
+    links_forget(L);
+    int error = engine_configure(engine, graph_copy(box->graph), &err);
     vm->L = before;
-    if (error)
-        return vm_raise(L, &err);
     refresh(L);
-    return 0;
+    if (!vm->calls)
+        vm_raise_failure(L);
+    return error ? vm_raise(L, &err) : 0;
 }
 
 /* engine.graph(): what was configured last, as tables. */
@@ -123,6 +129,27 @@ static int engine_lua_graph(lua_State *L)
     else
         lua_pushnil(L);
     return 1;
+}
+
+/* A breath within a breath, or within the timers of one, is none. */
+static void refuse_inside(lua_State *L, const char *what)
+{
+    if (vm_of(L)->calls)
+        vm_fail(L, ERROR_RUN, "%s inside what the engine calls", what);
+}
+
+/* The clock goes from tick to tick, and to every timer on the way. */
+static void run_virtual(struct engine *engine, uint64_t until)
+{
+    while (!engine->stopping && engine->now < until) {
+        engine_breathe(engine);
+        uint64_t next = engine->now + ENGINE_TICK, due = timers_next(&engine->timers);
+        if (due > engine->now && due < next)
+            next = due;
+        engine_set_time(engine, next < until ? next : until);
+    }
+    engine->stopping = false;
+    engine_commit_counters(engine);
 }
 
 /* engine.loop(seconds or nil): runs until the time is over, a signal, or engine.stop.
@@ -139,10 +166,14 @@ static int engine_loop(lua_State *L)
         lua_pushliteral(L, "signal");
         return 1;
     }
+    refuse_inside(L, "engine.main");
     lua_State *before = vm->L;
     vm->L = L;
     vm->running = vm->ran = true;
-    engine_run(engine, until);
+    if (engine->options.virtual_time)
+        run_virtual(engine, until);
+    else
+        engine_run(engine, until);
     vm->running = false;
     vm->L = before;
     vm_raise_failure(L);
@@ -157,7 +188,8 @@ static int engine_loop(lua_State *L)
 
 static int engine_lua_stop(lua_State *L)
 {
-    engine_stop(vm_need_engine(L));
+    if (vm_of(L)->running)
+        engine_stop(vm_of(L)->engine);
     return 0;
 }
 
@@ -180,6 +212,7 @@ static int engine_lua_breathe(lua_State *L)
     struct vm *vm = vm_of(L);
     struct engine *engine = vm_need_engine(L);
     lua_Integer n = luaL_optinteger(L, 1, 1);
+    refuse_inside(L, "engine.breathe");
     lua_State *before = vm->L;
     vm->L = L;
     while (n-- > 0 && !vm->failure)
@@ -204,7 +237,7 @@ static int engine_set_pace(lua_State *L)
 static int engine_lua_set_time(lua_State *L)
 {
     struct engine *engine = vm_need_engine(L);
-    engine_set_time(engine, (uint64_t)(luaL_checknumber(L, 1) * 1e9));
+    engine_set_time(engine, check_duration(L, 1));
     return 0;
 }
 
@@ -328,25 +361,41 @@ static int engine_checking(lua_State *L)
     return 1;
 }
 
-/* engine.load_file(path, arguments): executes a graph file; a config it returns is
- * configured. */
-static int engine_load_file(lua_State *L)
+/* The stack is configure, path, arguments. */
+static int load_graph(lua_State *L)
 {
-    struct vm *vm = vm_of(L);
-    const char *path = luaL_checkstring(L, 1);
-    luaL_checktype(L, 2, LUA_TTABLE);
-    vm->configured = false;
-    uint32_t generation = ++vm->timer_generation;
-    lua_settop(L, 2);
-    lua_pushcfunction(L, engine_lua_configure);
-    lua_insert(L, 1); /* configure, path, arguments */
-    vm_load(L, path, 3);
+    vm_load(L, lua_tostring(L, 2), 3);
     if (luaL_testudata(L, -1, TYPE_CONFIG)) {
         lua_pushvalue(L, 1);
         lua_pushvalue(L, -2);
         lua_call(L, 1, 0);
     }
-    timers_keep_only(vm, generation);
+    return 0;
+}
+
+/* engine.load_file(path, arguments): executes a graph file; a config it returns is
+ * configured. Timers of the file's execution before go when it worked, its new ones when
+ * it did not. */
+static int engine_load_file(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    luaL_checkstring(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    bool configured = vm->ran && vm->configured; /* read again */
+    uint32_t generation = ++vm->timer_generation;
+    vm->configured = false;
+    lua_settop(L, 2);
+    lua_pushcfunction(L, load_graph);
+    lua_insert(L, 1);
+    lua_pushcfunction(L, engine_lua_configure);
+    lua_insert(L, 2);
+    bool worked = vm_pcall(L, 3, 0);
+    vm->configured = vm->configured || configured;
+    if (!worked) {
+        timers_drop(vm, generation);
+        return lua_error(L);
+    }
+    timers_keep_only(vm, vm->timer_generation);
     lua_pushboolean(L, vm->configured);
     return 1;
 }

@@ -24,11 +24,16 @@ static uint32_t *owner_of(struct vm *vm, const struct packet *p)
     return &vm->owners[offset / sizeof(*p)];
 }
 
+static void need_owners(struct vm *vm)
+{
+    if (!vm->owners)
+        vm->owners = calloc(arena.count, sizeof(*vm->owners));
+}
+
 void packet_give(lua_State *L, struct packet *p)
 {
     struct vm *vm = vm_of(L);
-    if (!vm->owners)
-        vm->owners = calloc(arena.count, sizeof(*vm->owners));
+    need_owners(vm);
     *owner_of(vm, p) = vm->owner;
     vm->held++;
     lua_pushlightuserdata(L, p);
@@ -43,6 +48,26 @@ static struct packet *check_packet(lua_State *L, int index)
     if (!owner || *owner == OWNER_NOBODY)
         vm_fail(L, ERROR_RUN, "packet used after it was transmitted or freed");
     return p;
+}
+
+/* Is it the next packet of some link? */
+static bool at_front(const struct engine *engine, const struct packet *p)
+{
+    for (uint32_t i = 0; engine && i < engine->nlinks; i++)
+        if (link_front(engine->links[i]) == p)
+            return true;
+    return false;
+}
+
+/* For reading: what link.front showed will do as well, for as long as it is there. */
+static const struct packet *check_readable(lua_State *L, int index)
+{
+    struct packet *p = lua_islightuserdata(L, index) ? lua_touserdata(L, index) : NULL;
+    struct vm *vm = vm_of(L);
+    uint32_t *owner = p ? owner_of(vm, p) : NULL;
+    return owner && *owner == OWNER_NOBODY && at_front(vm->engine, p)
+               ? p
+               : check_packet(L, index);
 }
 
 struct packet *packet_take(lua_State *L, int index)
@@ -107,13 +132,13 @@ static int packet_lua_free(lua_State *L)
 
 static int packet_lua_clone(lua_State *L)
 {
-    return give_or_nil(L, packet_clone(check_packet(L, 1)));
+    return give_or_nil(L, packet_clone(check_readable(L, 1)));
 }
 
 /* packet.data(p [, from [, to]]): like string.sub. */
 static int packet_lua_data(lua_State *L)
 {
-    const struct packet *p = check_packet(L, 1);
+    const struct packet *p = check_readable(L, 1);
     lua_Integer from = luaL_optinteger(L, 2, 1), to = luaL_optinteger(L, 3, -1);
     from = from < 0 ? from + p->length + 1 : from;
     to = to < 0 ? to + p->length + 1 : to;
@@ -126,7 +151,7 @@ static int packet_lua_data(lua_State *L)
 
 static int packet_lua_byte(lua_State *L)
 {
-    const struct packet *p = check_packet(L, 1);
+    const struct packet *p = check_readable(L, 1);
     lua_Integer at = luaL_checkinteger(L, 2);
     if (at < 1 || at > p->length)
         return vm_fail(L, ERROR_RUN, "byte %lld of a packet of %u", (long long)at,
@@ -212,7 +237,7 @@ static int packet_lua_resize(lua_State *L)
 /* p.length and the like; p:clone() and the like. */
 static int packet_index(lua_State *L)
 {
-    const struct packet *p = check_packet(L, 1);
+    const struct packet *p = check_readable(L, 1);
     const char *key = luaL_checkstring(L, 2);
     if (!strcmp(key, "length"))
         lua_pushinteger(L, p->length);
@@ -281,6 +306,17 @@ void push_link(lua_State *L, struct link *link)
     lua_remove(L, -2);
 }
 
+void links_forget(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, KEY_LINKS);
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+        ((struct link_box *)lua_touserdata(L, -1))->link = NULL;
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
 /* Objects of links that go on stay the same; those of links that are gone become void. */
 void links_refresh(lua_State *L)
 {
@@ -308,6 +344,18 @@ static int link_lua_receive(lua_State *L)
         lua_pushnil(L);
     else
         packet_give(L, link_receive(link));
+    return 1;
+}
+
+/* The next packet, still the link's: it may be read while it is there. */
+static int link_lua_front(lua_State *L)
+{
+    struct packet *p = link_front(check_link(L, 1));
+    need_owners(vm_of(L));
+    if (p)
+        lua_pushlightuserdata(L, p);
+    else
+        lua_pushnil(L);
     return 1;
 }
 
@@ -380,17 +428,12 @@ static int link_tostring(lua_State *L)
 void open_link(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "each", link_lua_each },
-        { "empty", link_lua_empty },
-        { "full", link_lua_full },
-        { "nreadable", link_lua_readable },
-        { "nwritable", link_lua_writable },
-        { "readable", link_lua_readable },
-        { "receive", link_lua_receive },
-        { "stats", link_lua_stats },
-        { "transmit", link_lua_transmit },
-        { "writable", link_lua_writable },
-        { NULL, NULL },
+        { "each", link_lua_each },          { "empty", link_lua_empty },
+        { "front", link_lua_front },        { "full", link_lua_full },
+        { "nreadable", link_lua_readable }, { "nwritable", link_lua_writable },
+        { "readable", link_lua_readable },  { "receive", link_lua_receive },
+        { "stats", link_lua_stats },        { "transmit", link_lua_transmit },
+        { "writable", link_lua_writable },  { NULL, NULL },
     };
     luaL_newlib(L, functions);
     luaL_newmetatable(L, TYPE_LINK);

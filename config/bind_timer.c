@@ -122,6 +122,24 @@ void timers_keep_only(struct vm *vm, uint32_t generation)
     }
 }
 
+void timers_drop(struct vm *vm, uint32_t generation)
+{
+    for (struct lua_timer *t = vm->timers, *next; t; t = next) {
+        next = t->next;
+        if (t->generation == generation && t->owner == OWNER_FILE)
+            cancel(t);
+    }
+}
+
+void timers_drop_owned(struct vm *vm, uint32_t owner)
+{
+    for (struct lua_timer *t = vm->timers, *next; t; t = next) {
+        next = t->next;
+        if (t->owner == owner)
+            cancel(t);
+    }
+}
+
 void timers_void(struct vm *vm)
 {
     while (vm->timers)
@@ -182,10 +200,11 @@ void open_units(lua_State *L)
 /* --- app.*
  * ------------------------------------------------------------------------------ */
 
+/* A file that is read again loads what is there already. */
 static void add_class(lua_State *L, const struct app_class *class)
 {
     struct error err;
-    if (apps_add(class, &err))
+    if (apps_find(class->name) != class && apps_add(class, &err))
         vm_raise_here(L, &err);
     push_class(L, class);
     lua_setglobal(L, class->name);

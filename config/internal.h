@@ -63,6 +63,8 @@ struct vm {
     bool ran;              /* engine.main was called */
     bool running;          /* inside engine.main */
     bool configured;
+    unsigned calls;     /* from the engine into Lua, under way */
+    unsigned app_calls; /* of them, into methods of apps */
 
     uint32_t owner;  /* who runs: OWNER_FILE, or an app's serial */
     uint32_t serial; /* of the next app */
@@ -140,7 +142,9 @@ void push_graph(lua_State *L, const struct graph *graph);
 /* Pushes the one object of a link. */
 void push_link(lua_State *L, struct link *link);
 
-/* Objects of links that are gone become void. */
+/* While a graph is applied links come and go: their objects are void until it is done.
+ * Afterwards those of links that are gone stay so. */
+void links_forget(lua_State *L);
 void links_refresh(lua_State *L);
 
 /* Gives up all packets of an owner (of everybody: OWNER_NOBODY). */
@@ -154,8 +158,11 @@ void push_class(lua_State *L, const struct app_class *class);
 /* The time of this breath, or the clock when nothing runs. */
 uint64_t vm_now(struct vm *vm);
 
-/* Cancels the timers that the executions of the file before (or since) this one set. */
+/* Cancel timers: those of the file's other executions, those of one execution, those of
+ * an app. */
 void timers_keep_only(struct vm *vm, uint32_t generation);
+void timers_drop(struct vm *vm, uint32_t generation);
+void timers_drop_owned(struct vm *vm, uint32_t owner);
 void timers_void(struct vm *vm); /* the engine goes away */
 
 void open_app(lua_State *L);

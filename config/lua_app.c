@@ -68,24 +68,34 @@ static bool call_app(struct app *app, const char *method, FILE *out)
     struct lua_app *state = app->state;
     struct call call = { app, method, out };
     struct vm *vm = class_of(app)->vm;
-    if (state->self == LUA_NOREF || vm->failure)
+    if (state->self == LUA_NOREF)
         return false;
-    return vm_protect(vm, call_method, &call, state->serial);
+    vm->app_calls++;
+    bool worked = vm_protect(vm, call_method, &call, state->serial);
+    vm->app_calls--;
+    return worked;
+}
+
+/* After a failure the rest of the breath is none of Lua's business; only stop is. */
+static void move(struct app *app, const char *method)
+{
+    if (!class_of(app)->vm->failure)
+        call_app(app, method, NULL);
 }
 
 static void pull(struct app *app)
 {
-    call_app(app, "pull", NULL);
+    move(app, "pull");
 }
 
 static void push(struct app *app)
 {
-    call_app(app, "push", NULL);
+    move(app, "push");
 }
 
 static void tick(struct app *app)
 {
-    call_app(app, "tick", NULL);
+    move(app, "tick");
 }
 
 static void report(struct app *app, FILE *out)
@@ -144,20 +154,31 @@ static int make_object(lua_State *L)
     return 0;
 }
 
+/* Calls f(L) with data for an app while a graph is applied: an error is the graph's. */
+static int configure_call(struct app *app, lua_CFunction f, void *data, struct error *err)
+{
+    struct vm *vm = class_of(app)->vm;
+    lua_State *L = vm->L;
+    uint32_t owner = vm->owner;
+    vm->owner = ((const struct lua_app *)app->state)->serial;
+    vm->calls++;
+    vm->app_calls++;
+    lua_pushcfunction(L, f);
+    lua_pushlightuserdata(L, data);
+    bool worked = vm_pcall(L, 1, 0);
+    vm->app_calls--;
+    vm->calls--;
+    vm->owner = owner;
+    return worked ? 0 : vm_take_error(vm, L, false, err);
+}
+
 static int start(struct app *app, struct error *err)
 {
     struct lua_app *state = app->state;
     struct vm *vm = class_of(app)->vm;
     state->self = LUA_NOREF;
     state->serial = vm->serial++;
-    lua_State *L = vm->L;
-    uint32_t owner = vm->owner;
-    vm->owner = state->serial;
-    lua_pushcfunction(L, make_object);
-    lua_pushlightuserdata(L, app);
-    bool made = vm_pcall(L, 1, 0);
-    vm->owner = owner;
-    return made ? 0 : vm_take_error(vm, L, false, err);
+    return configure_call(app, make_object, app, err);
 }
 
 static int forget_object(lua_State *L)
@@ -179,6 +200,7 @@ static void stop(struct app *app)
     if (state->self != LUA_NOREF)
         vm_protect(vm, forget_object, state, OWNER_FILE);
     state->self = LUA_NOREF;
+    timers_drop_owned(vm, state->serial);
     packets_free_owned(vm, state->serial);
 }
 
@@ -205,19 +227,9 @@ static int call_reconfigure(lua_State *L)
 
 static int reconfigure(struct app *app, const void *conf, struct error *err)
 {
-    struct vm *vm = class_of(app)->vm;
-    struct lua_app *state = app->state;
     struct change change = { app, conf, false };
-    lua_State *L = vm->L;
-    uint32_t owner = vm->owner;
-    vm->owner = state->serial;
-    lua_pushcfunction(L, call_reconfigure);
-    lua_pushlightuserdata(L, &change);
-    bool worked = vm_pcall(L, 1, 0);
-    vm->owner = owner;
-    if (!worked)
-        return vm_take_error(vm, L, false, err);
-    return change.done ? 0 : -EOPNOTSUPP;
+    int error = configure_call(app, call_reconfigure, &change, err);
+    return error || change.done ? error : -EOPNOTSUPP;
 }
 
 /* --- the class -----------------------------------------------------------------------
@@ -232,15 +244,16 @@ static uint32_t list_length(lua_State *L, int index, const char *field, const ch
     return (uint32_t)lua_rawlen(L, -1);
 }
 
-static const char *list_name(lua_State *L, uint32_t i, const char *field,
-                             const char *name)
+/* A copy: the file may change its table after the class was made. */
+static char *list_name(lua_State *L, uint32_t i, const char *field, const char *name)
 {
     lua_rawgeti(L, -1, (lua_Integer)i + 1);
     const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
     if (!text || strlen(text) >= NAME_SIZE)
         vm_fail(L, ERROR_CONFIG, "app class %s: %s is not a list of names", name, field);
-    lua_pop(L, 1); /* the class's table keeps the string alive, and it the class */
-    return text;
+    char *copy = strdup(text);
+    lua_pop(L, 1);
+    return copy;
 }
 
 static uint32_t add_ports(lua_State *L, int index, struct lua_class *class,
@@ -248,11 +261,15 @@ static uint32_t add_ports(lua_State *L, int index, struct lua_class *class,
 {
     uint32_t n = list_length(L, index, field, class->name);
     class->ports = realloc(class->ports, (at + n + 2) * sizeof(*class->ports));
+    class->ports[at] = (struct port){ NULL };
     if (lua_isnil(L, -1))
-        class->ports[at++] = (struct port){ "*", direction, "" };
-    for (uint32_t i = 0; i < n; i++)
-        class->ports[at++] =
-            (struct port){ list_name(L, i, field, class->name), direction, "" };
+        class->ports[at++] = (struct port){ strdup("*"), direction, "" };
+    for (uint32_t i = 0; i < n; i++) {
+        class->ports[at] = (struct port){ NULL };
+        class->ports[at].name = list_name(L, i, field, class->name);
+        class->ports[at].direction = direction;
+        class->ports[at++].doc = "";
+    }
     class->ports[at] = (struct port){ NULL };
     lua_pop(L, 1);
     return at;
@@ -337,6 +354,10 @@ void lua_classes_free(struct vm *vm)
     while (vm->classes) {
         struct lua_class *class = vm->classes;
         vm->classes = class->next;
+        for (const struct port *port = class->ports; port && port->name; port++)
+            free((char *)port->name);
+        for (const struct counter_row *row = class->counters; row && row->name; row++)
+            free((char *)row->name);
         free(class->ports);
         free(class->counters);
         free(class);

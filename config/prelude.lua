@@ -66,15 +66,8 @@ end
 
 local running = false
 
--- Runs until the duration is over, a signal, engine.stop(), or done() says so. While a file is read
--- again, or only checked, it returns at once.
-function engine.main (options)
-   if running or engine.checking() then return end
-   options = options_of(options)
-   engine.set_pace(options.busy, options.hz)
-   running = true
-   engine.mark_load()
-   local finish = options.duration and engine.now() + units.duration(options.duration)
+-- What main does on the side. Reading the file again cancels the file's timers, these too.
+local function start_timers (options)
    local timers = {}
    if options.interval then
       timers[1] = timer.every(options.interval, options.each or engine.report_load)
@@ -84,13 +77,26 @@ function engine.main (options)
          if options.done() then engine.stop() end
       end)
    end
+   return timers
+end
+
+-- Runs until the duration is over, a signal, engine.stop(), or done() says so. While a file is read
+-- again, or only checked, it returns at once.
+function engine.main (options)
+   if running or engine.checking() then return end
+   options = options_of(options)
+   engine.set_pace(options.busy, options.hz)
+   running = true
+   engine.mark_load()
+   local finish = options.duration and engine.now() + units.duration(options.duration)
    local why
    repeat
+      local timers = start_timers(options)
       why = engine.loop(finish and math.max(0, finish - engine.now()))
+      for _, t in ipairs(timers) do t:cancel() end
       if why == "reload" and overrides.file then reload() end
    until why ~= "reload"
    running = false
-   for _, t in ipairs(timers) do t:cancel() end
    if options.report then
       options.report()
    elseif not options.no_report then

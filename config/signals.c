@@ -1,14 +1,27 @@
 /* signals: SIGINT and SIGTERM end the engine, SIGHUP asks for a reload. */
 #include "config/signals.h"
 
+#include <lauxlib.h>
+#include <lua.h>
 #include <signal.h>
 #include <stddef.h>
 #include <unistd.h>
 
 #include "engine/engine.h"
 
+#define GRACE 100000000 /* instructions of Lua after a signal: about a second */
+
 static struct engine *volatile caught;
+static lua_State *volatile state;
 static volatile sig_atomic_t stopped, reload;
+
+static void interrupt(lua_State *L, lua_Debug *ar)
+{
+    luaL_where(L, 0); /* a hook is no level of its own */
+    lua_pushliteral(L, "interrupted by a signal");
+    lua_concat(L, 2);
+    lua_error(L);
+}
 
 static void on_signal(int number)
 {
@@ -18,6 +31,8 @@ static void on_signal(int number)
         if (stopped)
             _exit(128 + number);
         stopped = number;
+        if (state) /* setting a hook is all that Lua permits here */
+            lua_sethook(state, interrupt, LUA_MASKCOUNT, GRACE);
     }
     if (caught)
         engine_stop(caught);
@@ -30,9 +45,10 @@ static void handle(int number, void (*handler)(int))
     sigaction(number, &action, NULL);
 }
 
-void signals_catch(struct engine *engine)
+void signals_catch(struct engine *engine, lua_State *L)
 {
     caught = engine;
+    state = L;
     handle(SIGINT, on_signal);
     handle(SIGTERM, on_signal);
     handle(SIGHUP, on_signal);

@@ -6,7 +6,6 @@
  */
 #include "config/internal.h"
 
-#include <errno.h>
 #include <string.h>
 
 #define DEPTH_MAX  32
@@ -65,15 +64,9 @@ static void add_field(lua_State *L, struct value *table, const char *key, int de
 /* The field whose key and value are on top of the stack. */
 static void convert_field(lua_State *L, struct value *table, int depth, unsigned *fields)
 {
-    char number[32];
-    if (lua_type(L, -2) == LUA_TSTRING) {
-        add_field(L, table, lua_tostring(L, -2), depth, fields);
-        return;
-    }
-    luaL_tolstring(L, -2, NULL);
-    snprintf(number, sizeof(number), "%s", lua_tostring(L, -1));
-    lua_pop(L, 1);
-    add_field(L, table, number, depth, fields);
+    if (lua_type(L, -2) != LUA_TSTRING)
+        vm_fail(L, ERROR_CONFIG, "a table's keys are names, or 1, 2, 3 ... without gaps");
+    add_field(L, table, lua_tostring(L, -2), depth, fields);
 }
 
 /* List items in their order, then the other fields. */

@@ -115,12 +115,22 @@ int vm_stop(struct vm *vm, struct error *err)
         signals_forget();
     if (vm->engine) {
         timers_void(vm);
+        links_forget(vm->L);
         struct engine *engine = vm->engine;
         engine_free(engine);
         vm->engine = NULL;
         packets_free_owned(vm, OWNER_NOBODY);
     }
-    return run_directory_release(&vm->directory, err);
+    struct error released;
+    int error = run_directory_release(&vm->directory, &released);
+    if (vm->failure) {
+        error = error_set(err, ERROR_RUN, EIO, "%s", vm->failure);
+        free(vm->failure);
+        vm->failure = NULL;
+    } else if (error && err) {
+        *err = released;
+    }
+    return error;
 }
 
 void vm_free(struct vm *vm)
@@ -188,7 +198,7 @@ struct engine *vm_need_engine(lua_State *L)
     if (!vm->engine)
         vm_raise(L, &err);
     if (vm->options.signals)
-        signals_catch(vm->engine);
+        signals_catch(vm->engine, vm->main);
     return vm->engine;
 }
 
@@ -223,10 +233,14 @@ bool vm_protect(struct vm *vm, lua_CFunction f, void *data, uint32_t owner)
 {
     lua_State *L = vm->L;
     uint32_t before = vm->owner;
+    if (!lua_checkstack(L, LUA_MINSTACK))
+        return false;
     vm->owner = owner;
+    vm->calls++;
     lua_pushcfunction(L, f);
     lua_pushlightuserdata(L, data);
     bool worked = vm_pcall(L, 1, 0);
+    vm->calls--;
     vm->owner = before;
     if (worked)
         return true;
@@ -244,6 +258,8 @@ void vm_raise_failure(lua_State *L)
     struct vm *vm = vm_of(L);
     if (!vm->failure)
         return;
+    if (vm->engine)
+        vm->engine->stopping = false;
     lua_pushstring(L, vm->failure);
     free(vm->failure);
     vm->failure = NULL;
@@ -283,7 +299,7 @@ int vm_load(lua_State *L, const char *path, int arguments)
     lua_pushvalue(L, arguments);
     lua_setglobal(L, "arg");
     set_path(L, path);
-    if (luaL_loadfile(L, path)) {
+    if (luaL_loadfilex(L, path, "t")) {
         struct error err;
         error_set(&err, ERROR_CONFIG, EINVAL, "%s", lua_tostring(L, -1));
         vm_raise(L, &err);
@@ -306,8 +322,8 @@ static int run_text(lua_State *L)
 {
     const struct text *text = lua_touserdata(L, 1);
     struct vm *vm = vm_of(L);
-    if (luaL_loadbuffer(L, text->text, text->length,
-                        lua_pushfstring(L, "@%s", text->name))) {
+    if (luaL_loadbufferx(L, text->text, text->length,
+                         lua_pushfstring(L, "@%s", text->name), "t")) {
         struct error err;
         error_set(&err, ERROR_CONFIG, EINVAL, "%s", lua_tostring(L, -1));
         vm_raise(L, &err);

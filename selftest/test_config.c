@@ -82,6 +82,9 @@ static const struct mistake mistakes[] = {
       "test.lua:1: engine.main: no option \"duratoin\" (did you mean \"duration\"?)" },
     { "config.chain(config.new(), 'a')", ERROR_CONFIG,
       "test.lua:1: a chain wants at least two apps" },
+    { "\x1bLua", ERROR_CONFIG, "attempt to load a binary chunk" },
+    { "engine.setup { packets = -1 }", ERROR_CONFIG,
+      "test.lua:1: engine.setup: packets: -1 is not within 0..4194304" },
     { "app.load './no-such.so'", ERROR_CONFIG, "test.lua:1: cannot load ./no-such.so" },
     { "local t = {}\nt.t = t\nconfig.app(config.new(), 'a', Clumsy, t)", ERROR_CONFIG,
       "test.lua:3: tables nested more than 32 deep (or in a circle)" },
@@ -320,6 +323,141 @@ START_TEST(a_configuration_that_fails_leaves_the_old_one)
 }
 END_TEST
 
+/* --- what Lua cannot break
+ * ------------------------------------------------------------------------------
+ */
+
+/* Each ends in an error that says so, and the engine goes on. */
+static const struct mistake harmful[] = {
+    { "P.stop = function (self) link.receive(self.input.input) end\n"
+      "graph() engine.breathe(1) engine.configure(config.new())",
+      ERROR_RUN, "no longer part of the graph" },
+    { "P.push = function () engine.configure(config.new()) end\ngraph() engine.breathe(2)",
+      ERROR_RUN, "engine.configure inside a method of an app" },
+    { "P.stop = function () engine.configure(config.new()) end\n"
+      "graph() engine.configure(config.new())",
+      ERROR_RUN, "engine.configure inside a method of an app" },
+    { "P.push = function () engine.breathe() end\ngraph() engine.breathe()", ERROR_RUN,
+      "engine.breathe inside what the engine calls" },
+    { "timer.after(0, function () engine.breathe() end) engine.breathe()", ERROR_RUN,
+      "engine.breathe inside what the engine calls" },
+    { "engine.set_time(-1)", ERROR_CONFIG, "is not a duration" },
+    { "config.app(config.new(), 'p', P, { [5] = 1 })", ERROR_CONFIG,
+      "a table's keys are names, or 1, 2, 3 ... without gaps" },
+};
+
+static const char harmful_graph[] =
+    "P = { push = function () end }\n"
+    "function graph ()\n"
+    "   local c = config.new()\n"
+    "   c:app('s', Source, { count = 50 }) c:app('p', P) c:chain('s', 'p')\n"
+    "   engine.configure(c)\n"
+    "end\n";
+
+START_TEST(lua_cannot_damage_the_engine)
+{
+    const struct mistake *m = &harmful[_i];
+    struct vm *vm = new_test(harmful_graph);
+    struct error err;
+    ck_assert_int_lt(vm_run_text(vm, "test.lua", m->text, strlen(m->text), &err), 0);
+    ck_assert_msg(strstr(err.text, m->says) != NULL, "said \"%s\", not \"%s\"", err.text,
+                  m->says);
+    ck_assert_int_eq(err.kind, m->kind);
+    run(vm, "P.push, P.stop = function () end, nil graph() engine.breathe(2)");
+    vm_free(vm);
+    ck_assert_uint_eq(arena_in_use(), 0);
+}
+END_TEST
+
+START_TEST(a_class_keeps_the_names_it_began_with)
+{
+    struct vm *vm = new_test(
+        "local P = { counters = { ('x'):rep(30) }, inputs = { ('in'):rep(20) } }\n"
+        "local c = config.new() c:app('p', P)\n"
+        "P.counters, P.inputs = nil, nil\n"
+        "collectgarbage() collectgarbage()\n"
+        "engine.configure(c)\n"
+        "assert(engine.app('p').counters[('x'):rep(30)] == 0)");
+    vm_free(vm);
+}
+END_TEST
+
+START_TEST(a_packet_at_the_front_may_only_be_read)
+{
+    struct vm *vm = new_test(
+        "local c = config.new()\n"
+        "local P = { push = function () end }\n"
+        "c:app('s', Source, { count = 2 }) c:app('p', P) c:chain('s', 'p')\n"
+        "engine.configure(c) engine.breathe(1)\n"
+        "local l = engine.links()[1]\n"
+        "local p = link.front(l)\n"
+        "assert(p.length == 60 and #packet.data(p) == 60)\n"
+        "assert(not pcall(packet.free, p) and not pcall(packet.set, p, 1, 'x'))\n"
+        "assert(not pcall(link.transmit, l, p))\n"
+        "packet.free(link.receive(l)) assert(not pcall(packet.data, p))\n"
+        "packet.free(link.receive(l)) assert(link.front(l) == nil)");
+    vm_free(vm);
+    ck_assert_uint_eq(arena_in_use(), 0);
+}
+END_TEST
+
+START_TEST(a_config_can_be_extended_and_configured_again)
+{
+    struct vm *vm = new_test("local c = config.new()\n"
+                             "c:app('a', Sink) engine.configure(c)\n"
+                             "c:app('b', Sink) engine.configure(c)\n"
+                             "assert(#engine.apps() == 2)");
+    vm_free(vm);
+}
+END_TEST
+
+START_TEST(timers_of_a_lua_app_end_with_it)
+{
+    struct vm *vm = new_test("engine.set_time(1) fired = 0\n"
+                             "local P = { push = function () end }\n"
+                             "function P:new ()\n"
+                             "   timer.every('1ms', function () fired = fired + 1 end)\n"
+                             "   return setmetatable({}, { __index = self })\n"
+                             "end\n"
+                             "local c = config.new() c:app('p', P) engine.configure(c)\n"
+                             "engine.main { duration = '10ms', no_report = true }\n"
+                             "local before = fired assert(before >= 9)\n"
+                             "engine.configure(config.new())\n"
+                             "engine.main { duration = '10ms', no_report = true }\n"
+                             "assert(fired == before)");
+    vm_free(vm);
+}
+END_TEST
+
+START_TEST(main_on_virtual_time_takes_no_time)
+{
+    struct vm *vm = new_test(
+        "engine.set_time(1) local fired = 0\n"
+        "timer.every('1h', function () fired = fired + 1 end)\n"
+        "engine.stop()\n"
+        "engine.main { done = function () return engine.now() >= 2 end, no_report = true }\n"
+        "assert(engine.now() >= 2 and engine.now() < 2.01)");
+    vm_free(vm);
+}
+END_TEST
+
+/* A failure of stop is told when the vm ends, and every other app still gets its stop. */
+START_TEST(errors_in_stop_are_told)
+{
+    struct vm *vm = new_test(
+        "stopped = 0\n"
+        "local A = { push = function () end, stop = function () error('in stop') end }\n"
+        "local B = { push = function () end, stop = function () stopped = stopped + 1 end }\n"
+        "local c = config.new()\n"
+        "c:app('b', B) c:app('a', A) engine.configure(c)");
+    struct error err;
+    ck_assert_int_lt(vm_stop(vm, &err), 0);
+    ck_assert_msg(strstr(err.text, "test.lua:2: in stop") != NULL, "%s", err.text);
+    run(vm, "assert(stopped == 1)");
+    vm_free(vm);
+}
+END_TEST
+
 static Suite *suite_config(void)
 {
     Suite *suite = suite_create("config");
@@ -335,6 +473,14 @@ static Suite *suite_config(void)
     tcase_add_test(tcase, an_error_in_a_lua_app_stops_with_a_traceback);
     tcase_add_test(tcase, timers_fire_on_the_engines_clock);
     tcase_add_test(tcase, a_configuration_that_fails_leaves_the_old_one);
+    tcase_add_loop_test(tcase, lua_cannot_damage_the_engine, 0,
+                        sizeof(harmful) / sizeof(harmful[0]));
+    tcase_add_test(tcase, a_class_keeps_the_names_it_began_with);
+    tcase_add_test(tcase, a_packet_at_the_front_may_only_be_read);
+    tcase_add_test(tcase, a_config_can_be_extended_and_configured_again);
+    tcase_add_test(tcase, timers_of_a_lua_app_end_with_it);
+    tcase_add_test(tcase, main_on_virtual_time_takes_no_time);
+    tcase_add_test(tcase, errors_in_stop_are_told);
     suite_add_tcase(suite, tcase);
     return suite;
 }

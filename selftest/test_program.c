@@ -178,6 +178,57 @@ START_TEST(sigterm_ends_a_run_well)
 }
 END_TEST
 
+/* The file asks for its own reloads; times counts how often it was read. */
+static const char reload_head[] =
+    "case $V in /*) ;; *) V=$PWD/$V ;; esac; cd $T; cat >g.lua <<'END'\n"
+    "times = (rawget(_G, 'times') or 0) + 1\n"
+    "local pid = io.open('/proc/self/stat'):read('n')\n"
+    "local function again () os.execute('kill -HUP ' .. pid) end\n"
+    "local c = config.new() c:app('k', Sink)\n";
+
+static struct run reload(const char *rest)
+{
+    char command[4096];
+    snprintf(command, sizeof(command),
+             "%s%s\nEND\ntimeout -k 1 20 $V run --no-report g.lua", reload_head, rest);
+    return shell(command);
+}
+
+START_TEST(done_is_asked_after_a_reload_too)
+{
+    struct run run =
+        reload("engine.configure(c) if times == 1 then timer.after(0, again) end\n"
+               "engine.main { done = function () return times == 2 end }");
+    ck_assert_msg(run.status == 0, "exit code %d: %s", run.status, run.err);
+    ck_assert_str_eq(run.err, "");
+}
+END_TEST
+
+/* The old graph goes on, with the timers it had and none of the failed file's. */
+START_TEST(a_reload_that_fails_changes_nothing)
+{
+    struct run run =
+        reload("timer.after('20ms', function () print('timer', times) end)\n"
+               "if times == 2 then error('not now') end\n"
+               "engine.configure(c) if times == 1 then timer.after(0, again) end\n"
+               "timer.after('200ms', engine.stop)\n"
+               "engine.main { no_report = true }");
+    ck_assert_msg(run.status == 0, "exit code %d: %s", run.status, run.err);
+    ck_assert_msg(strstr(run.err, "vanguard: reload: g.lua:6: not now"), "%s", run.err);
+    ck_assert_str_eq(run.out, "timer\t2\n");
+}
+END_TEST
+
+/* SIGTERM also ends Lua that never comes to an end. */
+START_TEST(a_signal_ends_lua_that_goes_round)
+{
+    struct run run =
+        reload("engine.configure(c) os.execute('kill ' .. pid) while true do end");
+    ck_assert_int_eq(run.status, 3);
+    ck_assert_msg(strstr(run.err, "g.lua:5: interrupted by a signal"), "%s", run.err);
+}
+END_TEST
+
 static Suite *suite_program(void)
 {
     Suite *suite = suite_create("program");
@@ -190,6 +241,9 @@ static Suite *suite_program(void)
     tcase_add_test(tcase, a_run_ends_after_its_duration_with_a_report);
     tcase_add_test(tcase, an_error_while_running_is_exit_code_1);
     tcase_add_test(tcase, sigterm_ends_a_run_well);
+    tcase_add_test(tcase, done_is_asked_after_a_reload_too);
+    tcase_add_test(tcase, a_reload_that_fails_changes_nothing);
+    tcase_add_test(tcase, a_signal_ends_lua_that_goes_round);
     suite_add_tcase(suite, tcase);
     return suite;
 }
