@@ -105,7 +105,7 @@ static int start(struct app *app, struct error *err)
         conf->precision == NANO ? PCAP_TSTAMP_PRECISION_NANO
                                 : PCAP_TSTAMP_PRECISION_MICRO);
     writer->buffer = malloc(BUFFER_SIZE);
-    writer->scratch = malloc(arena.chunk_size + TAG_SIZE);
+    writer->scratch = malloc(PACKET_LARGE + TAG_SIZE);
     if (!writer->pcap || !writer->buffer || !writer->scratch)
         return error_set(err, ERROR_RUN, ENOMEM, "out of memory");
     return open_file(writer, conf->file, err);

@@ -33,11 +33,26 @@ WIDE_MOVES static void copy_to(struct app *app, struct packet *const *p, uint32_
     app_count(app, DROP_NO_PACKET, n - got);
 }
 
+/* Some packets may be too large to be copied into an ordinary one. */
+static void clone_to(struct app *app, struct packet *const *p, uint32_t n,
+                     struct link *output)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct packet *copy = packet_clone(p[i]);
+        app_count(app, copy ? COPIES : DROP_NO_PACKET, 1);
+        if (copy)
+            link_transmit(output, copy);
+    }
+}
+
 static void push_burst(struct app *app, struct packet *const *p, uint32_t n)
 {
     uint64_t bytes = link_bytes(p, n);
     for (uint32_t o = 1; o < app->noutputs; o++)
-        copy_to(app, p, n, bytes, app->outputs[o]);
+        if (unlikely(arena_has_large()))
+            clone_to(app, p, n, app->outputs[o]);
+        else
+            copy_to(app, p, n, bytes, app->outputs[o]);
     if (unlikely(!app->noutputs)) {
         packet_free_burst(p, n);
         app_count(app, DROP_NO_OUTPUT, n);

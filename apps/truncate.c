@@ -47,7 +47,7 @@ static const struct port ports[] = {
 };
 
 static const struct param params[] = {
-    PARAM_SIZE(struct truncate_conf, size, NULL, "1", "65536",
+    PARAM_SIZE(struct truncate_conf, size, NULL, "1", "69632",
                "longest frame that passes whole"),
     PARAM_BOOL(struct truncate_conf, pad, "false",
                "bring shorter frames to that length, with zeros"),

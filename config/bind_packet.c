@@ -18,7 +18,7 @@ struct link_box {
 static uint32_t *owner_of(struct vm *vm, const struct packet *p)
 {
     uintptr_t offset = (uintptr_t)p - (uintptr_t)arena.headers;
-    if (!vm->owners || offset >= (uintptr_t)arena.count * sizeof(*p) ||
+    if (!vm->owners || offset >= (uintptr_t)arena_packets() * sizeof(*p) ||
         offset % sizeof(*p))
         return NULL;
     return &vm->owners[offset / sizeof(*p)];
@@ -27,7 +27,7 @@ static uint32_t *owner_of(struct vm *vm, const struct packet *p)
 static void need_owners(struct vm *vm)
 {
     if (!vm->owners)
-        vm->owners = calloc(arena.count, sizeof(*vm->owners));
+        vm->owners = calloc(arena_packets(), sizeof(*vm->owners));
 }
 
 void packet_give(lua_State *L, struct packet *p)
@@ -81,7 +81,7 @@ struct packet *packet_take(lua_State *L, int index)
 
 void packets_free_owned(struct vm *vm, uint32_t owner)
 {
-    for (uint32_t i = 0; vm->owners && vm->held && i < arena.count; i++)
+    for (uint32_t i = 0; vm->owners && vm->held && i < arena_packets(); i++)
         if (vm->owners[i] != OWNER_NOBODY &&
             (owner == OWNER_NOBODY || vm->owners[i] == owner)) {
             vm->owners[i] = OWNER_NOBODY;

@@ -73,7 +73,8 @@ int arena_open(uint32_t count, uint32_t chunk_size, struct error *err)
                                "packets are already set up as %u of %u bytes",
                                arena.count, arena.chunk_size);
     const char *pages;
-    uint8_t *headers = map_pages((size_t)count * sizeof(struct packet), &pages);
+    uint8_t *headers =
+        map_pages(((size_t)count + PACKET_LARGE_MAX) * sizeof(struct packet), &pages);
     /* A line more: packet_copy_lines reads whole ones. */
     size_t size = (size_t)count * chunk_size + CACHE_LINE;
     uint8_t *chunks = headers ? map_pages(size, &pages) : NULL;
@@ -109,7 +110,7 @@ uint32_t arena_in_use(void)
     /* Threads other than this one count as holding what they have on their lists. */
     uint32_t used = arena.count - shared.count - packet_freelist.count;
     pthread_mutex_unlock(&shared.lock);
-    return used;
+    return used + packet_large_in_use();
 }
 
 bool packet_freelist_refill(void)
@@ -159,15 +160,16 @@ void packet_debug_poison(struct packet *p, bool poison)
     }
 #ifdef HAVE_ASAN
     if (poison)
-        ASAN_POISON_MEMORY_REGION(p->chunk, arena.chunk_size);
+        ASAN_POISON_MEMORY_REGION(p->chunk, packet_chunk_size(p));
     else
-        ASAN_UNPOISON_MEMORY_REGION(p->chunk, arena.chunk_size);
+        ASAN_UNPOISON_MEMORY_REGION(p->chunk, packet_chunk_size(p));
 #endif
 }
 
 struct packet *packet_from_bytes(const void *bytes, uint32_t length)
 {
-    struct packet *p = packet_allocate();
+    bool large = arena_has_large() && length > packet_capacity();
+    struct packet *p = large ? packet_allocate_large() : packet_allocate();
     if (p && !packet_append(p, bytes, length)) {
         packet_free(p);
         return NULL;
@@ -203,7 +205,15 @@ bool packet_prepend(struct packet *p, uint32_t length)
         return false;
     p->data -= length;
     p->length += length;
+    p->csum_start = (uint16_t)(p->csum_start + length);
     return true;
+}
+
+/* Nothing is left to be computed later. */
+static void forget_offload(struct packet *p)
+{
+    p->flags &= (uint16_t)~PACKET_CSUM_PARTIAL;
+    p->gso_type = 0;
 }
 
 bool packet_trim_front(struct packet *p, uint32_t length)
@@ -212,6 +222,9 @@ bool packet_trim_front(struct packet *p, uint32_t length)
         return false;
     p->data += length;
     p->length -= length;
+    if (p->csum_start < length)
+        forget_offload(p);
+    p->csum_start = (uint16_t)(p->csum_start - length);
     return true;
 }
 
@@ -221,6 +234,8 @@ bool packet_resize(struct packet *p, uint32_t length)
         if (!make_tailroom(p, length - p->length))
             return false;
         memset(p->data + p->length, 0, length - p->length);
+    } else if (length < p->length) {
+        forget_offload(p);
     }
     p->length = length;
     return true;

@@ -2,6 +2,7 @@
  *
  *   arena_open             map the one arena of the process
  *   packet_allocate        take a packet from this thread's freelist
+ *   packet_large_reserve, packet_allocate_large    a second class, for super-frames
  *   packet_free            give it back
  *   packet_clone           a packet with the same frame and metadata
  *   packet_append, packet_prepend, packet_trim_front, packet_resize
@@ -18,6 +19,23 @@
  * offsets: without that, the first lines of all frames would compete for two sets of the
  * L1 cache.
  *
+ * Packets of the second size class have chunks of 68 KiB, for any frame that an IP packet
+ * can be; there are none until an app asks for them, and headers of both classes lie in
+ * one array. Whoever frees, clones, grows or looks at a packet need not care which it is.
+ *
+ * What a kernel leaves to hardware travels beside the frame, where an app asked for that
+ * (RawSocket with offload = "csum" or "gso"); as a rule packets are plain:
+ *   - PACKET_CSUM_PARTIAL: the field at csum_start + csum_offset holds the sum of the
+ *     pseudo header. Who changes that (addresses, ports do not matter) keeps the field in
+ *     step, or completes the checksum first (lib/checksum.h) and clears the flag, as also
+ *     who wants damage to be seen.
+ *   - gso_type: the frame is a super-frame, many segments of gso_size bytes payload with
+ *     one set of headers. Who forwards it need do nothing. length is what it is in memory.
+ *   - The calls here that move the start of a frame move csum_start with it; a frame that
+ *     is cut has neither of both any more.
+ *   - An egress that cannot say so to whom it gives frames makes them plain first:
+ *     engine/plain.h.
+ *
  * A packet has exactly one owner: the app that took it from a link or allocated it, until
  * it transmits or frees it. Every thread has a freelist of its own, without locks, which
  * trades batches with one that all share. Running out of packets is normal under
@@ -32,10 +50,12 @@
 
 #include "lib/error.h"
 
-#define CACHE_LINE      64
-#define PACKET_HEADROOM 128 /* least room in front of a frame for headers to come */
-#define FREELIST_SIZE   2048
-#define FREELIST_BATCH  512
+#define CACHE_LINE       64
+#define PACKET_HEADROOM  128 /* least room in front of a frame for headers to come */
+#define PACKET_LARGE     (68u << 10) /* bytes of a chunk of the second size class */
+#define PACKET_LARGE_MAX 4096        /* packets of it at most */
+#define FREELIST_SIZE    2048
+#define FREELIST_BATCH   512
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -85,8 +105,10 @@ _Static_assert(offsetof(struct packet, chunk) - offsetof(struct packet, length) 
 #endif
 
 struct arena {
-    struct packet *headers;
+    struct packet *headers; /* count, then PACKET_LARGE_MAX of the second size class */
     uint8_t *chunks;
+    uint8_t *large_chunks;
+    uint32_t large; /* packets of the second size class; 0: nobody has asked for any */
     uint32_t count;
     uint32_t chunk_size;
     uint32_t chunk_shift;
@@ -101,7 +123,7 @@ struct freelist {
     struct packet *packets[FREELIST_SIZE];
 };
 
-/* The arena of the process. Read-only once open. */
+/* The arena of the process. Read-only once open, but for large, which only grows. */
 extern struct arena arena;
 
 /* The freelist of this thread; used through the calls below. */
@@ -116,6 +138,42 @@ int arena_open(uint32_t count, uint32_t chunk_size, struct error *err);
 /* Packets on no freelist, that is held by links and apps of any thread. Only exact while
  * no other thread allocates or frees. */
 uint32_t arena_in_use(void);
+
+/* Sees to it that there are at least count packets of the second size class, at most
+ * PACKET_LARGE_MAX; for the start of an app that allocates them. Memory is taken when they
+ * are used. Any thread; the arena is open. */
+int packet_large_reserve(uint32_t count, struct error *err);
+
+/* A packet of length 0 of the second size class, or NULL when there is none. */
+struct packet *packet_allocate_large(void);
+
+/* Packets of either class; not for direct use. */
+void packet_free_mixed(struct packet *const *p, uint32_t n);
+struct packet *packet_clone_large(const struct packet *from);
+uint32_t packet_large_in_use(void);
+
+/* Headers of both classes: those of packets that may come to be, too. */
+static inline uint32_t arena_packets(void)
+{
+    return arena.count + PACKET_LARGE_MAX;
+}
+
+/* Has anybody asked for packets of the second size class? */
+static inline bool arena_has_large(void)
+{
+    return __atomic_load_n(&arena.large, __ATOMIC_RELAXED);
+}
+
+static inline bool packet_is_large(const struct packet *p)
+{
+    return p >= arena.headers + arena.count;
+}
+
+/* Bytes of its chunk. */
+static inline uint32_t packet_chunk_size(const struct packet *p)
+{
+    return unlikely(packet_is_large(p)) ? PACKET_LARGE : arena.chunk_size;
+}
 
 /* Exchange a batch with the shared freelist; not for direct use. */
 bool packet_freelist_refill(void);
@@ -176,8 +234,8 @@ static inline struct packet *packet_allocate(void)
     return packet_allocate_burst(&p, 1) ? p : NULL;
 }
 
-/* Frees n packets that the caller owns (n <= FREELIST_BATCH). */
-static inline void packet_free_burst(struct packet *const *p, uint32_t n)
+/* packet_free_burst for packets of the first size class. */
+static inline void packet_free_ordinary(struct packet *const *p, uint32_t n)
 {
     struct freelist *f = &packet_freelist;
     if (unlikely(f->count + n > FREELIST_SIZE))
@@ -195,6 +253,15 @@ static inline void packet_free_burst(struct packet *const *p, uint32_t n)
     f->freebytes += bytes;
 }
 
+/* Frees n packets that the caller owns (n <= FREELIST_BATCH). */
+static inline void packet_free_burst(struct packet *const *p, uint32_t n)
+{
+    if (unlikely(arena_has_large()))
+        packet_free_mixed(p, n);
+    else
+        packet_free_ordinary(p, n);
+}
+
 /* Frees a packet that the caller owns. */
 static inline void packet_free(struct packet *p)
 {
@@ -204,7 +271,7 @@ static inline void packet_free(struct packet *p)
 /* Bytes that fit behind and before the frame. */
 static inline uint32_t packet_tailroom(const struct packet *p)
 {
-    return (uint32_t)(p->chunk + arena.chunk_size - (p->data + p->length));
+    return (uint32_t)(p->chunk + packet_chunk_size(p) - (p->data + p->length));
 }
 
 static inline uint32_t packet_headroom(const struct packet *p)
@@ -218,6 +285,18 @@ static inline uint32_t packet_capacity(void)
     return arena.chunk_size - PACKET_HEADROOM - 6 * CACHE_LINE;
 }
 
+/* ... and one of the second size class. */
+static inline uint32_t packet_large_capacity(void)
+{
+    return PACKET_LARGE - PACKET_HEADROOM - 6 * CACHE_LINE;
+}
+
+/* Where a frame starts that is too long for its packet's usual place. */
+static inline uint8_t *packet_long_start(const struct packet *p, uint32_t length)
+{
+    return packet_is_large(p) && length <= packet_large_capacity() ? p->start : p->chunk;
+}
+
 typedef uint64_t packet_half_line __attribute__((vector_size(32), aligned(1), may_alias));
 
 static inline void packet_copy_half_line(void *to, const void *from)
@@ -228,13 +307,14 @@ static inline void packet_copy_half_line(void *to, const void *from)
 /* Chooses where a frame of a known length starts, in a packet just taken or allocated: a
  * long one gives up headroom, a short one lies anywhere in its chunk, which spreads the
  * frames that are looked at most over the whole L1 cache. The length is at most
- * arena.chunk_size. */
+ * packet_chunk_size. */
 static inline void packet_place(struct packet *p, uint32_t length)
 {
     if (length <= CACHE_LINE)
         p->data = p->short_start;
     else
-        p->data = likely(length <= packet_capacity()) ? p->start : p->chunk;
+        p->data =
+            likely(length <= packet_capacity()) ? p->start : packet_long_start(p, length);
 }
 
 /* Copies a frame in whole cache lines to where to->data points. Frames of packets just
@@ -254,8 +334,8 @@ static inline void packet_copy_lines(uint8_t *to, const uint8_t *from, uint32_t 
 #endif
 }
 
-/* Makes to, a packet just taken or allocated, a copy of from: the frame and all metadata.
- */
+/* Makes to, a packet just taken or allocated whose chunk is large enough, a copy of from:
+ * the frame and all metadata. */
 static inline void packet_copy(struct packet *to, const struct packet *from)
 {
     /* All loads before the first store: headers of packets 64 apart lie 4 KiB apart, and
@@ -271,14 +351,16 @@ static inline void packet_copy(struct packet *to, const struct packet *from)
 static inline struct packet *packet_clone(const struct packet *from)
 {
     struct packet *p;
+    if (unlikely(from->length > arena.chunk_size))
+        return packet_clone_large(from);
     if (!packet_take_burst(&p, 1))
         return NULL;
     packet_copy(p, from);
     return p;
 }
 
-/* A packet with a frame of these bytes; NULL when there is no free packet or it is too
- * long. */
+/* A packet with a frame of these bytes, of the second size class where there is one and
+ * the first is too small; NULL when there is no free packet or it is too long. */
 struct packet *packet_from_bytes(const void *bytes, uint32_t length);
 
 /* Change the frame in place; false, and nothing changed, when there is no room for that.
@@ -292,7 +374,10 @@ bool packet_resize(struct packet *p, uint32_t length); /* new bytes at the end a
 static inline struct packet *packet_from_address(const void *address)
 {
     size_t offset = (size_t)((const uint8_t *)address - arena.chunks);
-    return offset < (size_t)arena.count << arena.chunk_shift
-               ? &arena.headers[offset >> arena.chunk_shift]
+    if (likely(offset < (size_t)arena.count << arena.chunk_shift))
+        return &arena.headers[offset >> arena.chunk_shift];
+    offset = (size_t)((const uint8_t *)address - arena.large_chunks);
+    return offset < (size_t)PACKET_LARGE_MAX * PACKET_LARGE && arena_has_large()
+               ? &arena.headers[arena.count + offset / PACKET_LARGE]
                : NULL;
 }

@@ -149,6 +149,14 @@ static void block(struct app *app, uint32_t counter)
     clumsy->blocked = true;
 }
 
+static struct packet *take_packet(uint32_t length)
+{
+    struct packet *p;
+    if (unlikely(length > arena.chunk_size))
+        return packet_allocate_large();
+    return packet_take_burst(&p, 1) ? p : NULL;
+}
+
 /* Everything due by that time leaves. */
 static void release(struct app *app, uint64_t due, uint64_t now)
 {
@@ -158,8 +166,8 @@ static void release(struct app *app, uint64_t due, uint64_t now)
         return;
     struct batch batch = batch_begin(app, now);
     while ((record = delay_line_due(&clumsy->line, due))) {
-        struct packet *p;
-        if (unlikely(!batch.room || !packet_take_burst(&p, 1))) {
+        struct packet *p = batch.room ? take_packet(record->meta.length) : NULL;
+        if (unlikely(!p)) {
             block(app, batch.room ? NO_PACKET : OUTPUT_FULL);
             break;
         }
