@@ -95,9 +95,11 @@ static bool make_plain(struct plain *plain, struct link *link, struct packet *p)
 
 uint32_t plain_run(struct plain *plain, struct link *link, struct packet ***p, uint32_t n)
 {
+    uint16_t unfinished = plain->partial ? 0 : PACKET_CSUM_PARTIAL;
     while (!plain->count) {
         uint32_t have = link_run(link, p, n), run = 0;
-        while (run < have && likely(packet_is_plain((*p)[run])))
+        while (run < have && likely(!((*p)[run]->flags & unfinished)) &&
+               likely(!(*p)[run]->gso_type))
             run++;
         if (run || !have)
             return run;

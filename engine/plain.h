@@ -3,6 +3,7 @@
  *   packet_is_plain   is nothing left to be done to it by hardware?
  *   plain_run         the plain packets at the front of a link
  *   plain_advance     ... take some of them
+ *   plain_front       the next packet, as it is now
  *   plain_drop        free what is held
  *
  *      link    | packet | checksum missing | super-frame      | packet | ...
@@ -23,6 +24,7 @@
 
 /* Zeroed before use; one for each link. Counts are the owner's to read. */
 struct plain {
+    bool partial;       /* set by the owner: unfinished checksums may stay as they are */
     uint64_t completed; /* checksums filled in */
     uint64_t split;     /* super-frames ... */
     uint64_t segments;  /* ... and what they were split into */
@@ -47,6 +49,12 @@ uint32_t plain_run(struct plain *plain, struct link *link, struct packet ***p,
 
 /* Takes n packets found by the latest plain_run: the caller owns them. */
 void plain_advance(struct plain *plain, struct link *link, uint32_t n);
+
+/* As link_front: it may be one that is yet to be made plain. */
+static inline struct packet *plain_front(const struct plain *plain, struct link *link)
+{
+    return plain->count ? plain->packets[plain->first] : link_front(link);
+}
 
 /* Frees the segments that are held; returns how many. */
 uint32_t plain_drop(struct plain *plain);

@@ -159,8 +159,10 @@ uint64_t rig_counter(struct rig *rig, const char *name)
 
 void rig_check(struct rig *rig)
 {
-    static const char *const drops[] = { "drop_loss", "drop_queue", "drop_memory",
-                                         "drop_no_output", "drop_stopped" };
+    static const char *const drops[] = {
+        "drop_gso",    "drop_loss",      "drop_queue",
+        "drop_memory", "drop_no_output", "drop_stopped"
+    };
     struct app *wan = engine_find_app(rig->engine, "wan");
     if (!wan)
         return;

@@ -251,7 +251,7 @@ START_TEST(cross_an_app)
     test_configure(engine, graph);
     for (uint32_t i = 0; i < 10; i++) {
         struct packet *p = large(LONG - i);
-        p->gso_type = 1;
+        p->timestamp = 77;
         test_inject(engine, "in", p);
     }
     for (int i = 0; i < 100; i++) {
@@ -263,7 +263,6 @@ START_TEST(cross_an_app)
     for (uint32_t i = 0; i < count; i++) {
         ck_assert_uint_ge(p[i]->length, LONG - 9);
         ck_assert_mem_eq(p[i]->data, bytes, p[i]->length);
-        ck_assert_uint_eq(p[i]->gso_type, 1);
     }
 }
 END_TEST

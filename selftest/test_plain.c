@@ -33,9 +33,9 @@ static void teardown(void)
     while (!link_empty(link))
         packet_free(link_receive(link));
     plain_drop(&plain);
+    engine_free(engine);
     ck_assert_uint_eq(arena_in_use(), in_use);
     free(link);
-    engine_free(engine);
 }
 
 static void put_plain(uint32_t length)
@@ -44,7 +44,7 @@ static void put_plain(uint32_t length)
     link_transmit(link, packet_from_bytes(bytes, length));
 }
 
-static struct packet *put_offloaded(uint32_t payload, uint16_t segment)
+static struct packet *offloaded(uint32_t payload, uint16_t segment)
 {
     struct virtio_net_hdr vnet;
     size_t length = super_frame(super, false, payload, segment, &vnet);
@@ -56,6 +56,12 @@ static struct packet *put_offloaded(uint32_t payload, uint16_t segment)
     p->gso_type = segment ? vnet.gso_type : 0;
     p->gso_size = segment;
     p->timestamp = 77;
+    return p;
+}
+
+static struct packet *put_offloaded(uint32_t payload, uint16_t segment)
+{
+    struct packet *p = offloaded(payload, segment);
     link_transmit(link, p);
     return p;
 }
@@ -186,6 +192,51 @@ START_TEST(lies)
 }
 END_TEST
 
+START_TEST(unfinished_checksums_may_stay)
+{
+    plain.partial = true;
+    struct packet *p = put_offloaded(1000, 0);
+    put_offloaded(3000, SEGMENT);
+    ck_assert_ptr_eq(next(), p);
+    ck_assert_uint_eq(p->flags, PACKET_CSUM_PARTIAL);
+    packet_free(p);
+    p = next();
+    expect_valid(p, 54 + SEGMENT);
+    packet_free(p);
+}
+END_TEST
+
+/* What Clumsy damages are the segments, each of them, and so that it can be seen. */
+START_TEST(damaged_super_frame)
+{
+    struct graph *graph = graph_new();
+    size_t count;
+    test_app(graph, "in", "Inject", NULL);
+    test_app(graph, "wan", "Clumsy", "corrupt", "100%", NULL);
+    test_app(graph, "out", "Collect", NULL);
+    test_link(graph, "in -> wan.input");
+    test_link(graph, "wan.output -> out");
+    test_configure(engine, graph);
+    test_inject(engine, "in", offloaded(PAYLOAD, SEGMENT));
+    test_inject(engine, "in", offloaded(1000, 0));
+    struct packet *bad = offloaded(3000, SEGMENT);
+    bad->gso_size = 0;
+    test_inject(engine, "in", bad);
+    engine_breathe(engine);
+    struct packet **p = test_collected(engine, "out", &count);
+    ck_assert_uint_eq(count, PARTS + 1);
+    for (uint32_t i = 0; i < count; i++) {
+        ck_assert_uint_le(p[i]->length, 54 + SEGMENT);
+        ck_assert(packet_is_plain(p[i]) && !(p[i]->flags & PACKET_CSUM_VALID));
+        ck_assert_ptr_nonnull(segment_check(p[i]->data, p[i]->length));
+    }
+    ck_assert_uint_eq(test_counter(engine, "wan", "packets"), PARTS + 2);
+    ck_assert_uint_eq(test_counter(engine, "wan", "split"), 1);
+    ck_assert_uint_eq(test_counter(engine, "wan", "drop_gso"), 1);
+    ck_assert_uint_eq(test_counter(engine, "wan", "delivered"), PARTS + 1);
+}
+END_TEST
+
 static Suite *suite_plain(void)
 {
     Suite *suite = suite_create("plain");
@@ -196,6 +247,8 @@ static Suite *suite_plain(void)
     tcase_add_test(tests, super_frame_is_split);
     tcase_add_test(tests, waits_for_packets);
     tcase_add_test(tests, lies);
+    tcase_add_test(tests, unfinished_checksums_may_stay);
+    tcase_add_test(tests, damaged_super_frame);
     suite_add_tcase(suite, tests);
     return suite;
 }

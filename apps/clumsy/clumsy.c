@@ -20,6 +20,7 @@
 #include "apps/clumsy/delay_line.h"
 #include "apps/clumsy/impair.h"
 #include "engine/engine.h"
+#include "engine/plain.h"
 #include "lib/checksum.h"
 
 #define RETRY         50000 /* ns until another try when the output was full */
@@ -47,9 +48,11 @@ enum {
     CORRUPTED,
     REORDERED,
     EXEMPTED,
+    SPLIT,
     FLOOR_HITS,
     OUTPUT_FULL,
     NO_PACKET,
+    DROP_GSO,
     DROP_LOSS,
     DROP_QUEUE,
     DROP_MEMORY,
@@ -62,15 +65,17 @@ enum {
 };
 
 static const struct counter_row counters[] = {
-    [PACKETS] = { "packets", "packets that came in" },
+    [PACKETS] = { "packets", "packets that came in, each segment of a super-frame one" },
     [DELIVERED] = { "delivered", "packets handed to the output, copies included" },
     [DUPLICATED] = { "duplicated", "copies made" },
     [CORRUPTED] = { "corrupted", "packets and copies with flipped bits" },
     [REORDERED] = { "reordered", "delivered after a packet that came later (RFC 4737)" },
     [EXEMPTED] = { "exempt", "ARP and neighbour discovery let through untouched" },
+    [SPLIT] = { "split", "super-frames split" },
     [FLOOR_HITS] = { "floor_hits", "delays raised to jitter.floor" },
     [OUTPUT_FULL] = { "output_full", "times when due packets waited for the output" },
     [NO_PACKET] = { "no_packet", "times when they waited because no packet was free" },
+    [DROP_GSO] = { "drop_gso", "super-frames that cannot be split" },
     [DROP_LOSS] = { "drop_loss", "lost on purpose" },
     [DROP_QUEUE] = { "drop_queue", "refused by the queue in front of the bottleneck" },
     [DROP_MEMORY] = { "drop_memory", "not impaired but lost: the memory was used up" },
@@ -89,6 +94,8 @@ struct clumsy {
     struct histogram *lateness; /* ns from when a packet was to leave to when it did */
     uint64_t latest;            /* highest index delivered */
     bool blocked;               /* something due could not leave */
+    struct plain plain;         /* of the input ... */
+    uint64_t taken;             /* ... packets of it that were dealt with */
 };
 
 /* Packets that leave together. */
@@ -365,7 +372,10 @@ static void settle(struct app *app, uint64_t now)
     struct clumsy *clumsy = app->state;
     bottleneck_expire(&clumsy->impair.bottleneck, now);
     app->counters[FLOOR_HITS] = clumsy->impair.floor_hits;
-    app->counters[HELD] = clumsy->line.count;
+    app->counters[HELD] = clumsy->line.count + clumsy->plain.count;
+    app->counters[PACKETS] = clumsy->taken + clumsy->plain.count + clumsy->plain.bad;
+    app->counters[SPLIT] = clumsy->plain.split;
+    app->counters[DROP_GSO] = clumsy->plain.bad;
     app->counters[HELD_BYTES] = clumsy->line.used;
     app->counters[QUEUE_PACKETS] = bottleneck_packets(&clumsy->impair.bottleneck);
     app->counters[QUEUE_BYTES] = clumsy->impair.bottleneck.bytes;
@@ -378,10 +388,27 @@ static void settle(struct app *app, uint64_t now)
 
 /* How far time has come for what leaves: what is still to be read may arrive, and leave,
  * before other things that are due by now. */
-static uint64_t horizon(struct link *input, uint64_t now)
+static uint64_t horizon(const struct clumsy *clumsy, struct link *input, uint64_t now)
 {
-    const struct packet *p = input ? link_front(input) : NULL;
+    const struct packet *p = input ? plain_front(&clumsy->plain, input) : NULL;
     return p && p->timestamp && p->timestamp < now ? p->timestamp : now;
+}
+
+/* What happens on a network happens to the segments of a super-frame, one by one. Takes
+ * nothing that came after `end`, which a loop in the graph may bring. */
+static uint32_t take_input(struct clumsy *clumsy, struct link *input, uint64_t end,
+                           struct packet **p)
+{
+    struct packet **run;
+    uint32_t most = clumsy->plain.count || end - input->read > LINK_BURST
+                        ? LINK_BURST
+                        : (uint32_t)(end - input->read);
+    if (likely(!arena_has_large()))
+        return link_receive_burst(input, p, most);
+    uint32_t n = most ? plain_run(&clumsy->plain, input, &run, most) : 0;
+    packet_pointers(p, run, n);
+    plain_advance(&clumsy->plain, input, n);
+    return n;
 }
 
 /* What is due leaves between bursts too, at the time that it has become meanwhile. */
@@ -390,19 +417,19 @@ static void push(struct app *app)
     struct clumsy *clumsy = app->state;
     struct link *input = app_input(app, 0);
     uint64_t now = engine_now(app->engine);
-    uint32_t left = input ? link_readable(input) : 0, n;
-    release(app, horizon(input, now), now);
-    for (; left; left -= n) {
-        struct packet *p[LINK_BURST];
-        n = link_receive_burst(input, p, left < LINK_BURST ? left : LINK_BURST);
+    struct packet *p[LINK_BURST];
+    uint64_t end = input ? input->write : 0;
+    uint32_t n;
+    release(app, horizon(clumsy, input, now), now);
+    while (input && (n = take_input(clumsy, input, end, p))) {
         struct batch batch = batch_begin(app, now);
         for (uint32_t i = 0; i < n; i++)
             handle(&batch, p[i]);
         batch_end(&batch);
-        app_count(app, PACKETS, n);
+        clumsy->taken += n;
         if (clumsy->line.count) {
             now = engine_clock(app->engine);
-            release(app, horizon(input, now), now);
+            release(app, horizon(clumsy, input, now), now);
         }
     }
     settle(app, now);
@@ -425,6 +452,7 @@ static int start(struct app *app, struct error *err)
     clumsy->lateness = counters_add_histogram(app->engine->counters, name);
     if (!clumsy->lateness)
         return error_set(err, ERROR_RUN, ENOSPC, "no room for the histogram of lateness");
+    clumsy->plain.partial = true; /* until it is to be damaged */
     configure(app, app->conf);
     return 0;
 }
@@ -438,7 +466,7 @@ static int reconfigure(struct app *app, const void *conf, struct error *err)
 static void stop(struct app *app)
 {
     struct clumsy *clumsy = app->state;
-    app_count(app, DROP_STOPPED, clumsy->line.count);
+    app_count(app, DROP_STOPPED, clumsy->line.count + plain_drop(&clumsy->plain));
     app->counters[HELD] = 0;
     delay_line_free(&clumsy->line);
     impair_free(&clumsy->impair);
