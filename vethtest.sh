@@ -16,7 +16,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
-SUITE="connectivity examples impaired reload interface_life kill9 cleanup"
+SUITE="connectivity gso examples impaired reload interface_life kill9 cleanup"
 EXTRA="throughput demo"
 
 id=vg$$
@@ -119,8 +119,8 @@ alive() { kill -0 "$1" 2>/dev/null || fail "vanguard is gone"; }
 graph() { # file, Clumsy's parameters or nothing: two interfaces, perhaps something in between
     cat >"$1" <<LUA
 local c = config.new()
-config.app(c, "if1", RawSocket, "m1")
-config.app(c, "if2", RawSocket, "m2")
+config.app(c, "if1", RawSocket, { ifname = "m1"${options:+, $options} })
+config.app(c, "if2", RawSocket, { ifname = "m2"${options:+, $options} })
 LUA
     if [ -n "${2-}" ]; then
         cat >>"$1" <<LUA
@@ -184,6 +184,46 @@ test_connectivity() {
     between "bad TCP and UDP checksums in b" "$(quiet b nstat -asz TcpInCsumErrors UdpInCsumErrors |
         awk '/CsumErrors/ { s += $2 } END { print s + 0 }')" 0 0
     stop "$pid"
+}
+
+# Perl, which every Debian has: accepts one connection and prints what comes.
+listener="use IO::Socket::INET; \$_ = IO::Socket::INET->new(LocalPort => 9000, Listen => 1) or die \$!;
+    \$_ = \$_->accept; while (sysread(\$_, \$b, 1 << 20)) { print \$b }"
+
+# A file of 100 MiB each way at once, then the checksums of the copies and of packets.
+copy_both_ways() {
+    local ns copies=() sum
+    head -c 104857600 /dev/urandom >"$tmp/file"
+    sum=$(sha256sum <"$tmp/file")
+    for ns in a b; do
+        quiet "$ns" timeout 60 perl -e "$listener" >"$tmp/copy.$ns" &
+        copies+=($!)
+        wait_for "a listener" sh -c "ip netns exec $id-$ns ss -Hltn 'sport = :9000' | grep -q ."
+    done
+    n a timeout 60 bash -c "cat '$tmp/file' >/dev/tcp/192.0.2.2/9000" &
+    copies+=($!)
+    n b timeout 60 bash -c "cat '$tmp/file' >/dev/tcp/192.0.2.1/9000" &
+    copies+=($!)
+    wait "${copies[@]}"
+    for ns in a b; do
+        [ "$(sha256sum <"$tmp/copy.$ns")" = "$sum" ] || fail "the copy in $ns is not the file"
+        between "bad TCP checksums in $ns" "$(quiet "$ns" nstat -asz TcpInCsumErrors |
+            awk '/CsumErrors/ { print $2 }')" 0 0
+    done
+    rm "$tmp/file" "$tmp"/copy.*
+}
+
+# Super-frames that cross the graph whole.
+test_gso() {
+    build_network
+    local options='offload = "gso"'
+    graph "$tmp/gso.lua"
+    start gso run --json "$tmp/gso.lua"
+    wait_for "a ping" reachable
+    copy_both_ways
+    stop "$pid"
+    between "super-frames" "$(json_number "$tmp/gso.out" rx_gso)" 1000 1000000
+    between "packets refused" "$(json_number "$tmp/gso.out" drop_tx_offload)" 0 0
 }
 
 # The graphs of config/examples, as the README prints them.
@@ -357,12 +397,22 @@ forward_rate() { # log, command...: the same through a forwarder on CPU 1
     wait "$forwarder" 2>/dev/null || true
 }
 
-bridge_rate() { # the same through the kernel's bridge
+enslave() { # a bridge of the kernel in between
     ip -n "$id-m" link add br0 type bridge
     ip -n "$id-m" link set br0 up
     ip -n "$id-m" link set m1 master br0
     ip -n "$id-m" link set m2 master br0
     sleep 0.5
+}
+
+tcp_rate() { # Gbit/s from a to b
+    serve_iperf
+    quiet a iperf3 -c 192.0.2.2 -t 2 -J >"$tmp/iperf.json"
+    iperf_received bits_per_second | awk '{ print $1 / 1e9 }'
+}
+
+bridge_rate() { # the same through the kernel's bridge
+    enslave
     blast_rate eth0
     ip -n "$id-m" link del br0
 }
@@ -410,9 +460,7 @@ test_throughput() {
     : >"$tmp/tcp"
     : >"$tmp/retransmits"
     for _ in 1 2 3; do
-        serve_iperf
-        quiet a iperf3 -c 192.0.2.2 -t 2 -J >"$tmp/iperf.json"
-        iperf_received bits_per_second | awk '{ print $1 / 1e9 }' >>"$tmp/tcp"
+        tcp_rate >>"$tmp/tcp"
         iperf_sum sum_sent retransmits >>"$tmp/retransmits"
     done
     local udp
@@ -420,7 +468,20 @@ test_throughput() {
     quiet a iperf3 -c 192.0.2.2 -u -b 0 -l 1400 -t 2 -J >"$tmp/iperf.json"
     udp=$(iperf_received packets | awk -v lost="$(iperf_received lost_packets)" '{ print int(($1 - lost) / 2000) }')
     stop "$pid"
-    local tcp retransmits ratio
+    local options='offload = "gso"'
+    graph "$tmp/gso.lua"
+    for _ in 1 2 3; do
+        enslave
+        tcp_rate >>"$tmp/bridge-tcp"
+        ip -n "$id-m" link del br0
+        start gso run --no-report "$tmp/gso.lua"
+        wait_for "a ping" reachable
+        tcp_rate >>"$tmp/gso-tcp"
+        stop "$pid"
+    done
+    local tcp retransmits ratio gso bridge_tcp
+    gso=$(median <"$tmp/gso-tcp")
+    bridge_tcp=$(median <"$tmp/bridge-tcp")
     tcp=$(median <"$tmp/tcp")
     retransmits=$(median <"$tmp/retransmits")
     ratio=$(awk -v a="$ours" -v b="$minimal" 'BEGIN { printf "%.2f", a / b }')
@@ -431,6 +492,7 @@ two RawSockets between veth pairs, one process on one core; medians         goal
   a minimal V2-in, sendmmsg-out loop $minimal kpps; ratio $ratio                at least 0.90
   kernel bridge; veth without a forwarder  $bridge kpps; $direct kpps
   TCP, default offloads             $tcp Gbit/s                    at least 2.7
+  ... with offload = "gso"          $gso Gbit/s    at least half of the kernel bridge: $bridge_tcp
   retransmits in 2 s                $retransmits                              below 250
   UDP of 1400 bytes at the receiver $udp kpps
   ping p50, p99                     $p50 us, $p99 us               below 100, 250

@@ -65,17 +65,22 @@ void rig_socket(struct graph *graph, const char *name, const char *ifname,
     value_free(&args);
 }
 
-void rig_bridge(struct rig *rig, const char *options)
+void rig_pair(struct rig *rig, const char *options1, const char *options2)
 {
     rig_engine(rig, NULL);
     struct graph *graph = graph_new();
-    rig_socket(graph, "if1", "if1", options);
-    rig_socket(graph, "if2", "if2", options);
+    rig_socket(graph, "if1", "if1", options1);
+    rig_socket(graph, "if2", "if2", options2);
     test_link(graph, "if1 -> if2");
     test_link(graph, "if2 -> if1");
     test_configure(rig->engine, graph);
     rig->if1 = engine_find_app(rig->engine, "if1");
     rig->if2 = engine_find_app(rig->engine, "if2");
+}
+
+void rig_bridge(struct rig *rig, const char *options)
+{
+    rig_pair(rig, options, options);
 }
 
 void rig_start(struct rig *rig, const char *options)
@@ -88,9 +93,11 @@ void rig_start(struct rig *rig, const char *options)
 /* What a socket was given to send: sent, dropped under a reason, or on the link still. */
 static void check_sent(struct rig *rig, const struct app *app)
 {
-    static const char *const ends[] = { "tx_packets", "drop_tx_oversize", "drop_tx_runt",
-                                        "drop_tx_failed", "drop_link_down" };
-    uint64_t sum = 0;
+    static const char *const ends[] = { "tx_packets",     "tx_split",
+                                        "drop_tx_runt",   "drop_tx_oversize",
+                                        "drop_tx_failed", "drop_tx_offload",
+                                        "drop_link_down" };
+    uint64_t sum = -test_counter(rig->engine, app->name, "tx_segments");
     if (!app->ninputs || !app->inputs[0])
         return;
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)

@@ -3,6 +3,7 @@
  *   rig_network      a namespace with two pairs of veth interfaces, or false: skip
  *   rig_start        an engine with  if1 <-> if2  in it, and the far ends at hand
  *   rig_bridge       ... without the far ends
+ *   rig_pair         ... with different options
  *   rig_engine       ... with nothing in it yet
  *   RIG_UNTIL        breathe until a condition holds
  *   rig_stop         stop it; every packet must be accounted for
@@ -39,6 +40,7 @@ bool rig_network(void);
 /* options: "version=v3 snaplen=100" or NULL, for both sockets. */
 void rig_start(struct rig *rig, const char *options);
 void rig_bridge(struct rig *rig, const char *options);
+void rig_pair(struct rig *rig, const char *options1, const char *options2);
 void rig_engine(struct rig *rig, struct journal *journal);
 void rig_stop(struct rig *rig);
 

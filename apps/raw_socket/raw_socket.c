@@ -28,12 +28,12 @@
 #define STATISTICS 100000000 /* ns between readings of the kernel's statistics */
 
 enum version { VERSION_V2, VERSION_V3 };
-enum offload_mode { OFFLOAD_SPLIT, OFFLOAD_OFF };
+#define LARGE_PACKETS 1024 /* of the second size class, for all that want them */
 
 struct raw_socket_conf {
     char *ifname;
     int version, direction, vlan, offload;
-    bool promisc, qdisc_bypass, reopen;
+    bool promisc, qdisc_bypass, reopen, jumbo;
     uint64_t snaplen;
     int64_t ring, rx_batch, retire_ms, merge;
 };
@@ -61,6 +61,7 @@ static const struct counter_row counters[] = {
     [RX_PACKETS] = { "rx_packets", "packets received" },
     [RX_BYTES] = { "rx_bytes", "bytes of them" },
     [RX_SPLIT] = { "rx_split", "super-frames split into packets" },
+    [RX_GSO] = { "rx_gso", "super-frames passed on whole" },
     [RX_CSUM] = { "rx_csum_completed", "packets whose checksum was filled in" },
     [RX_NO_PACKET] = { "rx_no_packet", "times a frame had to wait for a free packet" },
     [DROP_TRUNCATED] = { "drop_truncated", "frames the kernel had no room for in full" },
@@ -72,14 +73,21 @@ static const struct counter_row counters[] = {
     [TX_PACKETS] = { "tx_packets", "packets sent" },
     [TX_BYTES] = { "tx_bytes", "bytes of them" },
     [TX_MERGED] = { "tx_merged", "super-frames that runs of them were sent as" },
+    [TX_GSO] = { "tx_gso", "super-frames among tx_packets" },
+    [TX_CSUM] = { "tx_csum_completed", "packets whose checksum was filled in" },
+    [TX_SPLIT] = { "tx_split", "super-frames split ..." },
+    [TX_SEGMENTS] = { "tx_segments", "... and the packets that they became" },
     [TX_BLOCKED] = { "tx_blocked", "times the kernel took no more; the packets wait" },
     [KERNEL_PACKETS] = { "kernel_packets", "frames the kernel saw, dropped ones too" },
     [DROP_RING_FULL] = { "drop_ring_full",
                          "frames the kernel dropped: we were too slow" },
-    [DROP_CLOSED] = { "drop_closed", "frames in the ring when the interface went away" },
+    [DROP_CLOSED] = { "drop_closed",
+                      "frames held when the interface went away or the app stopped" },
     [DROP_TX_OVERSIZE] = { "drop_tx_oversize",
                            "packets longer than the interface's MTU" },
     [DROP_TX_RUNT] = { "drop_tx_runt", "packets shorter than an Ethernet header" },
+    [DROP_TX_OFFLOAD] = { "drop_tx_offload",
+                          "packets wrongly described: checksum or super-frame" },
     [DROP_TX_FAILED] = { "drop_tx_failed", "packets that the qdisc or driver refused" },
     [DROP_LINK_DOWN] = { "drop_link_down",
                          "packets to an interface that was down or gone" },
@@ -175,6 +183,8 @@ static int open_sockets(struct app *app, struct error *err)
     struct send_options sending = {
         .ifname = conf->ifname,
         .index = interface.index,
+        .mtu = interface.mtu,
+        .offload = conf->offload >= MODE_CSUM,
         .qdisc_bypass = conf->qdisc_bypass,
         .merge = (uint32_t)conf->merge,
     };
@@ -195,7 +205,7 @@ static int switch_offloads(struct app *app, struct error *err)
 {
     struct raw_socket *raw = app->state;
     const struct raw_socket_conf *conf = app->conf;
-    if (conf->offload != OFFLOAD_OFF)
+    if (conf->offload != MODE_OFF)
         return 0;
     int error = interface_offloads(conf->ifname, &raw->offloads, err);
     if (!error && app->engine->options.journal)
@@ -211,8 +221,10 @@ static int start(struct app *app, struct error *err)
     struct raw_socket *raw = app->state;
     const struct raw_socket_conf *conf = app->conf;
     raw->fd = -1;
-    raw->sender = SENDER_CLOSED;
+    sender_init(&raw->sender);
     int error = life_open(&raw->life, conf->ifname, err);
+    if (!error && (conf->offload == MODE_GSO || conf->jumbo))
+        error = packet_large_reserve(LARGE_PACKETS, err);
     if (!error)
         error = open_sockets(app, err);
     if (!error)
@@ -233,6 +245,7 @@ static void stop(struct app *app)
     if (raw->offloads_changed)
         interface_set_offloads(conf->ifname, raw->offloads, NULL);
     life_close(&raw->life);
+    app_count(app, DROP_CLOSED, plain_drop(&raw->sender.plain));
 }
 
 /* --- the interface's life ----------------------------------------------------------- */
@@ -257,6 +270,7 @@ static void try_open(struct app *app)
 
 static void take_event(struct app *app, enum life_event event)
 {
+    struct raw_socket *raw = app->state;
     const char *ifname = ((const struct raw_socket_conf *)app->conf)->ifname;
     switch (event) {
     case LIFE_WENT_UP:
@@ -273,7 +287,9 @@ static void take_event(struct app *app, enum life_event event)
     case LIFE_TRY_OPEN:
         try_open(app);
         break;
-    case LIFE_NEW_MTU: /* a frame longer than a slot comes through the socket's queue */
+    case LIFE_NEW_MTU: /* the ring stays: longer frames come through the socket's queue */
+        raw->sender.mtu = raw->life.mtu;
+        break;
     case LIFE_NOTHING:
         break;
     }
@@ -314,6 +330,8 @@ static void pull(struct app *app)
     struct receive_options options = {
         .vlan = (enum vlan_mode)conf->vlan,
         .direction = (enum direction)conf->direction,
+        .offload = (enum offload_mode)conf->offload,
+        .jumbo = conf->jumbo,
         .burst = (uint32_t)conf->rx_batch,
         .snaplen = (uint32_t)conf->snaplen,
     };
@@ -349,7 +367,7 @@ static const struct port ports[] = {
 static const char *const versions[] = { "v2", "v3", NULL };
 static const char *const directions[] = { "in", "both", "out", NULL };
 static const char *const vlans[] = { "restore", "metadata", "drop", NULL };
-static const char *const offloads[] = { "split", "off", NULL };
+static const char *const offloads[] = { "split", "off", "csum", "gso", NULL };
 
 static const struct param params[] = {
     PARAM_INTERFACE(struct raw_socket_conf, ifname, NULL, "network interface"),
@@ -362,7 +380,10 @@ static const struct param params[] = {
     PARAM_ENUM(
         struct raw_socket_conf, offload, "split", offloads,
         "split: super-frames are split and checksums completed here; off: moreover the "
-        "interface's tx, tso, gso and gro are off while we run"),
+        "interface's tx, tso, gso and gro are off while we run; csum: checksums stay "
+        "unfinished until somebody sends them; gso: so do super-frames, up to 64 KiB"),
+    PARAM_BOOL(struct raw_socket_conf, jumbo, "false",
+               "frames longer than a packet (2 KiB) come in large ones of up to 64 KiB"),
     PARAM_BOOL(struct raw_socket_conf, promisc, "false",
                "receive frames for other stations too"),
     PARAM_BOOL(struct raw_socket_conf, qdisc_bypass, "false",

@@ -87,8 +87,19 @@ static bool refuse(const struct receiver *r, const struct ring_frame *frame,
     return true;
 }
 
-static bool complete_checksum(const struct receiver *r, const struct ring_frame *frame,
-                              struct packet *p)
+/* What is left to do stays in the packet. */
+static bool note_checksum(const struct segment_offload *offload, struct packet *p)
+{
+    if ((uint32_t)offload->csum_start + offload->csum_offset + 2 > p->length)
+        return false;
+    p->flags |= PACKET_CSUM_PARTIAL;
+    p->csum_start = offload->csum_start;
+    p->csum_offset = offload->csum_offset;
+    return true;
+}
+
+static bool take_checksum(const struct receiver *r, const struct ring_frame *frame,
+                          struct packet *p)
 {
     const struct segment_offload *offload = &frame->offload;
     if (!(offload->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)) {
@@ -96,6 +107,8 @@ static bool complete_checksum(const struct receiver *r, const struct ring_frame 
             p->flags |= PACKET_CSUM_VALID;
         return true;
     }
+    if (r->options->offload >= MODE_CSUM)
+        return note_checksum(offload, p);
     if (checksum_complete(p->data, p->length, offload->csum_start, offload->csum_offset))
         return false;
     p->flags |= PACKET_CSUM_VALID;
@@ -103,35 +116,62 @@ static bool complete_checksum(const struct receiver *r, const struct ring_frame 
     return true;
 }
 
-/* False when it must wait for a free packet. */
-static bool take_frame(const struct receiver *r, const struct ring_frame *frame)
+/* The frame's bytes, wherever they are. */
+static bool copy_frame(const struct receiver *r, const struct ring_frame *frame,
+                       struct packet *p)
 {
-    if (frame->lost)
-        return refuse(r, frame, DROP_TRUNCATED);
-    if (frame->length + TAG_SIZE > arena.chunk_size)
-        return refuse(r, frame, DROP_OVERSIZE);
-    if (frame->length < LEAST_FRAME)
-        return refuse(r, frame, DROP_MALFORMED);
-    struct packet *p = packet_allocate();
+    p->length = frame->length;
+    if (frame->queued) {
+        struct iovec to = { p->data, frame->length };
+        return !ring_fetch(r->ring, frame, &to, 1);
+    }
+    memcpy(p->data, frame->data, frame->length);
+    return true;
+}
+
+/* False when it must wait for a free packet. */
+static bool take_whole(const struct receiver *r, const struct ring_frame *frame,
+                       struct packet *p)
+{
     if (!p) {
         app_count(r->app, RX_NO_PACKET, 1);
         return false;
     }
     place(p, frame->length);
-    if (frame->queued) {
-        struct iovec to = { p->data, frame->length };
-        if (ring_fetch(r->ring, frame, &to, 1)) {
-            app_drop(r->app, DROP_MALFORMED, p);
-            return true;
-        }
-    } else {
-        memcpy(p->data, frame->data, frame->length);
-    }
-    p->length = frame->length;
-    if (complete_checksum(r, frame, p))
+    if (copy_frame(r, frame, p) && take_checksum(r, frame, p))
         deliver(r, frame, p);
     else
         app_drop(r->app, DROP_MALFORMED, p);
+    return true;
+}
+
+/* False when it must wait for a free packet. */
+static bool take_frame(const struct receiver *r, const struct ring_frame *frame)
+{
+    uint32_t most = r->options->jumbo ? PACKET_LARGE : arena.chunk_size;
+    if (frame->lost)
+        return refuse(r, frame, DROP_TRUNCATED);
+    if (frame->length + TAG_SIZE > most)
+        return refuse(r, frame, DROP_OVERSIZE);
+    if (frame->length < LEAST_FRAME)
+        return refuse(r, frame, DROP_MALFORMED);
+    return take_whole(r, frame,
+                      frame->length + TAG_SIZE > arena.chunk_size
+                          ? packet_allocate_large()
+                          : packet_allocate());
+}
+
+/* A super-frame as one packet, with what is known of it. */
+static bool take_gso(const struct receiver *r, const struct ring_frame *frame)
+{
+    struct packet *p = packet_allocate_large();
+    if (p) {
+        p->gso_type = frame->offload.gso_type;
+        p->gso_size = frame->offload.gso_size;
+    }
+    if (!take_whole(r, frame, p))
+        return false;
+    app_count(r->app, RX_GSO, 1);
     return true;
 }
 
@@ -179,6 +219,9 @@ static bool take_super_frame(const struct receiver *r, const struct ring_frame *
                                            frame->length, &frame->offload);
     if (error)
         return refuse(r, frame, frame->lost ? DROP_TRUNCATED : DROP_GSO);
+    if (r->options->offload == MODE_GSO && frame->length + TAG_SIZE <= PACKET_LARGE &&
+        frame->offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
+        return !link_full(r->output) && take_gso(r, frame);
     uint32_t longest = plan.header_length + segment_payload(&plan, 0);
     if (longest + TAG_SIZE > arena.chunk_size)
         return refuse(r, frame, DROP_OVERSIZE);

@@ -4,14 +4,16 @@
  *
  * A frame becomes one packet: tag put back, checksum completed. A super-frame becomes as
  * many as belong on the wire: the kernel scatters its payload straight into the packets,
- * and the headers are written in front. A frame for which there is no room or no free
- * packet stays in the ring.
+ * and the headers are written in front. Where that is wanted, checksums stay unfinished
+ * and super-frames whole (engine/packet.h); one that no packet holds is split even so. A
+ * frame for which there is no room or no free packet stays in the ring.
  */
 #pragma once
 #include "apps/raw_socket/ring.h"
 #include "engine/app.h"
 
 enum vlan_mode { VLAN_RESTORE, VLAN_METADATA, VLAN_DROP };
+enum offload_mode { MODE_SPLIT, MODE_OFF, MODE_CSUM, MODE_GSO };
 enum direction { DIRECTION_IN, DIRECTION_BOTH, DIRECTION_OUT };
 
 /* Counters of the app, as far as they are counted here. */
@@ -19,6 +21,7 @@ enum receive_counter {
     RX_PACKETS,
     RX_BYTES,
     RX_SPLIT,
+    RX_GSO,
     RX_CSUM,
     RX_NO_PACKET,
     DROP_TRUNCATED,
@@ -33,6 +36,8 @@ enum receive_counter {
 struct receive_options {
     enum vlan_mode vlan;
     enum direction direction;
+    enum offload_mode offload;
+    bool jumbo; /* longer frames come in packets of the second size class */
     uint32_t burst;
     uint32_t snaplen; /* bytes of a frame that are kept, 0: all */
 };

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/virtio_net.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,7 +13,25 @@
 #include "apps/raw_socket/merge.h"
 #include "apps/raw_socket/socket.h"
 
-#define TAG_SIZE 4
+#define TAG_SIZE    4
+#define TCP_OFFSET  12 /* of the byte that says how long a TCP header is */
+#define TCP_HEADER  20
+#define UDP_HEADER  8
+#define BUFFER_SIZE (4 << 20) /* bytes of super-frames that may be under way */
+
+void sender_init(struct sender *sender)
+{
+    memset(sender, 0, sizeof(*sender));
+    sender->fd = sender->merge_fd = sender->blocked_fd = -1;
+}
+
+/* The default is three super-frames; SO_SNDBUF is what is left without CAP_NET_ADMIN. */
+static void enlarge_buffer(int fd)
+{
+    int size = BUFFER_SIZE;
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)))
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+}
 
 static int open_socket(const struct send_options *options, bool vnet, struct error *err)
 {
@@ -31,22 +50,36 @@ static int open_socket(const struct send_options *options, bool vnet, struct err
     return error;
 }
 
+/* The receiver's socket sends, too. */
+static int share(struct sender *sender, int receiver, const struct send_options *options,
+                 struct error *err)
+{
+    sender->fd = receiver;
+    sender->shared = sender->vnet = true;
+    return options->qdisc_bypass ? packet_socket_set(receiver, PACKET_QDISC_BYPASS, 1,
+                                                     "PACKET_QDISC_BYPASS", err)
+                                 : 0;
+}
+
 int sender_open(struct sender *sender, int receiver, const struct send_options *options,
                 struct error *err)
 {
-    *sender = SENDER_CLOSED;
+    sender->fd = sender->merge_fd = sender->blocked_fd = -1;
     sender->merge = options->merge;
-    if (receiver >= 0) {
-        sender->fd = receiver;
-        sender->shared = true;
-        return options->qdisc_bypass ? packet_socket_set(receiver, PACKET_QDISC_BYPASS, 1,
-                                                         "PACKET_QDISC_BYPASS", err)
-                                     : 0;
-    }
-    int fd = sender->fd = open_socket(options, false, err);
-    if (fd >= 0 && options->merge > 1)
-        fd = sender->merge_fd = open_socket(options, true, err);
-    return fd < 0 ? fd : 0;
+    sender->mtu = options->mtu;
+    sender->offload = sender->vnet = options->offload;
+    sender->shared = false;
+    int fd = 0;
+    if (receiver >= 0)
+        fd = share(sender, receiver, options, err);
+    else
+        fd = sender->fd = open_socket(options, options->offload, err);
+    if (fd >= 0 && options->offload)
+        enlarge_buffer(sender->fd);
+    if (fd < 0 || receiver >= 0 || options->merge == 1)
+        return fd < 0 ? fd : 0;
+    sender->merge_fd = options->offload ? sender->fd : open_socket(options, true, err);
+    return sender->merge_fd < 0 ? sender->merge_fd : 0;
 }
 
 /* Waits until a socket takes packets again; -1: for none. */
@@ -68,9 +101,9 @@ void sender_close(struct app *app, struct sender *sender)
     wait_for(app, sender, -1);
     if (sender->fd >= 0 && !sender->shared)
         close(sender->fd);
-    if (sender->merge_fd >= 0)
+    if (sender->merge_fd >= 0 && sender->merge_fd != sender->fd)
         close(sender->merge_fd);
-    *sender = SENDER_CLOSED;
+    sender->fd = sender->merge_fd = -1;
 }
 
 /* Puts a tag that travels beside the frame into it. */
@@ -84,18 +117,61 @@ static void insert_vlan(struct packet *p)
     p->flags &= (uint16_t)~PACKET_VLAN;
 }
 
+/* Bytes of all headers of a frame whose L4 header starts at csum_start; more than the
+ * frame has where it does not. */
+static uint32_t header_length(const struct packet *p)
+{
+    uint32_t l4 = p->csum_start;
+    if (p->gso_type == SEGMENT_UDP)
+        return l4 + UDP_HEADER;
+    return l4 + TCP_HEADER > p->length
+               ? l4 + TCP_HEADER
+               : l4 + (uint32_t)(p->data[l4 + TCP_OFFSET] >> 4) * 4;
+}
+
+/* Says of a packet what is left to do, as the kernel wants to hear it. 0, or why it cannot
+ * be sent: the kernel would send segments that are longer than the interface allows. */
+static int describe(const struct sender *sender, const struct packet *p,
+                    struct virtio_net_hdr *vnet)
+{
+    *vnet = (struct virtio_net_hdr){ 0 };
+    if (likely(packet_is_plain(p)))
+        return 0;
+    if (!(p->flags & PACKET_CSUM_PARTIAL))
+        return -EINVAL;
+    vnet->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+    vnet->csum_start = p->csum_start;
+    vnet->csum_offset = p->csum_offset;
+    if (!p->gso_type)
+        return 0;
+    uint32_t header = header_length(p);
+    if (header > p->length)
+        return -EINVAL;
+    if (header - ETH_HLEN + p->gso_size > sender->mtu + TAG_SIZE)
+        return -EMSGSIZE;
+    vnet->gso_type = (uint8_t)p->gso_type;
+    vnet->gso_size = p->gso_size;
+    vnet->hdr_len = (uint16_t)header;
+    return 0;
+}
+
 /* Hands n packets to the kernel; returns how many it took, or -errno for the first. */
 static int send_burst(struct sender *sender, struct packet **p, uint32_t n)
 {
-    static uint8_t no_offload[RING_VNET_SIZE];
     struct mmsghdr messages[LINK_BURST];
     struct iovec vectors[2 * LINK_BURST];
-    bool vnet = sender->shared;
+    struct virtio_net_hdr headers[LINK_BURST];
+    bool vnet = sender->vnet;
     for (uint32_t i = 0; i < n; i++) {
         if (unlikely(p[i]->flags & PACKET_VLAN))
             insert_vlan(p[i]);
+        int error = vnet ? describe(sender, p[i], &headers[i]) : 0;
+        if (unlikely(error) && !i)
+            return error;
+        if (unlikely(error))
+            n = i; /* it is the first next time */
         struct iovec *vector = &vectors[2 * i];
-        vector[0] = (struct iovec){ no_offload, sizeof(no_offload) };
+        vector[0] = (struct iovec){ &headers[i], RING_VNET_SIZE };
         vector[1] = (struct iovec){ p[i]->data, p[i]->length };
         messages[i].msg_hdr = (struct msghdr){ .msg_iov = vnet ? vector : vector + 1,
                                                .msg_iovlen = vnet ? 2 : 1 };
@@ -119,9 +195,11 @@ static int send_merged(struct app *app, struct sender *sender, struct packet **p
     if (errno == EINVAL || errno == EOPNOTSUPP || errno == EMSGSIZE) {
         app_log(app, "the kernel refuses merged segments (%s): sending them one by one",
                 strerror(errno));
-        if (sender->blocked_fd == sender->merge_fd)
-            wait_for(app, sender, -1);
-        close(sender->merge_fd);
+        if (sender->merge_fd != sender->fd) {
+            if (sender->blocked_fd == sender->merge_fd)
+                wait_for(app, sender, -1);
+            close(sender->merge_fd);
+        }
         sender->merge_fd = -1;
         return 0;
     }
@@ -150,16 +228,18 @@ static int send_front(struct app *app, struct sender *sender, struct packet **p,
     return send_burst(sender, p, single);
 }
 
-static void take_sent(struct app *app, struct link *input, struct packet **p, uint32_t n)
+static void count_sent(struct app *app, struct packet *const *p, uint32_t n)
 {
+    uint64_t gso = 0;
+    for (uint32_t i = 0; i < n; i++)
+        gso += p[i]->gso_type != 0;
     app_count(app, TX_PACKETS, n);
     app_count(app, TX_BYTES, link_bytes(p, n));
-    packet_free_burst(p, n);
-    link_advance(input, n);
+    app_count(app, TX_GSO, gso);
 }
 
 /* The reason for which the kernel refused one packet, or -1 when it may take it later. */
-static int refusal(int error)
+static int refusal(int error, const struct packet *p)
 {
     switch (error) {
     case EAGAIN:
@@ -167,7 +247,7 @@ static int refusal(int error)
     case EMSGSIZE:
         return DROP_TX_OVERSIZE;
     case EINVAL:
-        return DROP_TX_RUNT;
+        return packet_is_plain(p) ? DROP_TX_RUNT : DROP_TX_OFFLOAD;
     case ENETDOWN:
     case ENXIO:
     case ENODEV:
@@ -177,31 +257,53 @@ static int refusal(int error)
     }
 }
 
-static void drop_first(struct app *app, struct link *input, uint32_t reason)
+/* The packets at the front, made plain where the kernel is not told what they lack. */
+static uint32_t next_run(struct sender *sender, struct link *input, struct packet ***p)
 {
-    app_drop(app, reason, link_receive(input));
+    return sender->offload ? link_run(input, p, LINK_BURST)
+                           : plain_run(&sender->plain, input, p, LINK_BURST);
+}
+
+/* Sends or drops some of n packets; returns how many, 0: the first must wait. */
+static uint32_t send_some(struct app *app, struct sender *sender, struct packet **p,
+                          uint32_t n)
+{
+    int sent = send_front(app, sender, p, n);
+    while (sent == -EINTR)
+        sent = send_front(app, sender, p, n);
+    if (sent > 0) {
+        count_sent(app, p, (uint32_t)sent);
+        packet_free_burst(p, (uint32_t)sent);
+        return (uint32_t)sent;
+    }
+    int reason = refusal(-sent, *p);
+    if (reason < 0)
+        return 0;
+    app_drop(app, (uint32_t)reason, *p);
+    return 1;
+}
+
+static void count_plain(struct app *app, struct plain *plain)
+{
+    app_count(app, TX_CSUM, plain->completed);
+    app_count(app, TX_SPLIT, plain->split);
+    app_count(app, TX_SEGMENTS, plain->segments);
+    app_count(app, DROP_TX_OFFLOAD, plain->bad);
+    plain->completed = plain->split = plain->segments = plain->bad = 0;
 }
 
 void sender_push(struct app *app, struct sender *sender, struct link *input)
 {
     struct packet **p;
     uint32_t n;
-    while (input && (n = link_run(input, &p, LINK_BURST))) {
-        int sent = send_front(app, sender, p, n);
-        if (sent > 0) {
-            take_sent(app, input, p, (uint32_t)sent);
-            continue;
-        }
-        if (sent == -EINTR)
-            continue;
-        int reason = refusal(-sent);
-        if (reason < 0) {
+    while ((n = next_run(sender, input, &p))) {
+        uint32_t done = send_some(app, sender, p, n);
+        plain_advance(&sender->plain, input, done);
+        if (!done) {
             app_count(app, TX_BLOCKED, 1);
-            wait_for(app, sender, sender->last);
-            return;
+            break;
         }
-        drop_first(app, input, (uint32_t)reason);
     }
-    if (unlikely(sender->blocked_fd >= 0))
-        wait_for(app, sender, -1);
+    count_plain(app, &sender->plain);
+    wait_for(app, sender, n ? sender->last : -1);
 }

@@ -8,21 +8,30 @@
  * too, only the socket that sent a frame is spared its echo, so there the receiving one
  * sends.
  *
+ * With offload, unfinished checksums and super-frames go to the kernel as they are, with a
+ * struct virtio_net_hdr in front that says so; otherwise they are made plain first.
+ *
  * What the kernel does not take now stays on the link: the engine then waits for the very
  * socket that blocked.
  */
 #pragma once
 #include "apps/raw_socket/receive.h"
 #include "engine/app.h"
+#include "engine/plain.h"
 
 /* Counters of the app, as far as they are counted here. */
 enum send_counter {
     TX_PACKETS = RECEIVE_COUNTERS,
     TX_BYTES,
     TX_MERGED,
+    TX_GSO,
+    TX_CSUM,
+    TX_SPLIT,
+    TX_SEGMENTS,
     TX_BLOCKED,
     DROP_TX_OVERSIZE,
     DROP_TX_RUNT,
+    DROP_TX_OFFLOAD,
     DROP_TX_FAILED,
     DROP_LINK_DOWN,
     SEND_COUNTERS,
@@ -30,28 +39,32 @@ enum send_counter {
 
 struct send_options {
     const char *ifname;
-    unsigned index;
-    bool qdisc_bypass;
+    unsigned index, mtu;
+    bool qdisc_bypass, offload;
     uint32_t merge; /* segments of a run at most, 1: none are merged */
 };
 
 struct sender {
     int fd;       /* -1: closed */
     int merge_fd; /* with PACKET_VNET_HDR, for runs of segments; -1: none are merged */
-    bool shared;  /* fd is the receiver's, and wants a vnet header in front */
+    bool shared;  /* fd is the receiver's */
+    bool vnet;    /* fd wants a vnet header in front */
+    bool offload;
     uint32_t merge;
-    int last;       /* the socket that the latest packets were given to */
-    int blocked_fd; /* where POLLOUT is waited for; -1: nowhere */
+    uint32_t mtu;       /* the owner keeps it up to date */
+    int last;           /* the socket that the latest packets were given to */
+    int blocked_fd;     /* where POLLOUT is waited for; -1: nowhere */
+    struct plain plain; /* without offload */
 };
 
-/* A sender without sockets: whatever it is given is dropped. */
-#define SENDER_CLOSED ((struct sender){ .fd = -1, .merge_fd = -1, .blocked_fd = -1 })
+/* What it is given while it has no socket is dropped. */
+void sender_init(struct sender *sender);
 
 /* receiver: the socket to share, -1: none. After an error call sender_close as well. */
 int sender_open(struct sender *sender, int receiver, const struct send_options *options,
                 struct error *err);
 
-/* The receiver's socket is left open. */
+/* The receiver's socket is left open. It may be opened again. */
 void sender_close(struct app *app, struct sender *sender);
 
 void sender_push(struct app *app, struct sender *sender, struct link *input);
