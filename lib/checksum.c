@@ -93,3 +93,49 @@ int checksum_complete(uint8_t *frame, size_t length, size_t csum_start,
     memcpy(frame + csum_start + csum_offset, &checksum, sizeof(checksum));
     return 0;
 }
+
+/* Where the header behind the tags begins and what it is; 0 when the frame is cut off. */
+static size_t skip_tags(const uint8_t *frame, size_t length, uint16_t *type)
+{
+    size_t at = 14;
+    for (int tags = 0; at + 4 <= length; tags++, at += 4) {
+        *type = (uint16_t)(frame[at - 2] << 8 | frame[at - 1]);
+        if ((*type != 0x8100 && *type != 0x88a8) || tags == 3)
+            return at;
+    }
+    return 0;
+}
+
+bool checksum_find_partial(const uint8_t *frame, size_t length, size_t *csum_start,
+                           size_t *csum_offset)
+{
+    uint16_t type, field;
+    uint64_t sum;
+    uint8_t protocol;
+    size_t start, at = skip_tags(frame, length, &type);
+    const uint8_t *ip = frame + at;
+    if (at && type == 0x0800 && length - at >= 20 && ip[0] >> 4 == 4) {
+        size_t header = (ip[0] & 15) * 4u, total = (size_t)(ip[2] << 8 | ip[3]);
+        if (total < header || (ip[6] & 0x3f) | ip[7])
+            return false;
+        protocol = ip[9];
+        start = at + header;
+        sum = checksum_pseudo4(ip + 12, protocol, (uint32_t)(total - header));
+    } else if (at && type == 0x86dd && length - at >= 40 && ip[0] >> 4 == 6) {
+        protocol = ip[6];
+        start = at + 40;
+        sum = checksum_pseudo6(ip + 8, protocol, (uint32_t)(ip[4] << 8 | ip[5]));
+    } else {
+        return false;
+    }
+    size_t offset = protocol == 6 ? 16 : 6;
+    if ((protocol != 6 && protocol != 17) || start + offset + 2 > length)
+        return false;
+    memcpy(&field, frame + start + offset, 2);
+    uint16_t open = (uint16_t)~checksum_fold(sum);
+    if (field != open)
+        return false;
+    *csum_start = start;
+    *csum_offset = offset;
+    return true;
+}

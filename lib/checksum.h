@@ -8,6 +8,7 @@
  *   checksum_update16   new checksum after a 16-bit field changed
  *   checksum_update32   new checksum after a 32-bit field changed
  *   checksum_complete   finish the partial checksum of a virtio_net_hdr
+ *   checksum_find_partial   ... that nobody told us of
  *
  * A partial sum is a plain uint64_t that starts as 0. It is kept in the byte order of the
  * machine over the bytes as they lie in memory, which RFC 1071 shows to give the right
@@ -17,6 +18,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +39,15 @@ uint64_t checksum_pseudo6(const void *addresses, uint8_t protocol, uint32_t leng
  * frame or is at an odd offset, where no 16-bit sum could be right. */
 int checksum_complete(uint8_t *frame, size_t length, size_t csum_start,
                       size_t csum_offset);
+
+/* Looks for a TCP or UDP checksum that was left to an interface to finish: one that holds the
+ * sum of the pseudo header and nothing else. Frames that AF_XDP gets from a veth or a virtual
+ * machine are so, and nothing says it. A checksum that is right may look the same, and then
+ * completing changes nothing; a wrong one does with a probability of 2^-16. Looks behind up
+ * to three VLAN tags, at IPv4 with options and IPv6 without extension headers; not at
+ * fragments. Any bytes may come in. */
+bool checksum_find_partial(const uint8_t *frame, size_t length, size_t *csum_start,
+                           size_t *csum_offset);
 
 /* The one's complement of sum folded to 16 bits, in network order, ready to store.
  * Summing a message that contains its valid checksum and folding gives 0. */

@@ -297,3 +297,44 @@ int interface_set_offloads(const char *name, unsigned mask, struct error *err)
     close(fd);
     return status;
 }
+
+/* ---- queues and driver ------------------------------------------------------------- */
+
+/* One SIOCETHTOOL call whose answer lands in argument; what the driver does not have is no
+ * error. */
+static int ethtool_get(const char *name, void *argument, const char *what,
+                       struct error *err)
+{
+    int fd = control_socket(name, err);
+    if (fd < 0)
+        return fd;
+    struct ifreq request = { .ifr_data = argument };
+    strcpy(request.ifr_name, name);
+    int result = ioctl(fd, SIOCETHTOOL, &request);
+    int error = errno;
+    close(fd);
+    if (!result || error == EOPNOTSUPP)
+        return 0;
+    errno = error;
+    return error == ENODEV
+               ? no_such_interface(name, err)
+               : error_system(err, ERROR_RUN, "%s: cannot read its %s", name, what);
+}
+
+int interface_queues(const char *name, unsigned *queues, struct error *err)
+{
+    struct ethtool_channels channels = { .cmd = ETHTOOL_GCHANNELS };
+    int status = ethtool_get(name, &channels, "queues", err);
+    unsigned count = channels.rx_count + channels.combined_count;
+    *queues = count ? count : 1;
+    return status;
+}
+
+int interface_driver(const char *name, char driver[INTERFACE_DRIVER_SIZE],
+                     struct error *err)
+{
+    struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+    int status = ethtool_get(name, &info, "driver", err);
+    snprintf(driver, INTERFACE_DRIVER_SIZE, "%s", info.driver);
+    return status;
+}

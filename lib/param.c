@@ -72,6 +72,8 @@ static int parse_scalar(const struct param *row, const char *text, void *out)
         return units_parse_size(text, out);
     case PARAM_TYPE_LIMIT:
         return units_parse_limit(text, out);
+    case PARAM_TYPE_SET:
+        return units_parse_set(text, out);
     case PARAM_TYPE_STRING:
     case PARAM_TYPE_INTERFACE:
         return parse_string(text, out);
@@ -124,7 +126,8 @@ static int reject(const struct param *row, const char *given, struct error *err)
                      : row->type == PARAM_TYPE_SIZE    ? " (such as \"64KB\")"
                      : row->type == PARAM_TYPE_LIMIT
                          ? " (such as \"100ms\", \"64KB\" or \"100p\")"
-                         : "");
+                     : row->type == PARAM_TYPE_SET ? " (such as \"0-3,8\" or \"all\")"
+                                                   : "");
 }
 
 int param_parse_text(const struct param *row, const char *text, void *conf,
@@ -137,7 +140,9 @@ int param_parse_text(const struct param *row, const char *text, void *conf,
     if (error || !within_bounds(row, out))
         return error_set(err, ERROR_CONFIG, ERANGE, "%s: %s is not within %s..%s",
                          row->name, text, row->minimum ? row->minimum : "0",
-                         row->maximum ? row->maximum : "what can be represented");
+                         row->maximum                  ? row->maximum
+                         : row->type == PARAM_TYPE_SET ? "63"
+                                                       : "what can be represented");
     return 0;
 }
 
@@ -405,6 +410,8 @@ const char *param_format(const struct param *row, const void *conf, char *text,
         return units_format_size(text, size, *(const uint64_t *)at);
     case PARAM_TYPE_LIMIT:
         return units_format_limit(text, size, at);
+    case PARAM_TYPE_SET:
+        return units_format_set(text, size, *(const uint64_t *)at);
     case PARAM_TYPE_STRING:
     case PARAM_TYPE_INTERFACE:
         snprintf(text, size, "%s", *(char *const *)at ? *(char *const *)at : "");
@@ -423,13 +430,13 @@ const char *param_format(const struct param *row, const void *conf, char *text,
 const char *param_type_name(enum param_type type)
 {
     static const char *const names[] = {
-        [PARAM_TYPE_BOOL] = "boolean",       [PARAM_TYPE_INTEGER] = "integer",
-        [PARAM_TYPE_NUMBER] = "number",      [PARAM_TYPE_DURATION] = "duration",
-        [PARAM_TYPE_PERCENT] = "percentage", [PARAM_TYPE_RATE] = "bit rate",
-        [PARAM_TYPE_SIZE] = "byte size",     [PARAM_TYPE_LIMIT] = "queue limit",
-        [PARAM_TYPE_STRING] = "string",      [PARAM_TYPE_INTERFACE] = "interface",
-        [PARAM_TYPE_ENUM] = "choice",        [PARAM_TYPE_TABLE] = "table",
-        [PARAM_TYPE_VALUE] = "value",
+        [PARAM_TYPE_BOOL] = "boolean",        [PARAM_TYPE_INTEGER] = "integer",
+        [PARAM_TYPE_NUMBER] = "number",       [PARAM_TYPE_DURATION] = "duration",
+        [PARAM_TYPE_PERCENT] = "percentage",  [PARAM_TYPE_RATE] = "bit rate",
+        [PARAM_TYPE_SIZE] = "byte size",      [PARAM_TYPE_LIMIT] = "queue limit",
+        [PARAM_TYPE_SET] = "set of numbers",  [PARAM_TYPE_STRING] = "string",
+        [PARAM_TYPE_INTERFACE] = "interface", [PARAM_TYPE_ENUM] = "choice",
+        [PARAM_TYPE_TABLE] = "table",         [PARAM_TYPE_VALUE] = "value",
     };
     return names[type];
 }

@@ -40,6 +40,7 @@ enum param_type {
     PARAM_TYPE_RATE,      /* uint64_t, bit/s */
     PARAM_TYPE_SIZE,      /* uint64_t, bytes */
     PARAM_TYPE_LIMIT,     /* struct limit */
+    PARAM_TYPE_SET,       /* uint64_t, numbers 0..63 as bits */
     PARAM_TYPE_STRING,    /* char *, NULL when the default is "" and none was given */
     PARAM_TYPE_INTERFACE, /* char *, a network interface's name */
     PARAM_TYPE_ENUM,      /* int, index into choices */
@@ -82,6 +83,8 @@ struct param {
     PARAM_ROW(PARAM_TYPE_SIZE, uint64_t, S, M, DEFAULT, MIN, MAX, DOC)
 #define PARAM_LIMIT(S, M, DEFAULT, DOC)                                                  \
     PARAM_ROW(PARAM_TYPE_LIMIT, struct limit, S, M, DEFAULT, NULL, NULL, DOC)
+#define PARAM_SET(S, M, DEFAULT, DOC)                                                    \
+    PARAM_ROW(PARAM_TYPE_SET, uint64_t, S, M, DEFAULT, NULL, NULL, DOC)
 #define PARAM_STRING(S, M, DEFAULT, DOC)                                                 \
     PARAM_ROW(PARAM_TYPE_STRING, char *, S, M, DEFAULT, NULL, NULL, DOC)
 #define PARAM_INTERFACE(S, M, DEFAULT, DOC)                                              \

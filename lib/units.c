@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,6 +150,39 @@ int units_parse_limit(const char *text, struct limit *limit)
     return *end && error == -EINVAL ? scaled(text, durations, &limit->ns) : error;
 }
 
+/* A decimal number at *text, which then points behind it. */
+static int set_member(const char **text, unsigned *number)
+{
+    if (!isdigit((unsigned char)**text))
+        return -EINVAL;
+    for (*number = 0; isdigit((unsigned char)**text); (*text)++)
+        if ((*number = *number * 10 + (unsigned)(**text - '0')) > 63)
+            return -ERANGE;
+    return 0;
+}
+
+int units_parse_set(const char *text, uint64_t *set)
+{
+    bool all = !strcmp(text, "all");
+    *set = all ? UINT64_MAX : 0;
+    if (all)
+        return 0;
+    for (;; text++) {
+        unsigned low, high;
+        int error = set_member(&text, &low);
+        high = low;
+        if (!error && *text == '-') {
+            text++;
+            error = set_member(&text, &high);
+        }
+        if (error || high < low)
+            return error ? error : -EINVAL;
+        *set |= (UINT64_MAX >> (63 - (high - low))) << low;
+        if (*text != ',')
+            return *text ? -EINVAL : 0;
+    }
+}
+
 int units_duration_from_seconds(double seconds, uint64_t *ns)
 {
     if (!(seconds >= 0 && seconds < 0x1p63 / 1e9))
@@ -215,5 +249,27 @@ const char *units_format_limit(char *text, size_t size, const struct limit *limi
         return units_format_size(text, size, limit->bytes);
     else
         return units_format_duration(text, size, limit->ns);
+    return text;
+}
+
+const char *units_format_set(char *text, size_t size, uint64_t set)
+{
+    size_t used = 0;
+    if (size)
+        *text = 0;
+    if (set == UINT64_MAX) {
+        snprintf(text, size, "all");
+        return text;
+    }
+    for (unsigned low = 0, high; low < 64; low = high + 1) {
+        high = low;
+        if (!(set >> low & 1))
+            continue;
+        while (high < 63 && set >> (high + 1) & 1)
+            high++;
+        used +=
+            (size_t)snprintf(text + used, used < size ? size - used : 0,
+                             high > low ? "%s%u-%u" : "%s%u", used ? "," : "", low, high);
+    }
     return text;
 }

@@ -28,6 +28,9 @@ int units_parse_rate(const char *text, uint64_t *bits_per_second);
 int units_parse_size(const char *text, uint64_t *bytes);
 int units_parse_limit(const char *text, struct limit *limit);
 
+/* Numbers 0 to 63 as bits: "0", "1,3", "0-3,8"; "all" is every bit. */
+int units_parse_set(const char *text, uint64_t *set);
+
 /* Seconds as a plain number to ns; -ERANGE when negative or beyond 584 years. */
 int units_duration_from_seconds(double seconds, uint64_t *ns);
 
@@ -37,3 +40,4 @@ const char *units_format_percent(char *text, size_t size, double fraction);
 const char *units_format_rate(char *text, size_t size, uint64_t bits_per_second);
 const char *units_format_size(char *text, size_t size, uint64_t bytes);
 const char *units_format_limit(char *text, size_t size, const struct limit *limit);
+const char *units_format_set(char *text, size_t size, uint64_t set);

@@ -169,6 +169,53 @@ START_TEST(test_complete_bounds)
 }
 END_TEST
 
+/* A TCP or UDP frame behind some tags whose checksum is the pseudo header's sum. */
+static size_t open_frame(uint8_t *frame, bool v6, int tags, uint8_t protocol,
+                         size_t *start)
+{
+    size_t ip = 14 + 4 * (size_t)tags, l4 = ip + (v6 ? 40 : 24), payload = 33;
+    uint16_t length = (uint16_t)((protocol == 6 ? 20 : 8) + payload);
+    memset(frame, 0x5a, 200);
+    for (int i = 0; i < tags; i++)
+        memcpy(frame + 12 + 4 * i, i ? "\x81\x00\x00\x07" : "\x88\xa8\x00\x07", 4);
+    memcpy(frame + ip - 2, v6 ? "\x86\xdd\x60" : "\x08\x00\x46", 3);
+    frame[ip + (v6 ? 4 : 2)] = 0;
+    frame[ip + (v6 ? 5 : 3)] = (uint8_t)(length + (v6 ? 0 : 24));
+    memset(frame + ip + 6, 0, v6 ? 0 : 2); /* no fragment */
+    frame[ip + (v6 ? 6 : 9)] = protocol;
+    uint64_t sum = v6 ? checksum_pseudo6(frame + ip + 8, protocol, length)
+                      : checksum_pseudo4(frame + ip + 12, protocol, length);
+    uint16_t field = (uint16_t)~checksum_fold(sum);
+    memcpy(frame + l4 + (protocol == 6 ? 16 : 6), &field, 2);
+    *start = l4;
+    return l4 + length;
+}
+
+START_TEST(test_find_partial)
+{
+    bool v6 = _i & 1;
+    uint8_t frame[200], protocol = _i & 2 ? 6 : 17;
+    size_t wanted, start, offset;
+    for (int tags = 0; tags <= 3; tags++) {
+        size_t length = open_frame(frame, v6, tags, protocol, &wanted);
+        ck_assert(checksum_find_partial(frame, length + 5, &start, &offset)); /* padded */
+        ck_assert(checksum_find_partial(frame, length, &start, &offset));
+        ck_assert_uint_eq(start, wanted);
+        ck_assert_uint_eq(offset, protocol == 6 ? 16 : 6);
+        ck_assert_int_eq(checksum_complete(frame, length, start, offset), 0);
+        ck_assert(
+            !checksum_find_partial(frame, length, &start, &offset)); /* it is full */
+        for (size_t cut = 0; cut < wanted + (protocol == 6 ? 18 : 8); cut++)
+            ck_assert(!checksum_find_partial(frame, cut, &start, &offset));
+    }
+    size_t length = open_frame(frame, v6, 0, 1, &wanted);
+    ck_assert(!checksum_find_partial(frame, length, &start, &offset));
+    length = open_frame(frame, false, 0, protocol, &wanted);
+    frame[14 + 6] = 0x20; /* more fragments */
+    ck_assert(!checksum_find_partial(frame, length, &start, &offset));
+}
+END_TEST
+
 static Suite *suite_checksum(void)
 {
     Suite *suite = suite_create("checksum");
@@ -185,6 +232,7 @@ static Suite *suite_checksum(void)
     tcase_add_test(change, test_complete);
     tcase_add_test(change, test_complete_zero);
     tcase_add_test(change, test_complete_bounds);
+    tcase_add_loop_test(change, test_find_partial, 0, 4);
     suite_add_tcase(suite, change);
     return suite;
 }

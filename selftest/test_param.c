@@ -26,6 +26,7 @@ struct conf {
     uint64_t rate;
     uint64_t size;
     struct limit limit;
+    uint64_t set;
     char *label;
     char *interface;
     int mode;
@@ -63,6 +64,7 @@ static const struct param rows[] = {
     PARAM_RATE(struct conf, rate, "10mbit", "1bit", "1tbit", "rate"),
     PARAM_SIZE(struct conf, size, "1500b", "64b", "64KB", "size"),
     PARAM_LIMIT(struct conf, limit, "1000p", "queue"),
+    PARAM_SET(struct conf, set, "all", "queues"),
     PARAM_STRING(struct conf, label, "none", "text"),
     PARAM_INTERFACE(struct conf, interface, "", "device"),
     PARAM_ENUM(struct conf, mode, "drop", modes, "mode"),
@@ -145,6 +147,8 @@ START_TEST(test_kinds)
     GIVEN("rate", value_number(1e6), conf.rate == 1000000);
     GIVEN("size", value_integer(100), conf.size == 100);
     GIVEN("limit", value_string("64KB"), conf.limit.bytes == 65536);
+    GIVEN("set", value_string("0-2,5"), conf.set == 0x27);
+    GIVEN("set", value_integer(3), conf.set == 8);
     GIVEN("label", value_string("x y"), !strcmp(conf.label, "x y"));
     GIVEN("label", value_string(""), !conf.label);
     GIVEN("interface", value_string("eth0"), !strcmp(conf.interface, "eth0"));
@@ -192,6 +196,9 @@ START_TEST(test_errors)
     check_error("limit", value_integer(100),
                 "limit: \"100\" is not a queue limit (such as \"100ms\", \"64KB\" or "
                 "\"100p\")");
+    check_error("set", value_string("x"),
+                "set: \"x\" is not a set of numbers (such as \"0-3,8\" or \"all\")");
+    check_error("set", value_integer(64), "set: 64 is not within 0..63");
     check_error("limit", value_string("-1p"),
                 "limit: -1p is not within 0..what can be represented");
     check_error("label", value_integer(3), "label: \"3\" is not a string");
@@ -315,11 +322,12 @@ START_TEST(test_equal)
     static const struct {
         const char *key, *text;
     } others[] = {
-        { "loss_percent", "2%" }, { "on", "false" },   { "count", "6" },
-        { "factor", "1" },        { "delay", "1ms" },  { "rate", "1mbit" },
-        { "size", "100" },        { "limit", "1s" },   { "label", "other" },
-        { "label", "" },          { "mode", "hold" },  { "interface", "eth0" },
-        { "loss", "9%" },         { "extra", "text" }, { "deep", "9%" },
+        { "loss_percent", "2%" }, { "on", "false" },  { "count", "6" },
+        { "factor", "1" },        { "delay", "1ms" }, { "rate", "1mbit" },
+        { "size", "100" },        { "limit", "1s" },  { "set", "3" },
+        { "label", "other" },     { "label", "" },    { "mode", "hold" },
+        { "interface", "eth0" },  { "loss", "9%" },   { "extra", "text" },
+        { "deep", "9%" },
     };
     struct conf conf, copy, other;
     struct value nothing = { VALUE_NIL };
@@ -344,7 +352,8 @@ END_TEST
 START_TEST(test_format)
 {
     static const char *const texts[] = {
-        "1%", "true", "5", "1.5", "50ms", "10mbit", "1500b", "1000p", "none", "", "drop",
+        "1%",    "true",  "5",   "1.5",  "50ms", "10mbit",
+        "1500b", "1000p", "all", "none", "",     "drop",
     };
     struct conf conf, back;
     char text[128];
@@ -359,12 +368,12 @@ START_TEST(test_format)
     ck_assert_double_eq(back.loss_percent, conf.loss_percent);
     ck_assert_uint_eq(back.delay, conf.delay);
     ck_assert_str_eq(back.label, conf.label);
-    ck_assert_str_eq(param_format(&rows[11], &conf, text, sizeof(text)),
-                     "{ p = 0%, correlation = 25% }");
     ck_assert_str_eq(param_format(&rows[12], &conf, text, sizeof(text)),
+                     "{ p = 0%, correlation = 25% }");
+    ck_assert_str_eq(param_format(&rows[13], &conf, text, sizeof(text)),
                      "{ model = { p = 0%, correlation = 25% }, depth = 3 }");
-    ck_assert_str_eq(param_format(&rows[13], &conf, text, sizeof(text)), "nil");
-    ck_assert_str_eq(param_format(&rows[12], &conf, text, 9), "{ model ");
+    ck_assert_str_eq(param_format(&rows[14], &conf, text, sizeof(text)), "nil");
+    ck_assert_str_eq(param_format(&rows[13], &conf, text, 9), "{ model ");
     param_free(rows, &conf);
     param_free(rows, &back);
 }

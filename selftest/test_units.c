@@ -276,6 +276,49 @@ START_TEST(test_limit)
 }
 END_TEST
 
+START_TEST(test_set)
+{
+    static const struct {
+        const char *text, *canonical;
+        int result;
+        uint64_t set;
+    } rows[] = {
+        { "0", "0", 0, 1 },
+        { "1,3", "1,3", 0, 0xa },
+        { "0-3,8", "0-3,8", 0, 0x10f },
+        { "3,2,1", "1-3", 0, 0xe },
+        { "63", "63", 0, 1ull << 63 },
+        { "0-62", "0-62", 0, UINT64_MAX >> 1 },
+        { "0-63", "all", 0, UINT64_MAX },
+        { "all", "all", 0, UINT64_MAX },
+        { "64", NULL, -ERANGE, 0 },
+        { "0-99999999999", NULL, -ERANGE, 0 },
+        { "3-1", NULL, -EINVAL, 0 },
+        { "1,", NULL, -EINVAL, 0 },
+        { ",1", NULL, -EINVAL, 0 },
+        { "1-", NULL, -EINVAL, 0 },
+        { "-1", NULL, -EINVAL, 0 },
+        { "0-63x", NULL, -EINVAL, 0 },
+        { "all,1", NULL, -EINVAL, 0 },
+        { "", NULL, -EINVAL, 0 },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        uint64_t set;
+        char text[200];
+        int result = units_parse_set(rows[i].text, &set);
+        ck_assert_msg(result == rows[i].result, "\"%s\": %d", rows[i].text, result);
+        if (result)
+            continue;
+        ck_assert_msg(set == rows[i].set, "\"%s\"", rows[i].text);
+        ck_assert_str_eq(units_format_set(text, sizeof(text), set), rows[i].canonical);
+    }
+    char text[200], small[4];
+    ck_assert_uint_eq(strlen(units_format_set(text, sizeof(text), 0x5555555555555555)),
+                      90);
+    ck_assert_str_eq(units_format_set(small, sizeof(small), 0x5555555555555555), "0,2");
+}
+END_TEST
+
 START_TEST(test_seconds)
 {
     uint64_t ns;
@@ -374,6 +417,7 @@ static Suite *suite_units(void)
     tcase_add_test(all, test_number);
     tcase_add_test(all, test_integer);
     tcase_add_test(all, test_limit);
+    tcase_add_test(all, test_set);
     tcase_add_test(all, test_seconds);
     tcase_add_test(all, test_format);
     tcase_add_test(all, test_round_trip);
