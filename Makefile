@@ -20,7 +20,7 @@ endif
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 PACKAGES := $(shell sed 's/\#.*//' .ci/packages)
-PKGS     := lua5.4 libpcap libmnl jansson ncursesw
+PKGS     := lua5.4 libpcap libmnl jansson ncursesw libbpf
 PKG_CONFIG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_CONFIG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
@@ -28,7 +28,7 @@ WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototype
           -Wno-missing-field-initializers -Wno-unused-parameter \
           -Wno-unknown-warning-option -Wno-format-truncation
 CFLAGS ?= -O3 -g
-ALL_CFLAGS = -std=gnu17 $(WARN) -I. -pthread -D_GNU_SOURCE -ftls-model=initial-exec \
+ALL_CFLAGS = -std=gnu17 $(WARN) -I. -Ibuild/gen -pthread -D_GNU_SOURCE -ftls-model=initial-exec \
              $(PKG_CONFIG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread -rdynamic $(LDFLAGS)
 LIBS = $(PKG_CONFIG_LIBS) -lm -ldl
@@ -56,7 +56,8 @@ endif
 
 # --- what there is -----------------------------------------------------------------
 
-CORE_SRC  := $(sort $(wildcard lib/*.c engine/*.c apps/*.c apps/*/*.c config/*.c))
+BPF_SRC   := $(sort $(wildcard lib/*.bpf.c apps/*/*.bpf.c))
+CORE_SRC  := $(filter-out $(BPF_SRC),$(sort $(wildcard lib/*.c engine/*.c apps/*.c apps/*/*.c config/*.c)))
 MAIN_SRC  := programs/main.c
 TEST_SRC  := $(sort $(wildcard selftest/*.c))
 BENCH_SRC := $(sort $(wildcard selftest/bench/*.c))
@@ -69,6 +70,7 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call obj,$(CORE_SRC)) $(BUILD)/obj/embedded.o
 BENCH    := $(patsubst selftest/bench/%.c,$(BUILD)/bench/%,$(BENCH_SRC))
 FUZZ     := $(patsubst selftest/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
+SKELETON := $(patsubst %.bpf.c,build/gen/%.skel.h,$(notdir $(BPF_SRC)))
 
 # --- verbs -------------------------------------------------------------------------
 
@@ -101,7 +103,7 @@ bench: all $(BENCH) ## measure speed: tables on stdout, build/bench.json
 fuzz: $(FUZZ) ## build the fuzzers (run: build/fuzz/NAME -max_total_time=60)
 
 lint: layers ## clang-format, shellcheck, and the layering rule
-	$(Q)clang-format --dry-run --Werror $(CORE_SRC) $(MAIN_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(HEADERS)
+	$(Q)clang-format --dry-run --Werror $(CORE_SRC) $(BPF_SRC) $(MAIN_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(HEADERS)
 	$(Q)shellcheck -x $(SHELL_SRC) .ci/deps
 	@echo "lint: clean"
 
@@ -109,7 +111,7 @@ layers: ## fail when an include points up
 	$(Q)selftest/layers.sh
 
 format: ## let clang-format rewrite the tree
-	$(Q)clang-format -i $(CORE_SRC) $(MAIN_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(HEADERS)
+	$(Q)clang-format -i $(CORE_SRC) $(BPF_SRC) $(MAIN_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(HEADERS)
 
 install: all ## copy vanguard to $(PREFIX)
 	install -D -m 755 $(BUILD)/vanguard $(DESTDIR)$(PREFIX)/bin/vanguard
@@ -137,7 +139,7 @@ $(BUILD)/bench/%: selftest/bench/%.c $(CORE_OBJ)
 
 # Fuzzers are libFuzzer programs: clang compiles everything under them once more, with its own
 # sanitizers, whatever the rest is built with.
-FUZZ_FLAGS = -std=gnu17 $(WARN) -I. -pthread -D_GNU_SOURCE -DPACKET_DEBUG $(PKG_CONFIG_CFLAGS) \
+FUZZ_FLAGS = -std=gnu17 $(WARN) -I. -Ibuild/gen -pthread -D_GNU_SOURCE -DPACKET_DEBUG $(PKG_CONFIG_CFLAGS) \
              -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 FUZZ_OBJ  := $(patsubst %.c,build/fuzz/obj/%.o,$(CORE_SRC)) build/fuzz/obj/embedded.o
 
@@ -158,6 +160,22 @@ build/fuzz/%: selftest/fuzz/%.c $(FUZZ_OBJ)
 
 $(BUILD)/obj/programs/main.o: ALL_CFLAGS += -DVANGUARD_VERSION='"$(VERSION)"'
 
+# Programs for the kernel are the same in every build. What follows a skeleton's name here is what
+# must wait for it: everything, as far as make knows.
+BPF_INCLUDE = -I. -I/usr/include/$(shell gcc -print-multiarch 2>/dev/null)
+
+vpath %.bpf.c $(sort $(dir $(BPF_SRC)))
+
+build/gen/%.bpf.o: %.bpf.c
+	$(call say,BPF,$<)
+	@mkdir -p $(@D)
+	$(Q)clang -target bpf -O2 -g -Wall -Wextra -Werror $(BPF_INCLUDE) -MMD -MP -c -o $@ $<
+
+build/gen/%.skel.h: build/gen/%.bpf.o
+	$(Q)/usr/sbin/bpftool gen skeleton $< name $*_bpf >$@.new && mv $@.new $@
+
+$(CORE_OBJ) $(FUZZ_OBJ): | $(SKELETON)
+
 $(BUILD)/obj/%.o: %.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
@@ -173,4 +191,4 @@ $(BUILD)/embedded.c: config/embed.sh $(LUA_SRC)
 	@mkdir -p $(@D)
 	$(Q)config/embed.sh $(LUA_SRC) >$@.new && mv $@.new $@
 
--include $(shell find $(BUILD) build/fuzz -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) build/fuzz build/gen -name '*.d' 2>/dev/null)

@@ -1,0 +1,437 @@
+/* xdp_hook: loading, attaching, sharing. */
+#include "lib/xdp_hook.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/if_link.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/owner.h"
+#include "lib/traffic_match.h"
+#include "xdp_hook.skel.h"
+
+struct xdp_hook {
+    struct xdp_hook *next;
+    unsigned users;
+    unsigned index, queues;
+    struct netns netns;
+    char *ifname, *match;
+    struct xdp_hook_options options;
+    struct xdp_hook_bpf *bpf; /* what runs now */
+    int link;                 /* bpf_link; -1: not our program */
+    int sockets;              /* the XSKMAP */
+    int behind;               /* the program that was there before us, or -1 */
+    uint32_t behind_mode;     /* XDP_FLAGS_* that it was attached with */
+    enum bpf_attach_type attach_type;
+    char description[160];
+};
+
+/* Those of this process. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct xdp_hook *hooks;
+
+/* --- loading ------------------------------------------------------------------------ */
+
+/* What libbpf says last before a call fails. */
+static __thread char complaint[256];
+
+static int keep_complaint(enum libbpf_print_level level, const char *format, va_list args)
+{
+    if (level == LIBBPF_WARN) {
+        vsnprintf(complaint, sizeof(complaint), format, args);
+        complaint[strcspn(complaint, "\n")] = 0;
+    }
+    return 0;
+}
+
+static int load_failed(const struct xdp_hook *hook, int error, struct error *err)
+{
+    if (error == -EPERM || error == -EACCES)
+        return error_set(err, ERROR_PRIVILEGE, EPERM,
+                         "XDP on %s needs CAP_BPF and CAP_NET_ADMIN: run as root, or "
+                         "setcap cap_bpf,cap_net_admin,cap_net_raw+ep on the program",
+                         hook->ifname);
+    return error_set(err, ERROR_RUN, -error, "cannot load the XDP program of %s: %s (%s)",
+                     hook->ifname, strerror(-error), complaint);
+}
+
+/* The maps outlive programs: a new one takes over those of the old. */
+static int share_maps(struct xdp_hook *hook, struct xdp_hook_bpf *bpf)
+{
+    if (!hook->bpf)
+        return bpf_map__set_max_entries(bpf->maps.sockets, hook->queues);
+    int error =
+        bpf_map__reuse_fd(bpf->maps.sockets, bpf_map__fd(hook->bpf->maps.sockets));
+    return error
+               ? error
+               : bpf_map__reuse_fd(bpf->maps.behind, bpf_map__fd(hook->bpf->maps.behind));
+}
+
+static struct xdp_hook_bpf *load(struct xdp_hook *hook, const struct traffic_match *match,
+                                 struct error *err)
+{
+    libbpf_set_print(keep_complaint);
+    complaint[0] = 0;
+    struct xdp_hook_bpf *bpf = xdp_hook_bpf__open();
+    if (!bpf) {
+        load_failed(hook, -errno, err);
+        return NULL;
+    }
+    bpf->rodata->match = *match;
+    bpf->rodata->fallback = hook->options.drop ? XDP_DROP : XDP_PASS;
+    bpf->rodata->has_behind = hook->behind >= 0;
+    bpf_program__set_expected_attach_type(bpf->progs.vanguard, hook->attach_type);
+    if (hook->options.frags)
+        bpf_program__set_flags(bpf->progs.vanguard, BPF_F_XDP_HAS_FRAGS);
+    int error = share_maps(hook, bpf);
+    if (!error)
+        error = xdp_hook_bpf__load(bpf);
+    if (!error)
+        return bpf;
+    load_failed(hook, error, err);
+    xdp_hook_bpf__destroy(bpf);
+    return NULL;
+}
+
+/* --- attaching ---------------------------------------------------------------------- */
+
+static int link_create(const struct xdp_hook *hook, uint32_t mode)
+{
+    LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = mode);
+    int fd = bpf_link_create(bpf_program__fd(hook->bpf->progs.vanguard), (int)hook->index,
+                             BPF_XDP, &opts);
+    return fd < 0 ? -errno : fd;
+}
+
+static int attach_failed(const struct xdp_hook *hook, int error, struct error *err)
+{
+    const char *cure = error == -ERANGE || error == -EINVAL
+                           ? ": the driver wants a smaller MTU, fewer offloads, or frags"
+                           : "";
+    return error_set(err, ERROR_RUN, -error, "cannot attach to %s%s: %s%s", hook->ifname,
+                     hook->options.attach == XDP_ATTACH_NATIVE ? " in native mode" : "",
+                     strerror(-error), cure);
+}
+
+static int attach(struct xdp_hook *hook, struct error *err)
+{
+    const char *mode = "native";
+    int fd = -EOPNOTSUPP, native = 0;
+    if (hook->options.attach != XDP_ATTACH_GENERIC)
+        fd = native = link_create(hook, XDP_FLAGS_DRV_MODE);
+    if (fd < 0 && fd != -EBUSY && fd != -EEXIST &&
+        hook->options.attach != XDP_ATTACH_NATIVE) {
+        mode = "generic";
+        fd = link_create(hook, XDP_FLAGS_SKB_MODE);
+    }
+    if (fd < 0)
+        return attach_failed(hook, fd, err);
+    hook->link = fd;
+    if (native < 0)
+        snprintf(hook->description, sizeof(hook->description), "%s (native: %s)", mode,
+                 strerror(-native));
+    else
+        snprintf(hook->description, sizeof(hook->description), "%s", mode);
+    return 0;
+}
+
+/* --- a program that was there before us --------------------------------------------- */
+
+static uint32_t foreign_program(unsigned index, uint32_t *mode)
+{
+    LIBBPF_OPTS(bpf_xdp_query_opts, query);
+    if (bpf_xdp_query((int)index, 0, &query))
+        return 0;
+    *mode = query.drv_prog_id  ? XDP_FLAGS_DRV_MODE
+            : query.hw_prog_id ? XDP_FLAGS_HW_MODE
+                               : XDP_FLAGS_SKB_MODE;
+    return query.drv_prog_id  ? query.drv_prog_id
+           : query.hw_prog_id ? query.hw_prog_id
+                              : query.skb_prog_id;
+}
+
+static int occupied(const char *ifname, uint32_t id, struct error *err)
+{
+    struct bpf_prog_info info = { 0 };
+    uint32_t size = sizeof(info);
+    int fd = bpf_prog_get_fd_by_id(id);
+    if (fd >= 0) {
+        bpf_obj_get_info_by_fd(fd, &info, &size);
+        close(fd);
+    }
+    return error_set(err, ERROR_CONFIG, EBUSY,
+                     "%s has an XDP program already, id %u \"%s\": detach it, or say "
+                     "force = true to have it run behind ours",
+                     ifname, id, info.name);
+}
+
+/* Takes a foreign program off the interface, to be called by ours. */
+static int displace(struct xdp_hook *hook, uint32_t id, uint32_t mode, struct error *err)
+{
+    hook->behind_mode = mode;
+    hook->behind = bpf_prog_get_fd_by_id(id);
+    if (hook->behind < 0)
+        return error_system(err, ERROR_RUN, "XDP program %u of %s", id, hook->ifname);
+    LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = hook->behind);
+    int error = bpf_xdp_detach((int)hook->index, mode, &opts);
+    if (!error)
+        return 0;
+    close(hook->behind);
+    hook->behind = -1;
+    return error_set(err, ERROR_CONFIG, -error,
+                     "XDP program %u of %s is held by a bpf_link: only its owner can "
+                     "detach it",
+                     id, hook->ifname);
+}
+
+static int make_way(struct xdp_hook *hook, struct error *err)
+{
+    uint32_t mode, id = foreign_program(hook->index, &mode);
+    if (!id)
+        return 0;
+    if (!hook->options.force)
+        return occupied(hook->ifname, id, err);
+    if (hook->options.attach == XDP_ATTACH_AUTO)
+        hook->options.attach =
+            mode == XDP_FLAGS_SKB_MODE ? XDP_ATTACH_GENERIC : XDP_ATTACH_NATIVE;
+    return displace(hook, id, mode, err);
+}
+
+static int link_behind(struct xdp_hook *hook)
+{
+    uint32_t first = 0;
+    if (hook->behind < 0)
+        return 0;
+    return bpf_map_update_elem(bpf_map__fd(hook->bpf->maps.behind), &first, &hook->behind,
+                               BPF_ANY)
+               ? -errno
+               : 0;
+}
+
+/* A program can call only such as were loaded the way it was, and does not know how that
+ * is: libbpf says what kind of attaching is meant, others do not. */
+static int load_in_front(struct xdp_hook *hook, const struct traffic_match *match,
+                         struct error *err)
+{
+    static const enum bpf_attach_type types[] = { BPF_XDP, (enum bpf_attach_type)0 };
+    int error = -EINVAL;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]) && error; i++) {
+        hook->attach_type = types[i];
+        hook->bpf = load(hook, match, err);
+        if (!hook->bpf)
+            return -EIO;
+        error = link_behind(hook);
+        if (!error)
+            return 0;
+        xdp_hook_bpf__destroy(hook->bpf);
+        hook->bpf = NULL;
+    }
+    return error_set(err, ERROR_RUN, -error,
+                     "the XDP program of %s cannot run behind ours: %s", hook->ifname,
+                     strerror(-error));
+}
+
+/* --- sharing ------------------------------------------------------------------------ */
+
+static const char *text(const char *match)
+{
+    return match ? match : "";
+}
+
+static int join(struct xdp_hook *hook, const struct xdp_hook_options *options,
+                struct error *err)
+{
+    const struct xdp_hook_options *o = &hook->options;
+    if (strcmp(text(hook->match), text(options->match)))
+        return error_set(err, ERROR_CONFIG, EBUSY,
+                         "%s: match \"%s\" is not that of the other app on it (\"%s\")",
+                         hook->ifname, text(options->match), text(hook->match));
+    if ((options->attach != XDP_ATTACH_AUTO && options->attach != o->attach) ||
+        options->drop != o->drop || options->frags != o->frags)
+        return error_set(err, ERROR_CONFIG, EBUSY,
+                         "%s: attach, fallback and frags are not those of the other app "
+                         "on it",
+                         hook->ifname);
+    hook->users++;
+    return 0;
+}
+
+static struct xdp_hook *find(unsigned index, const struct netns *netns)
+{
+    struct xdp_hook *hook = hooks;
+    while (hook && (hook->index != index || !netns_equal(&hook->netns, netns)))
+        hook = hook->next;
+    return hook;
+}
+
+/* As far as it was set up. */
+static void destroy(struct xdp_hook *hook)
+{
+    if (hook->link >= 0)
+        close(hook->link);
+    if (hook->behind >= 0) {
+        bpf_xdp_attach((int)hook->index, hook->behind, hook->behind_mode, NULL);
+        close(hook->behind);
+    }
+    if (hook->bpf)
+        xdp_hook_bpf__destroy(hook->bpf);
+    else if (hook->sockets >= 0)
+        close(hook->sockets);
+    free(hook->ifname);
+    free(hook->match);
+    free(hook);
+}
+
+/* Somebody else's program and map. */
+static int borrow(struct xdp_hook *hook, const char *map, struct error *err)
+{
+    struct bpf_map_info info = { 0 };
+    uint32_t size = sizeof(info);
+    hook->index = 0; /* nobody else's business */
+    hook->sockets = bpf_obj_get(map);
+    if (hook->sockets < 0)
+        return error_system(err, ERROR_CONFIG, "XSKMAP %s", map);
+    if (bpf_obj_get_info_by_fd(hook->sockets, &info, &size) ||
+        info.type != BPF_MAP_TYPE_XSKMAP)
+        return error_set(err, ERROR_CONFIG, EINVAL, "%s is not an XSKMAP", map);
+    snprintf(hook->description, sizeof(hook->description), "program of %s", map);
+    return 0;
+}
+
+static int set_up(struct xdp_hook *hook, struct error *err)
+{
+    struct traffic_match match;
+    int error = traffic_match_parse(&match, hook->match, err);
+    if (!error)
+        error = make_way(hook, err);
+    if (error)
+        return error;
+    error = load_in_front(hook, &match, err);
+    if (error)
+        return error;
+    hook->sockets = bpf_map__fd(hook->bpf->maps.sockets);
+    return attach(hook, err);
+}
+
+static struct xdp_hook *hook_new(const char *ifname, unsigned index, unsigned queues,
+                                 const struct xdp_hook_options *options)
+{
+    struct xdp_hook *hook = calloc(1, sizeof(*hook));
+    *hook = (struct xdp_hook){ .users = 1,
+                               .index = index,
+                               .queues = queues,
+                               .options = *options,
+                               .link = -1,
+                               .sockets = -1,
+                               .behind = -1 };
+    hook->ifname = strdup(ifname);
+    hook->match = strdup(text(options->match));
+    hook->options.match = NULL;
+    netns_self(&hook->netns, NULL);
+    return hook;
+}
+
+static struct xdp_hook *open_locked(const char *ifname, unsigned index, unsigned queues,
+                                    const struct xdp_hook_options *options,
+                                    struct error *err)
+{
+    struct netns here = { 0 };
+    netns_self(&here, NULL);
+    struct xdp_hook *hook = options->map ? NULL : find(index, &here);
+    if (hook)
+        return join(hook, options, err) ? NULL : hook;
+    hook = hook_new(ifname, index, queues, options);
+    if (options->map ? borrow(hook, options->map, err) : set_up(hook, err)) {
+        destroy(hook);
+        return NULL;
+    }
+    hook->next = hooks;
+    hooks = hook;
+    return hook;
+}
+
+struct xdp_hook *xdp_hook_open(const char *ifname, unsigned index, unsigned queues,
+                               const struct xdp_hook_options *options, struct error *err)
+{
+    pthread_mutex_lock(&lock);
+    struct xdp_hook *hook = open_locked(ifname, index, queues, options, err);
+    pthread_mutex_unlock(&lock);
+    return hook;
+}
+
+void xdp_hook_close(struct xdp_hook *hook)
+{
+    pthread_mutex_lock(&lock);
+    if (hook && !--hook->users) {
+        struct xdp_hook **at = &hooks;
+        while (*at != hook)
+            at = &(*at)->next;
+        *at = hook->next;
+        destroy(hook);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+/* --- while it runs ------------------------------------------------------------------ */
+
+static int replace(struct xdp_hook *hook, const struct traffic_match *match,
+                   struct error *err)
+{
+    struct xdp_hook_bpf *bpf = load(hook, match, err);
+    if (!bpf)
+        return -EIO;
+    if (bpf_link_update(hook->link, bpf_program__fd(bpf->progs.vanguard), NULL)) {
+        error_system(err, ERROR_RUN, "cannot replace the XDP program of %s",
+                     hook->ifname);
+        xdp_hook_bpf__destroy(bpf);
+        return -EIO;
+    }
+    xdp_hook_bpf__destroy(hook->bpf);
+    hook->bpf = bpf;
+    hook->sockets = bpf_map__fd(bpf->maps.sockets);
+    return 0;
+}
+
+int xdp_hook_match(struct xdp_hook *hook, const char *match, struct error *err)
+{
+    struct traffic_match parsed;
+    int error = traffic_match_parse(&parsed, match, err);
+    if (error)
+        return error;
+    pthread_mutex_lock(&lock);
+    if (strcmp(hook->match, text(match)))
+        error = replace(hook, &parsed, err);
+    if (!error) {
+        free(hook->match);
+        hook->match = strdup(text(match));
+    }
+    pthread_mutex_unlock(&lock);
+    return error;
+}
+
+int xdp_hook_add(struct xdp_hook *hook, unsigned queue, int fd, struct error *err)
+{
+    pthread_mutex_lock(&lock);
+    int error = bpf_map_update_elem(hook->sockets, &queue, &fd, BPF_NOEXIST);
+    if (error)
+        error = error_system(err, ERROR_RUN, "queue %u of %s", queue, hook->ifname);
+    pthread_mutex_unlock(&lock);
+    return error;
+}
+
+void xdp_hook_remove(struct xdp_hook *hook, unsigned queue)
+{
+    pthread_mutex_lock(&lock);
+    bpf_map_delete_elem(hook->sockets, &queue);
+    pthread_mutex_unlock(&lock);
+}
+
+const char *xdp_hook_describe(const struct xdp_hook *hook)
+{
+    return hook->description;
+}
