@@ -16,7 +16,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
-SUITE="connectivity gso examples impaired reload interface_life kill9 cleanup"
+SUITE="connectivity gso examples impaired reload interface_life kill9 cleanup xdp_bridge xdp_match xdp_kill9"
 EXTRA="throughput demo"
 
 id=vg$$
@@ -415,6 +415,104 @@ bridge_rate() { # the same through the kernel's bridge
     enslave
     blast_rate eth0
     ip -n "$id-m" link del br0
+}
+
+xdp_graph() { # file, parameters: a bridge of two XdpSockets
+    cat >"$1" <<LUA
+local c = config.new()
+config.app(c, "if1", "XdpSocket", { ifname = "m1", promisc = true, $2 })
+config.app(c, "if2", "XdpSocket", { ifname = "m2", promisc = true, $2 })
+config.link(c, "if1 -> if2")
+config.link(c, "if2 -> if1")
+engine.configure(c)
+engine.main{ no_report = true }
+LUA
+}
+
+no_program() {
+    if ip -n "$id-m" -d link show | grep -q prog/xdp; then fail "an XDP program is left"; fi
+}
+
+# TCP and UDP with the interfaces' default offloads, natively and generically.
+test_xdp_bridge() {
+    local attach
+    for attach in native generic; do
+        build_network
+        # A native program keeps super-frames away; behind a generic one the hosts must not send any.
+        [ "$attach" = native ] || for ns in a b; do n "$ns" ethtool -K eth0 tso off gso off; done
+        xdp_graph "$tmp/xdp.lua" "attach = '$attach'"
+        start "xdp-$attach" run "$tmp/xdp.lua"
+        wait_for "a ping" reachable
+        n a ping -c 20 -i 0.05 -q 192.0.2.2
+        n a ping -c 5 -i 0.05 -q 2001:db8::2
+        copy_both_ways
+        stop "$pid"
+        no_program
+    done
+}
+
+# Named traffic goes through the graph, a TCP session and ping on the same interface do not notice.
+test_xdp_match() {
+    build_network
+    ip -n "$id-m" addr add 192.0.2.9/24 dev m1
+    ip -n "$id-m" link add far type veth peer name far2
+    for i in far far2; do ip -n "$id-m" link set "$i" up; done
+    cat >"$tmp/match.lua" <<LUA
+local c = config.new()
+config.app(c, "wire", "XdpSocket", { ifname = "m1", match = "udp dst port 4789" })
+config.app(c, "out", "XdpSocket", { ifname = "far", mode = "tx" })
+config.link(c, "wire -> out")
+engine.configure(c)
+timer.every("100ms", function ()
+   local f = assert(io.open("$tmp/matched", "w"))
+   f:write(engine.app("wire").counters.rx_packets, "\n")
+   f:close()
+end)
+engine.main{ no_report = true }
+LUA
+    # A session that is there before, during and after.
+    quiet m iperf3 -s -1 -B 192.0.2.9 >/dev/null 2>&1 &
+    pids+=("$!")
+    wait_for "iperf3's server" sh -c "ip netns exec $id-m ss -Hltn 'sport = :5201' | grep -q ."
+    quiet a iperf3 -c 192.0.2.9 -t 4 -i 0.5 -J >"$tmp/session.json" &
+    local session=$!
+    pids+=("$session")
+    sleep 0.7
+    start match run "$tmp/match.lua"
+    wait_for "the program" quiet m bash -c 'ip -d link show m1 | grep -q prog/xdp'
+    n a ping -c 20 -i 0.05 -q 192.0.2.9 | grep -q " 0% packet loss" || fail "ping lost packets"
+    for port in 4789 4790; do
+        quiet a bash -c "for i in \$(seq 100); do echo datagram >/dev/udp/192.0.2.9/$port; done" 2>/dev/null || true
+    done
+    wait_for "100 datagrams in the graph" grep -qx 100 "$tmp/matched"
+    stop "$pid"
+    wait "$session" || fail "the TCP session broke"
+    no_program
+    awk '/"bits_per_second"/ { gsub(",", "", $2); if ($2 + 0 == 0) zero++ } END { exit zero > 0 }' \
+        "$tmp/session.json" || fail "the TCP session stalled"
+    grep -qx 100 "$tmp/matched" || fail "other datagrams came into the graph"
+}
+
+# Killed under traffic: the kernel answers in between, and the next start works.
+test_xdp_kill9() {
+    build_network
+    ip -n "$id-m" addr add 192.0.2.9/24 dev m1
+    # ARP is for the graph, which bridges the two hosts.
+    ip -n "$id-a" neigh add 192.0.2.9 dev eth0 lladdr "$(quiet m cat /sys/class/net/m1/address)"
+    ip -n "$id-m" neigh add 192.0.2.1 dev m1 lladdr "$(quiet a cat /sys/class/net/eth0/address)"
+    xdp_graph "$tmp/xdp.lua" "match = 'not host 192.0.2.9'"
+    local round
+    for round in 1 2 3 4 5; do
+        start "xdp$round" run "$tmp/xdp.lua"
+        wait_for "a ping" reachable
+        quiet a ping -f -c 200 -q 192.0.2.2 >/dev/null &
+        pids+=("$!")
+        n a ping -c 3 -i 0.05 -q 192.0.2.9
+        kill -9 "$pid"
+        wait "$pid" 2>/dev/null || true
+        no_program
+        n a ping -c 3 -i 0.05 -q 192.0.2.9
+    done
 }
 
 test_throughput() {

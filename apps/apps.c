@@ -19,7 +19,8 @@
     APP(source)                                                                          \
     APP(split)                                                                           \
     APP(tee)                                                                             \
-    APP(truncate)
+    APP(truncate)                                                                        \
+    APP(xdp_socket)
 
 #define DECLARE(NAME) extern const struct app_class NAME##_class;
 APPS(DECLARE)

@@ -2,6 +2,7 @@
  * path. */
 #include "engine/packet.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -214,6 +215,20 @@ static void forget_offload(struct packet *p)
 {
     p->flags &= (uint16_t)~PACKET_CSUM_PARTIAL;
     p->gso_type = 0;
+}
+
+bool packet_push_vlan(struct packet *p)
+{
+    enum { TAG = 4, ADDRESSES = 12 };
+    if (likely(!(p->flags & PACKET_VLAN)))
+        return true;
+    if (p->length < ADDRESSES || !packet_prepend(p, TAG))
+        return false;
+    memmove(p->data, p->data + TAG, ADDRESSES);
+    uint16_t tag[2] = { htons(p->vlan_tpid), htons(p->vlan_tci) };
+    memcpy(p->data + ADDRESSES, tag, sizeof(tag));
+    p->flags &= (uint16_t)~PACKET_VLAN;
+    return true;
 }
 
 bool packet_trim_front(struct packet *p, uint32_t length)

@@ -137,6 +137,7 @@ static struct value arguments_for(const struct app_class *class)
         { "RateLimiter", "rate", "1mbit" },
         { "RawSocket", "ifname", "no-such-if" },
         { "Truncate", "size", "60" },
+        { "XdpSocket", "ifname", "no-such-if" },
     };
     struct value args = value_table();
     for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++)
@@ -163,7 +164,7 @@ START_TEST(every_class_starts_breathes_and_stops)
         engine_free(engine);
         ck_assert_msg(arena_in_use() == 0, "%s keeps packets", (*class)->name);
     }
-    ck_assert_int_eq(failed, 3); /* RawSocket and the two files */
+    ck_assert_int_eq(failed, 4); /* the two sockets and the two files */
 }
 END_TEST
 

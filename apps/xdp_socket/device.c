@@ -1,0 +1,209 @@
+/* device: the sockets of an interface's queues, and the program that feeds them. */
+#include <errno.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "apps/xdp_socket/xdp_socket.h"
+#include "lib/compat_uapi.h"
+#include "lib/interface.h"
+#include "lib/units.h"
+
+#define BUSY_TRIES 12 /* at opening a queue that was just closed */
+
+void device_close(struct app *app)
+{
+    struct xdp_socket *xdp = app->state;
+    for (unsigned i = 0; i < xdp->nqueues; i++) {
+        struct xsk *xsk = &xdp->queues[i];
+        if (xsk->fd < 0)
+            continue;
+        if (xdp->hook)
+            xdp_hook_remove(xdp->hook, xdp->numbers[i]);
+        app_unpoll(app, xsk->fd);
+        xsk_close(xsk);
+        if (xdp->partial[i])
+            app_drop(app, DROP_FRAGS, xdp->partial[i]);
+        xdp->partial[i] = NULL;
+        xdp->skipping[i] = false;
+    }
+    xdp_hook_close(xdp->hook);
+    if (xdp->promisc_fd >= 0)
+        close(xdp->promisc_fd);
+    xdp->hook = NULL;
+    xdp->promisc_fd = -1;
+    xdp->nqueues = 0;
+    xdp->owed = false;
+    app->counters[FILLING] = app->counters[SENDING] = 0;
+}
+
+/* The queues that were named, as far as the interface has them. */
+static int choose_queues(struct app *app, const struct xdp_socket_conf *conf,
+                         unsigned have, struct error *err)
+{
+    struct xdp_socket *xdp = app->state;
+    char text[160];
+    for (unsigned queue = 0; queue < QUEUES_MAX; queue++) {
+        if (!(conf->queue >> queue & 1))
+            continue;
+        if (queue < have)
+            xdp->numbers[xdp->nqueues++] = queue;
+        else if (conf->queue != UINT64_MAX)
+            return error_set(err, ERROR_CONFIG, EINVAL,
+                             "queue: %s has %u, numbered from 0 (not %u)", conf->ifname,
+                             have, queue);
+    }
+    for (unsigned i = 0; i < xdp->nqueues; i++)
+        xdp->queues[i].fd = -1;
+    if (xdp->nqueues < have)
+        app_log(app,
+                "%u queues of %s have no socket here (queue = \"%s\"): their frames go "
+                "elsewhere",
+                have - xdp->nqueues, conf->ifname,
+                units_format_set(text, sizeof(text), conf->queue));
+    return 0;
+}
+
+/* Descriptors of a ring: what was asked for, but not more than a fair share of the arena. */
+static uint32_t ring_size(const struct xdp_socket *xdp, int64_t wanted)
+{
+    uint32_t size = 1, share = arena.count / (4 * xdp->nqueues);
+    while (size * 2 <= (uint64_t)wanted && size * 2 <= share)
+        size *= 2;
+    return size;
+}
+
+static int open_queue(struct app *app, const struct xdp_socket_conf *conf, unsigned index,
+                      unsigned i, struct error *err)
+{
+    struct xdp_socket *xdp = app->state;
+    bool receives = conf->mode != MODE_TX, sends = conf->mode != MODE_RX;
+    uint32_t tx = sends ? ring_size(xdp, conf->tx) : 0;
+    struct xsk_options options = {
+        .ifname = conf->ifname,
+        .index = index,
+        .queue = xdp->numbers[i],
+        .rx = receives ? ring_size(xdp, conf->rx) : 0,
+        .tx = tx,
+        .fill = ring_size(xdp, conf->fill),
+        .completion =
+            ring_size(xdp, conf->completion) > tx ? ring_size(xdp, conf->completion) : tx,
+        .bind = (enum xsk_bind)conf->bind,
+        .need_wakeup = conf->need_wakeup,
+        .frags = conf->frags,
+    };
+    int error = xsk_open(&xdp->queues[i], &options, err);
+    for (int tries = 0; error == -EBUSY && tries < BUSY_TRIES; tries++) {
+        usleep(20000u << (tries > 8 ? tries - 8 : 0));
+        error = xsk_open(&xdp->queues[i], &options, err);
+    }
+    if (!error && xdp->hook)
+        error = xdp_hook_add(xdp->hook, xdp->numbers[i], xdp->queues[i].fd, err);
+    return error;
+}
+
+/* XDP sees what passed the interface's address filter. Ends with the socket. */
+static int set_promisc(struct xdp_socket *xdp, unsigned index, struct error *err)
+{
+    struct packet_mreq request = { .mr_ifindex = (int)index,
+                                   .mr_type = PACKET_MR_PROMISC };
+    xdp->promisc_fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+    if (xdp->promisc_fd < 0 ||
+        setsockopt(xdp->promisc_fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request,
+                   sizeof(request)))
+        return error_system(err, ERROR_RUN, "promiscuous mode");
+    return 0;
+}
+
+/* Interfaces without hardware hand over frames whose checksum nobody has filled in. */
+static bool is_virtual(const char *ifname)
+{
+    static const char *const drivers[] = { "veth",    "tun", "virtio_net",
+                                           "vmxnet3", "vif", "hv_netvsc" };
+    char driver[INTERFACE_DRIVER_SIZE];
+    if (interface_driver(ifname, driver, NULL))
+        return false;
+    for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
+        if (!strcmp(driver, drivers[i]))
+            return true;
+    return false;
+}
+
+/* Refusals are no reason not to run: frames come all the same. */
+static void set_busy_poll(struct app *app, int fd, const struct busy_poll_conf *conf)
+{
+    int usecs = (int)conf->usecs, prefer = conf->prefer, budget = (int)conf->budget;
+    if (usecs &&
+        (setsockopt(fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, &prefer, sizeof(prefer)) ||
+         setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &usecs, sizeof(usecs)) ||
+         setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL_BUDGET, &budget, sizeof(budget))))
+        app_log(app, "busy_poll is not in force: %s%s", strerror(errno),
+                errno == EPERM ? " (needs CAP_NET_ADMIN)" : "");
+}
+
+static int open_hook(struct app *app, const struct xdp_socket_conf *conf, unsigned index,
+                     unsigned queues, struct error *err)
+{
+    struct xdp_socket *xdp = app->state;
+    struct xdp_hook_options options = {
+        .attach = (enum xdp_attach)conf->attach,
+        .match = conf->match,
+        .drop = conf->fallback == FALLBACK_DROP,
+        .frags = conf->frags,
+        .force = conf->force,
+        .map = conf->xskmap,
+    };
+    if (conf->mode == MODE_TX)
+        return 0;
+    xdp->hook = xdp_hook_open(conf->ifname, index, queues, &options, err);
+    return xdp->hook ? 0 : -EIO;
+}
+
+static int open_parts(struct app *app, const struct xdp_socket_conf *conf,
+                      const struct interface *interface, struct error *err)
+{
+    struct xdp_socket *xdp = app->state;
+    unsigned have;
+    int error = interface_queues(conf->ifname, &have, err);
+    if (!error)
+        error = choose_queues(app, conf, have, err);
+    if (!error)
+        error = open_hook(app, conf, interface->index, have, err);
+    for (unsigned i = 0; i < xdp->nqueues && !error; i++) {
+        error = open_queue(app, conf, interface->index, i, err);
+        if (!error)
+            set_busy_poll(app, xdp->queues[i].fd, &conf->busy_poll);
+    }
+    if (!error && conf->promisc)
+        error = set_promisc(xdp, interface->index, err);
+    return error;
+}
+
+int device_open(struct app *app, const struct xdp_socket_conf *conf, struct error *err)
+{
+    struct xdp_socket *xdp = app->state;
+    struct interface interface;
+    int error = interface_query(conf->ifname, &interface, err);
+    if (error)
+        return error;
+    error = open_parts(app, conf, &interface, err);
+    if (error) {
+        device_close(app);
+        return error;
+    }
+    for (unsigned i = 0; i < xdp->nqueues; i++)
+        app_poll(app, xdp->queues[i].fd, POLLIN);
+    xdp->complete = conf->checksum == CHECKSUM_COMPLETE ||
+                    (conf->checksum == CHECKSUM_AUTO && is_virtual(conf->ifname));
+    memset(xdp->past, 0, sizeof(xdp->past));
+    life_opened(&xdp->life, interface.index, interface.flags & IFF_UP);
+    if (interface.mtu + 18 > xsk_frame_max() && !conf->frags)
+        app_log(app,
+                "frames of %s may have %u bytes, but %u fit a packet: longer ones are "
+                "dropped by the kernel",
+                conf->ifname, interface.mtu + 18, xsk_frame_max());
+    return 0;
+}

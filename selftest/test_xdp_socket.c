@@ -1,0 +1,739 @@
+/* XdpSocket: frames between real interfaces, in a network namespace of the test's own. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "apps/apps.h"
+#include "lib/random.h"
+#include "selftest/raw_socket_rig.h"
+#include "selftest/selftest.h"
+
+static struct rig rig;
+static uint8_t got[RIG_FRAME_MAX];
+static struct error err;
+
+/* --- graphs ------------------------------------------------------------------------- */
+
+static int try_socket(struct graph *graph, const char *name, const char *ifname,
+                      const char *options)
+{
+    struct value args = value_table();
+    char *words = strdup(options ? options : ""), *rest = words, *word;
+    value_table_add(&args, "ifname", value_string(ifname));
+    while ((word = strsep(&rest, ";"))) {
+        char *text = strchr(word, '=');
+        if (!text)
+            continue;
+        *text = 0;
+        value_table_add(&args, word, value_string(text + 1));
+    }
+    int error = graph_add_app(graph, name, apps_find("XdpSocket"), &args, NULL, &err);
+    free(words);
+    value_free(&args);
+    return error;
+}
+
+static void socket_on(struct graph *graph, const char *ifname, const char *options)
+{
+    ck_assert_msg(!try_socket(graph, ifname, ifname, options), "%s", err.text);
+}
+
+/* if1 <-> if2 */
+static struct graph *bridge(const char *options)
+{
+    struct graph *graph = graph_new();
+    socket_on(graph, "if1", options);
+    socket_on(graph, "if2", options);
+    test_link(graph, "if1 -> if2");
+    test_link(graph, "if2 -> if1");
+    return graph;
+}
+
+/* in -> if1 -> out */
+static struct graph *listener(const char *options)
+{
+    struct graph *graph = graph_new();
+    socket_on(graph, "if1", options);
+    test_app(graph, "in", "Inject", NULL);
+    test_app(graph, "out", "Collect", NULL);
+    test_link(graph, "if1 -> out");
+    test_link(graph, "in -> if1");
+    return graph;
+}
+
+static void start(struct graph *graph)
+{
+    rig_engine(&rig, NULL);
+    test_configure(rig.engine, graph);
+    rig.left = wire_open("left");
+    rig.right = wire_open("right");
+}
+
+static uint64_t count(const char *app, const char *counter)
+{
+    return rig_count(&rig, app, counter);
+}
+
+/* What the kernel has, links hold and apps keep is all that is missing from the arena. */
+static void check_chunks(void)
+{
+    uint64_t held = 0;
+    for (uint32_t i = 0; i < rig.engine->napps; i++) {
+        const struct app *app = rig.engine->apps[i];
+        if (!strcmp(app->class->name, "XdpSocket"))
+            held += count(app->name, "filling") + count(app->name, "sending");
+    }
+    for (uint32_t i = 0; i < rig.engine->nlinks; i++)
+        held += link_readable(rig.engine->links[i]);
+    ck_assert_uint_eq(arena_in_use() - rig.in_use, held);
+}
+
+static void check_sent(const struct app *app)
+{
+    uint64_t ends = count(app->name, "tx_packets") +
+                    count(app->name, "drop_tx_oversize") +
+                    count(app->name, "drop_tx_runt") + count(app->name, "drop_link_down");
+    ck_assert_uint_eq(ends, app->inputs[0] ? app->inputs[0]->read : 0);
+}
+
+static void stop(void)
+{
+    for (uint32_t i = 0; i < rig.engine->napps; i++)
+        if (!strcmp(rig.engine->apps[i]->class->name, "XdpSocket"))
+            check_sent(rig.engine->apps[i]);
+    rig_stop(&rig);
+}
+
+static size_t next_frame(int wire)
+{
+    size_t length = 0;
+    RIG_UNTIL(&rig, (length = wire_receive(wire, got)));
+    return length;
+}
+
+static void expect_frame(int wire, const void *frame, size_t length)
+{
+    ck_assert_uint_eq(next_frame(wire), length);
+    ck_assert_mem_eq(got, frame, length);
+}
+
+static size_t collected(void)
+{
+    size_t n;
+    test_collected(rig.engine, "out", &n);
+    return n;
+}
+
+static uint32_t attached(const char *ifname)
+{
+    uint32_t id = 0;
+    bpf_xdp_query_id((int)if_nametoindex(ifname), 0, &id);
+    return id;
+}
+
+/* --- both ways ---------------------------------------------------------------------- */
+
+static const struct {
+    const char *options, *report;
+} kinds[] = { { NULL, "if1 up, 1 queue, native, copy" },
+              { "attach=native;bind=copy", "if1 up, 1 queue, native, copy" },
+              { "attach=generic;bind=copy", "if1 up, 1 queue, generic, copy" },
+              { "need_wakeup=false", "if1 up, 1 queue, native, copy" } };
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+static void check_report(const char *wanted)
+{
+    char text[200] = "";
+    FILE *out = fmemopen(text, sizeof(text), "w");
+    struct app *app = engine_find_app(rig.engine, "if1");
+    app->class->report(app, out);
+    fclose(out);
+    ck_assert_str_eq(text, wanted);
+}
+
+#define BATCH 50
+
+static size_t length_of(uint32_t n)
+{
+    return n < 1501 ? 14 + n : 1514;
+}
+
+START_TEST(frames_cross_unchanged)
+{
+    const uint32_t frames = 1600;
+    if (!rig_network())
+        return;
+    start(bridge(kinds[_i].options));
+    check_report(kinds[_i].report);
+    for (uint32_t n = 0; n < frames; n += BATCH) {
+        for (uint32_t i = n; i < n + BATCH; i++) {
+            wire_send(rig.left, frame_make(i, length_of(i)), length_of(i));
+            wire_send(rig.right, frame_make(~i, length_of(i)), length_of(i));
+        }
+        for (uint32_t i = n; i < n + BATCH; i++) {
+            expect_frame(rig.right, frame_make(i, length_of(i)), length_of(i));
+            expect_frame(rig.left, frame_make(~i, length_of(i)), length_of(i));
+        }
+    }
+    ck_assert_uint_eq(count("if1", "rx_packets"), frames); /* not a frame of its own */
+    ck_assert_uint_eq(count("if2", "rx_packets"), frames);
+    ck_assert_uint_eq(count("if1", "rx_bytes"), count("if2", "tx_bytes"));
+    stop();
+    ck_assert_uint_eq(attached("if1"), 0);
+}
+END_TEST
+
+START_TEST(zerocopy_not_to_be_had)
+{
+    if (!rig_network())
+        return;
+    rig_engine(&rig, NULL);
+    ck_assert_int_lt(engine_configure(rig.engine, listener("bind=zerocopy"), &err), 0);
+    ck_assert_str_eq(
+        err.text,
+        "app \"if1\" (XdpSocket): if1 cannot do zero-copy: bind = \"auto\" copies");
+    ck_assert_uint_eq(attached("if1"), 0);
+    rig_stop(&rig);
+}
+END_TEST
+
+/* --- sending ------------------------------------------------------------------------ */
+
+/* More at once than fits the ring, a call's budget, or the link. */
+START_TEST(many_at_once)
+{
+    const uint32_t frames = 10000;
+    static const char *const options[] = { "mode=tx", "mode=tx;tx=64",
+                                           "mode=tx;need_wakeup=false" };
+    if (!rig_network())
+        return;
+    struct graph *graph = graph_new();
+    socket_on(graph, "if1", options[_i]);
+    test_app(graph, "in", "Inject", NULL);
+    test_link(graph, "in -> if1");
+    start(graph);
+    ck_assert_uint_eq(attached("if1"), 0); /* sending wants no program */
+    const struct link *link = engine_find_link(rig.engine, "in.output -> if1.input");
+    for (uint32_t n = 0, seen = 0; seen < frames; seen++) {
+        for (; n < frames && n - link->read < 900; n++)
+            test_inject_bytes(rig.engine, "in", frame_make(n, 60), 60);
+        expect_frame(rig.left, frame_make(seen, 60), 60);
+    }
+    ck_assert_uint_eq(count("if1", "tx_packets"), frames);
+    ck_assert_uint_gt(count("if1", "tx_kicks"), frames / 256);
+    RIG_UNTIL(&rig, count("if1", "sending") == 0);
+    stop();
+}
+END_TEST
+
+START_TEST(frames_that_cannot_be_sent)
+{
+    static uint8_t frame[2048];
+    if (!rig_network())
+        return;
+    start(listener(NULL));
+    test_inject_bytes(rig.engine, "in", frame, 13);
+    test_inject_bytes(rig.engine, "in", frame_make(1, 14), 14);
+    struct packet *p = packet_from_bytes(frame_make(2, 100), 100);
+    p->flags |= PACKET_VLAN;
+    p->vlan_tpid = 0x8100;
+    p->vlan_tci = 7;
+    test_inject(rig.engine, "in", p);
+    expect_frame(rig.left, frame_make(1, 14), 14);
+    ck_assert_uint_eq(next_frame(rig.left), 104);
+    ck_assert_mem_eq(got + 12, "\x81\x00\x00\x07\x88\xb5", 6);
+    ck_assert_uint_eq(count("if1", "drop_tx_runt"), 1);
+    stop();
+}
+END_TEST
+
+START_TEST(down_and_up)
+{
+    if (!rig_network())
+        return;
+    start(listener(NULL));
+    shell("ip link set if1 down");
+    RIG_UNTIL(&rig, count("if1", "link_downs") == 1);
+    test_inject_bytes(rig.engine, "in", frame_make(1, 60), 60);
+    RIG_UNTIL(&rig, count("if1", "drop_link_down") == 1);
+    shell("ip link set if1 up");
+    RIG_UNTIL(&rig, strstr(rig.log, "interface if1 is up"));
+    test_inject_bytes(rig.engine, "in", frame_make(2, 60), 60);
+    expect_frame(rig.left, frame_make(2, 60), 60);
+    wire_send(rig.left, frame_make(3, 60), 60);
+    RIG_UNTIL(&rig, collected() == 1);
+    stop();
+}
+END_TEST
+
+START_TEST(deleted_and_made_again)
+{
+    if (!rig_network())
+        return;
+    start(listener(NULL));
+    close(rig.left);
+    shell("ip link del if1");
+    RIG_UNTIL(&rig, strstr(rig.log, "interface if1 is gone"));
+    ck_assert_uint_eq(arena_in_use(), rig.in_use); /* the kernel has given all back */
+    shell("ip link add left type veth peer name if1");
+    shell("ip link set left up && ip link set if1 up");
+    RIG_UNTIL(&rig, count("if1", "reopens") == 1);
+    ck_assert_uint_ne(attached("if1"), 0);
+    rig.left = wire_open("left");
+    RIG_UNTIL(&rig,
+              strstr(strstr(rig.log, "is back"), "is up") || count("if1", "filling"));
+    wire_send(rig.left, frame_make(3, 60), 60);
+    RIG_UNTIL(&rig, collected() == 1);
+    stop();
+}
+END_TEST
+
+/* --- chunks ------------------------------------------------------------------------- */
+
+START_TEST(chunks_are_accounted_for)
+{
+    const uint32_t frames = 20000;
+    if (!rig_network())
+        return;
+    start(bridge("rx=256;tx=128;fill=512"));
+    uint32_t sent = 0, received = 0;
+    struct random_key key = random_key(3, "chunks", "pauses");
+    for (uint32_t round = 0; received < frames; round++) {
+        for (uint32_t n = random_draw(&key, round) % 100; n && sent < frames; n--, sent++)
+            wire_send(rig.left, frame_make(sent, 60), 60);
+        engine_breathe(rig.engine);
+        rig_give_time(&rig);
+        while (received < sent) {
+            rig_step(&rig, "frames arrive");
+            while (wire_receive(rig.right, got))
+                received++;
+            RIG_UNTIL(&rig, count("if1", "filling") <= 512);
+        }
+        ck_assert_uint_eq(count("if1", "drop_rx_dropped"), 0);
+    }
+    engine_breathe(rig.engine);
+    RIG_UNTIL(&rig, count("if2", "sending") == 0 && count("if1", "filling") == 512);
+    check_chunks();
+    ck_assert_uint_eq(count("if2", "tx_packets"), frames);
+    stop();
+}
+END_TEST
+
+/* Too little to receive into: what is lost is counted, and it recovers. */
+START_TEST(fill_ring_runs_dry)
+{
+    if (!rig_network())
+        return;
+    start(listener("fill=64"));
+    for (uint32_t n = 0; n < 1000; n++)
+        wire_send(rig.left, frame_make(n, 60), 60);
+    RIG_UNTIL(&rig, count("if1", "rx_packets") + count("if1", "drop_rx_dropped") +
+                            count("if1", "drop_rx_ring_full") ==
+                        1000);
+    ck_assert_uint_eq(count("if1", "rx_packets"), 64);
+    ck_assert_uint_eq(count("if1", "rx_fill_ring_empty_descs"), 936);
+    for (uint32_t n = 0; n < 1000; n++) {
+        wire_send(rig.left, frame_make(n, 60), 60);
+        RIG_UNTIL(&rig, collected() == 64 + n + 1);
+    }
+    stop();
+}
+END_TEST
+
+/* No packet is free: frames wait in the kernel or are dropped there, nothing aborts. */
+START_TEST(no_free_packet)
+{
+    struct packet *p[512], *first = NULL;
+    uint32_t n;
+    if (!rig_network())
+        return;
+    start(listener("fill=64"));
+    while ((n = packet_take_burst(p, 512)))
+        while (n--) {
+            *(struct packet **)p[n]->chunk = first;
+            first = p[n];
+        }
+    for (uint32_t i = 0; i < 200; i++)
+        wire_send(rig.left, frame_make(i, 60), 60);
+    RIG_UNTIL(&rig, count("if1", "drop_rx_dropped") == 136);
+    ck_assert_uint_gt(count("if1", "rx_no_packet"), 0);
+    ck_assert_uint_eq(collected(), 64);
+    while (first) {
+        struct packet *next = *(struct packet **)first->chunk;
+        packet_reset(first);
+        packet_free(first);
+        first = next;
+    }
+    engine_breathe(rig.engine);
+    wire_send(rig.left, frame_make(1, 60), 60);
+    RIG_UNTIL(&rig, collected() == 65);
+    stop();
+}
+END_TEST
+
+/* --- queues ------------------------------------------------------------------------- */
+
+/* A UDP datagram of flow n. */
+static const uint8_t *flow(uint32_t n)
+{
+    static uint8_t frame[60];
+    memcpy(frame, frame_make(1, 60), 60);
+    memcpy(frame + 12, "\x08\x00\x45\x00\x00\x2e\x00\x01\x00\x00\x40\x11\x00\x00", 14);
+    memcpy(frame + 26, "\x0a\x00\x00\x01\x0a\x00\x00\x02", 8);
+    memcpy(frame + 34, &n, 4);
+    memcpy(frame + 38, "\x00\x1a\x00\x00", 4);
+    return frame;
+}
+
+static bool queue_network(void)
+{
+    if (!private_network())
+        return false;
+    shell("echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6");
+    shell(
+        "ip link add left numtxqueues 4 numrxqueues 4 type veth peer name if1 numrxqueues 4 "
+        "numtxqueues 4");
+    shell("ip link add right type veth peer name if2");
+    shell("for i in left if1 if2 right; do ip link set $i up || exit 1; done");
+    shell(
+        "ethtool -L if1 rx 4 tx 4 2>/dev/null; ethtool -L left rx 4 tx 4 2>/dev/null; true");
+    return true;
+}
+
+START_TEST(all_queues)
+{
+    const uint32_t flows = 200;
+    if (!queue_network())
+        return;
+    start(listener(NULL));
+    check_report("if1 up, 4 queues, native, copy");
+    for (uint32_t n = 0; n < flows; n++)
+        wire_send(rig.left, flow(n * 7919), 60);
+    RIG_UNTIL(&rig, collected() == flows);
+    stop();
+}
+END_TEST
+
+START_TEST(one_queue_of_four)
+{
+    const uint32_t flows = 200;
+    if (!queue_network())
+        return;
+    start(listener("queue=0"));
+    ck_assert_ptr_nonnull(strstr(rig.log,
+                                 "3 queues of if1 have no socket here (queue = \"0\"): "
+                                 "their frames go elsewhere"));
+    int kernel = wire_open("if1"); /* what goes elsewhere */
+    for (uint32_t n = 0; n < flows; n++)
+        wire_send(rig.left, flow(n * 7919), 60);
+    size_t passed = 0;
+    rig_give_time(&rig);
+    while (passed + collected() < flows) {
+        rig_step(&rig, "all frames arrive");
+        while (wire_receive(kernel, got))
+            passed++;
+    }
+    ck_assert_uint_gt(passed, flows / 4);
+    ck_assert_uint_gt(collected(), 0);
+    stop();
+    close(kernel);
+}
+END_TEST
+
+/* Two apps on one interface share its program; a queue belongs to one of them. */
+START_TEST(queues_in_several_apps)
+{
+    const uint32_t flows = 200;
+    if (!queue_network())
+        return;
+    struct graph *graph = graph_new();
+    ck_assert_int_eq(try_socket(graph, "a", "if1", "queue=0,2-3"), 0);
+    ck_assert_int_eq(try_socket(graph, "b", "if1", "queue=1"), 0);
+    test_app(graph, "out", "Collect", NULL);
+    test_app(graph, "join", "Join", NULL);
+    test_link(graph, "a -> join.a");
+    test_link(graph, "b -> join.b");
+    test_link(graph, "join -> out");
+    start(graph);
+    for (uint32_t n = 0; n < flows; n++)
+        wire_send(rig.left, flow(n * 7919), 60);
+    RIG_UNTIL(&rig, collected() == flows);
+    ck_assert_uint_gt(count("a", "rx_packets"), 0);
+    ck_assert_uint_gt(count("b", "rx_packets"), 0);
+    stop();
+    ck_assert_uint_eq(attached("if1"), 0);
+}
+END_TEST
+
+START_TEST(queue_that_is_taken_or_not_there)
+{
+    if (!queue_network())
+        return;
+    rig_engine(&rig, NULL);
+    ck_assert_int_lt(engine_configure(rig.engine, listener("queue=4"), &err), 0);
+    ck_assert_str_eq(err.text,
+                     "app \"if1\" (XdpSocket): queue: if1 has 4, numbered from 0 "
+                     "(not 4)");
+    struct graph *graph = graph_new();
+    ck_assert_int_eq(try_socket(graph, "a", "if1", "queue=0"), 0);
+    ck_assert_int_eq(try_socket(graph, "b", "if1", "queue=0-1"), 0);
+    ck_assert_int_eq(engine_configure(rig.engine, graph, &err), -EBUSY);
+    ck_assert_str_eq(err.text, "app \"b\" (XdpSocket): queue 0 of if1 has another AF_XDP "
+                               "socket already");
+    ck_assert_uint_eq(attached("if1"), 0);
+    rig_stop(&rig);
+}
+END_TEST
+
+/* --- named traffic ------------------------------------------------------------------ */
+
+START_TEST(named_traffic_only)
+{
+    if (!rig_network())
+        return;
+    uint8_t frame[60];
+    start(listener("match=udp dst port 4789"));
+    int kernel = wire_open("if1");
+    for (uint32_t n = 0; n < 100; n++) {
+        memcpy(frame, flow(n), 60);
+        memcpy(frame + 36, n % 4 ? "\x00\x35" : "\x12\xb5", 2);
+        wire_send(rig.left, frame, 60);
+    }
+    size_t passed = 0;
+    rig_give_time(&rig);
+    while (passed + collected() < 100) {
+        rig_step(&rig, "all frames arrive");
+        while (wire_receive(kernel, got)) {
+            ck_assert_mem_eq(got + 36, "\x00\x35", 2);
+            passed++;
+        }
+    }
+    ck_assert_uint_eq(collected(), 25);
+    /* another match, from one frame to the next; the socket stays */
+    uint32_t id = attached("if1");
+    test_configure(rig.engine, listener("match=udp dst port 53"));
+    ck_assert_uint_ne(attached("if1"), id);
+    wire_send(rig.left, frame, 60); /* to port 53 */
+    RIG_UNTIL(&rig, collected() == 26);
+    stop();
+    close(kernel);
+}
+END_TEST
+
+START_TEST(match_that_is_wrong)
+{
+    struct graph *graph = graph_new();
+    ck_assert_int_eq(try_socket(graph, "a", "if1", "match=tcp port x"), -EINVAL);
+    ck_assert_str_eq(err.text,
+                     "app \"a\" (XdpSocket): match: \"tcp port x\": \"x\" is no port");
+    ck_assert_int_eq(err.kind, ERROR_CONFIG);
+    ck_assert_int_eq(try_socket(graph, "a", "if1", "match=tcp;xskmap=/x"), -EINVAL);
+    graph_free(graph);
+}
+END_TEST
+
+/* Other parameters: in place, and back when that fails. */
+START_TEST(reconfigured)
+{
+    if (!rig_network())
+        return;
+    start(listener("fill=64"));
+    test_configure(rig.engine, listener("fill=128"));
+    RIG_UNTIL(&rig, count("if1", "filling") == 128);
+    ck_assert_int_lt(engine_configure(rig.engine, listener("bind=zerocopy"), &err), 0);
+    wire_send(rig.left, frame_make(1, 60), 60);
+    RIG_UNTIL(&rig, collected() == 1);
+    test_inject_bytes(rig.engine, "in", frame_make(2, 60), 60);
+    expect_frame(rig.left, frame_make(2, 60), 60);
+    stop();
+}
+END_TEST
+
+/* --- long frames -------------------------------------------------------------------- */
+
+static const size_t long_lengths[] = { 60, 1514, 1792, 1793, 2048, 4000, 5377, 9014 };
+#define LONG_LENGTHS (sizeof(long_lengths) / sizeof(long_lengths[0]))
+
+static bool jumbo_network(void)
+{
+    if (!rig_network())
+        return false;
+    shell("for i in left if1 if2 right; do ip link set $i mtu 9000 || exit 1; done");
+    return true;
+}
+
+START_TEST(jumbo_frames)
+{
+    static const char *const options[] = { "frags=true;attach=native",
+                                           "frags=true;attach=generic" };
+    if (!jumbo_network())
+        return;
+    start(bridge(options[_i]));
+    for (uint32_t n = 0; n < 400; n++) {
+        size_t length = n < LONG_LENGTHS ? long_lengths[n] : 60 + n * 22;
+        wire_send(rig.left, frame_make(n, length), length);
+        wire_send(rig.right, frame_make(~n, length), length);
+        expect_frame(rig.right, frame_make(n, length), length);
+        expect_frame(rig.left, frame_make(~n, length), length);
+    }
+    stop();
+}
+END_TEST
+
+/* Without frags they are the kernel's to drop, and that is said beforehand. */
+START_TEST(jumbo_frames_not_asked_for)
+{
+    if (!jumbo_network())
+        return;
+    start(listener(NULL));
+    ck_assert_ptr_nonnull(strstr(rig.log,
+                                 "frames of if1 may have 9018 bytes, but 1792 fit a "
+                                 "packet: longer ones are dropped by the kernel"));
+    wire_send(rig.left, frame_make(1, 1792), 1792);
+    wire_send(rig.left, frame_make(2, 1793), 1793);
+    wire_send(rig.left, frame_make(3, 9000), 9000);
+    RIG_UNTIL(&rig, collected() + count("if1", "drop_rx_dropped") == 3);
+    ck_assert_uint_eq(collected(), 1);
+    stop();
+}
+END_TEST
+
+/* --- checksums ---------------------------------------------------------------------- */
+
+/* A datagram whose checksum was left to the interface, as a veth hands it over. */
+START_TEST(open_checksums)
+{
+    static const char *const options[] = { NULL, "checksum=trust" };
+    uint8_t frame[60];
+    if (!rig_network())
+        return;
+    start(listener(options[_i]));
+    memcpy(frame, flow(0x350035), 60);
+    memcpy(frame + 38, "\x00\x1a\x14\x39",
+           4); /* 0a01 + 0a00... the pseudo header's sum */
+    uint32_t sum = 0x0a00 + 0x0001 + 0x0a00 + 0x0002 + 17 + 26;
+    frame[40] = (uint8_t)(sum >> 8);
+    frame[41] = (uint8_t)sum;
+    wire_send(rig.left, frame, 60);
+    RIG_UNTIL(&rig, collected() == 1);
+    size_t n;
+    const uint8_t *data = test_collected(rig.engine, "out", &n)[0]->data;
+    for (sum = 0x0a00 + 0x0001 + 0x0a00 + 0x0002 + 17 + 26, n = 34; n < 60; n += 2)
+        sum += (uint32_t)(data[n] << 8 | data[n + 1]);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    ck_assert_int_eq(sum == 0xffff, _i == 0);
+    ck_assert_uint_eq(count("if1", "rx_csum_completed"), _i == 0);
+    stop();
+}
+END_TEST
+
+/* --- crashes ------------------------------------------------------------------------ */
+
+/* Killed under traffic, twenty times: nothing stays, and the next start succeeds. */
+START_TEST(killed_and_started_again)
+{
+    if (!rig_network())
+        return;
+    int left = wire_open("left"), ready[2];
+    ck_assert_int_eq(pipe(ready), 0);
+    for (int round = 0; round < 20; round++) {
+        pid_t child = fork();
+        if (!child) {
+            char byte = 'y';
+            start(bridge(NULL));
+            while (!count("if2", "tx_packets"))
+                engine_breathe(rig.engine);
+            ssize_t n = write(ready[1], &byte, 1);
+            (void)n;
+            for (;;)
+                engine_breathe(rig.engine);
+        }
+        struct pollfd wait = { ready[0], POLLIN, 0 };
+        int tries = 0;
+        while (!poll(&wait, 1, 1) && tries++ < 20000)
+            wire_send(left, frame_make(1, 60), 60);
+        char byte;
+        ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+        ck_assert_uint_eq(attached("if1"), 0);
+        ck_assert_uint_eq(attached("if2"), 0);
+    }
+}
+END_TEST
+
+/* --- busy polling ------------------------------------------------------------------- */
+
+START_TEST(busy_poll)
+{
+    static const char *const options[] = { "need_wakeup=true", "need_wakeup=false" };
+    char text[64];
+    if (!rig_network())
+        return;
+    rig_engine(&rig, NULL);
+    struct graph *graph = graph_new();
+    struct value args = value_table(), table = value_table();
+    value_table_add(&table, "usecs", value_string("20"));
+    value_table_add(&table, "budget", value_string("32"));
+    value_table_add(&args, "ifname", value_string("if1"));
+    snprintf(text, sizeof(text), "%s", strchr(options[_i], '=') + 1);
+    value_table_add(&args, "need_wakeup", value_string(text));
+    value_table_add(&args, "busy_poll", table);
+    ck_assert_int_eq(
+        graph_add_app(graph, "if1", apps_find("XdpSocket"), &args, NULL, &err), 0);
+    value_free(&args);
+    test_app(graph, "out", "Collect", NULL);
+    test_link(graph, "if1 -> out");
+    test_configure(rig.engine, graph);
+    rig.left = wire_open("left");
+    int value = 0;
+    socklen_t size = sizeof(value);
+    int fd = rig.engine->polls[1].fd;
+    ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &value, &size), 0);
+    ck_assert_int_eq(value, 20);
+    for (uint32_t n = 0; n < 5000; n += 50) {
+        for (uint32_t i = 0; i < 50; i++)
+            wire_send(rig.left, frame_make(n + i, 60), 60);
+        RIG_UNTIL(&rig, count("if1", "rx_packets") == n + 50);
+        test_collect_clear(rig.engine, "out");
+    }
+    stop();
+}
+END_TEST
+
+static Suite *suite_xdp_socket(void)
+{
+    Suite *suite = suite_create("xdp_socket");
+    TCase *tests = tcase_create("xdp_socket");
+    tcase_set_timeout(tests, 120);
+    tcase_add_loop_test(tests, frames_cross_unchanged, 0, KINDS);
+    tcase_add_test(tests, zerocopy_not_to_be_had);
+    tcase_add_loop_test(tests, many_at_once, 0, 3);
+    tcase_add_test(tests, frames_that_cannot_be_sent);
+    tcase_add_test(tests, down_and_up);
+    tcase_add_test(tests, deleted_and_made_again);
+    tcase_add_test(tests, chunks_are_accounted_for);
+    tcase_add_test(tests, fill_ring_runs_dry);
+    tcase_add_test(tests, no_free_packet);
+    tcase_add_test(tests, all_queues);
+    tcase_add_test(tests, one_queue_of_four);
+    tcase_add_test(tests, queues_in_several_apps);
+    tcase_add_test(tests, queue_that_is_taken_or_not_there);
+    tcase_add_test(tests, named_traffic_only);
+    tcase_add_test(tests, match_that_is_wrong);
+    tcase_add_test(tests, reconfigured);
+    tcase_add_loop_test(tests, jumbo_frames, 0, 2);
+    tcase_add_test(tests, jumbo_frames_not_asked_for);
+    tcase_add_loop_test(tests, open_checksums, 0, 2);
+    tcase_add_test(tests, killed_and_started_again);
+    tcase_add_loop_test(tests, busy_poll, 0, 2);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
+SUITE(xdp_socket)
