@@ -16,7 +16,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
-SUITE="connectivity gso examples impaired reload interface_life kill9 cleanup xdp_bridge xdp_match xdp_kill9"
+SUITE="connectivity gso examples impaired reload interface_life kill9 cleanup programs xdp_bridge xdp_match xdp_kill9"
 EXTRA="throughput demo"
 
 id=vg$$
@@ -415,6 +415,44 @@ bridge_rate() { # the same through the kernel's bridge
     enslave
     blast_rate eth0
     ip -n "$id-m" link del br0
+}
+
+# vanguard bridge, both kinds; vanguard inject, seen by tcpdump at the far end.
+test_programs() {
+    build_network
+    local how
+    for how in "" --xdp; do
+        # shellcheck disable=SC2086 # no word or one
+        start "bridge$how" bridge $how --capture "$tmp/bridge$how.pcap" m1 m2
+        wait_for "a ping" reachable
+        n a ping -c 10 -i 0.02 -q 192.0.2.2 | grep -q " 0% packet loss" || fail "pings were lost"
+        serve_iperf
+        n a iperf3 -c 192.0.2.2 -t 1 -J >"$tmp/iperf.json"
+        between "goodput through bridge $how" "$(iperf_received bits_per_second)" 1e7 1e12
+        stop "$pid"
+        between "echo requests in its capture" "$(tcpdump -nr "$tmp/bridge$how.pcap" 'icmp[icmptype] == icmp-echo' 2>/dev/null | wc -l)" 10 200
+    done
+    ip netns exec "$id-a" tcpdump -i eth0 -U -w "$tmp/seen.pcap" --immediate-mode >"$tmp/tcpdump.log" 2>&1 &
+    local tcpdump=$!
+    pids+=("$tcpdump")
+    wait_for "tcpdump" grep -q listening "$tmp/tcpdump.log"
+    n m "$VANGUARD" inject m1 --udp 198.51.100.1:1000-198.51.100.2:53 --flows 3 --count 9 --size 101 --vlan 7
+    n m "$VANGUARD" inject m1 --udp '[2001:db8::1]:1000-[2001:db8::2]:53' --count 4 --pps 1000 --xdp
+    n m "$VANGUARD" inject m1 --hex "02 00 00 00 00 02 02 00 00 00 00 01 88 b6 01 02 03" --count 2 --json >"$tmp/inject.json"
+    between "frames in the report" "$(json_number "$tmp/inject.json" tx_packets)" 2 2
+    wait_for "the frames" sh -c "tcpdump -nr $tmp/seen.pcap 'ether proto 0x88b6' 2>/dev/null | grep -c 0x88b6 | grep -qx 2"
+    kill "$tcpdump"
+    wait "$tcpdump" 2>/dev/null || true
+    seen() { tcpdump -nvvr "$tmp/seen.pcap" "$1" 2>/dev/null; }
+    between "datagrams with a tag and a good checksum" "$(seen 'vlan 7 and udp dst port 53' | grep -c 'udp sum ok')" 9 9
+    between "of flow 1002" "$(seen 'vlan 7 and udp src port 1002' | grep -c 'udp sum ok')" 3 3
+    between "of IPv6" "$(seen 'ip6 and udp dst port 53' | grep -c 'udp sum ok')" 4 4
+    # A capture file is played as it is.
+    local frames
+    frames=$(tcpdump -nr "$tmp/seen.pcap" 2>/dev/null | grep -c '^[0-9][0-9]:')
+    n m "$VANGUARD" inject m1 --pcap "$tmp/seen.pcap" --loop 3 | grep "^$((3 * frames)) frames, " || fail "not all of the file was sent"
+    if n m "$VANGUARD" inject m1 --udp 1.2.3.4:5-6 2>"$tmp/inject.err"; then fail "took a wrong address"; fi
+    grep -q '"6" is not ADDRESS:PORT' "$tmp/inject.err" || fail "no message about a wrong address"
 }
 
 xdp_graph() { # file, parameters: a bridge of two XdpSockets

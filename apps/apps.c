@@ -9,6 +9,7 @@
     APP(clumsy)                                                                          \
     APP(join)                                                                            \
     APP(match)                                                                           \
+    APP(pacer)                                                                           \
     APP(packet_filter)                                                                   \
     APP(pcap_reader)                                                                     \
     APP(pcap_writer)                                                                     \

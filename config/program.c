@@ -471,11 +471,19 @@ static int process_terminal(lua_State *L)
     return 1;
 }
 
+/* process.tty(fd): is this descriptor a terminal? */
+static int process_tty(lua_State *L)
+{
+    lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
 void open_program(lua_State *L)
 {
     static const luaL_Reg functions[] = { { "alive", process_alive },
                                           { "sleep", process_sleep },
                                           { "terminal", process_terminal },
+                                          { "tty", process_tty },
                                           { NULL, NULL } };
     luaL_newlib(L, functions);
     lua_setglobal(L, "process");
