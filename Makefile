@@ -20,6 +20,7 @@ endif
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 PACKAGES := $(shell sed 's/\#.*//' .ci/packages)
+BENCH_PACKAGES := $(shell sed 's/\#.*//' .ci/packages-bench)
 PKGS     := lua5.4 libpcap libmnl jansson ncursesw libbpf
 PKG_CONFIG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_CONFIG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
@@ -97,7 +98,8 @@ check: deps ## build everything and run all tests
 
 all: $(BUILD)/vanguard ## build vanguard
 
-bench: all $(BENCH) ## measure speed: tables on stdout, build/bench.json
+bench: all $(BENCH) ## measure speed beside others: tables on stdout, build/bench.json
+	$(Q).ci/deps $(BENCH_PACKAGES)
 	$(Q)BUILD=$(BUILD) selftest/bench/run.sh
 
 fuzz: $(FUZZ) ## build the fuzzers (run: build/fuzz/NAME -max_total_time=60)

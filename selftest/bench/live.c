@@ -3,6 +3,7 @@
  *     live blast IFNAME SIZE SECONDS      sends frames out of a veth; prints how many
  *     live sink IFNAME                    drops and counts all that arrives there, until
  *                                         the interface or its namespace goes
+ *     live redirect IFNAME TO             passes all to another interface, in the kernel
  *
  * An XDP program run on live frames (BPF_F_TEST_XDP_LIVE_FRAMES, Linux 5.18) answers XDP_TX:
  * five times as fast as a packet socket, so that what is measured is what stands behind. The
@@ -40,6 +41,26 @@ static int program(int verdict)
     return fd;
 }
 
+/* return redirect(index, 0); */
+static int redirection(unsigned index)
+{
+    struct bpf_insn code[] = {
+        { .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 1, .imm = (int)index },
+        { .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 2, .imm = 0 },
+        { .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_redirect },
+        { .code = BPF_JMP | BPF_EXIT },
+    };
+    return bpf_prog_load(BPF_PROG_TYPE_XDP, "live", "Apache-2.0", code, 4, NULL);
+}
+
+static int attach(unsigned index, int fd)
+{
+    int error = bpf_xdp_attach((int)index, fd, XDP_FLAGS_DRV_MODE, NULL);
+    if (error)
+        fprintf(stderr, "live: attach: %s\n", strerror(-error));
+    return error != 0;
+}
+
 static double now(void)
 {
     struct timespec ts;
@@ -69,11 +90,13 @@ int main(int argc, char **argv)
 {
     unsigned index = argc > 2 ? if_nametoindex(argv[2]) : 0;
     if (index && argc == 3 && !strcmp(argv[1], "sink"))
-        return bpf_xdp_attach((int)index, program(XDP_DROP), XDP_FLAGS_DRV_MODE, NULL) !=
-               0;
+        return attach(index, program(XDP_DROP));
+    if (index && argc == 4 && !strcmp(argv[1], "redirect"))
+        return attach(index, redirection(if_nametoindex(argv[3])));
     if (index && argc == 5 && !strcmp(argv[1], "blast") && atoi(argv[3]) >= 14 &&
         atoi(argv[3]) <= 3400)
         return blast(index, (uint32_t)atoi(argv[3]), atof(argv[4]));
-    fprintf(stderr, "usage: live blast IFNAME SIZE SECONDS | live sink IFNAME\n");
+    fprintf(stderr,
+            "usage: live blast IFNAME SIZE SECONDS | sink IFNAME | redirect IFNAME TO\n");
     return 2;
 }

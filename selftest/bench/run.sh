@@ -8,6 +8,7 @@ BUILD=${BUILD:-build}
 selftest/bench/instructions.sh || true
 if [ "$(id -u)" -eq 0 ]; then
     ./vethtest.sh throughput
+    selftest/bench/wires.sh
 else
     echo "bench: the veth measurements need root" >&2
 fi
@@ -16,6 +17,8 @@ fi
     paste -sd, "$BUILD/bench-memory.json"
     printf '], "throughput": '
     cat "$BUILD/throughput.json" 2>/dev/null || echo null
+    printf ', "wires": '
+    cat "$BUILD/wires.json" 2>/dev/null || echo null
     printf '}\n'
 } >"$BUILD/bench.json"
 echo "figures: $BUILD/bench.json"
