@@ -1,10 +1,13 @@
 /* configure: from the running app network to another graph: diff, plan, act.
  *
- *   1  check the graph                            nothing has happened yet
+ *   1  check the graph, make threads for cores    nothing has happened yet
  *   2  decide for each app: keep, change, make
  *   3  make links; make and start apps that are new   on error: stop that again
  *   4  change parameters in place                 on error: change them back
  *   5  commit: links, packets, order; stop what is gone         cannot fail
+ *
+ * All of it happens on the first engine's thread, while the other cores are parked between
+ * two breaths: an app that goes on does not notice. An app whose core changes is replaced.
  *
  * A replaced app's successor starts while the predecessor still runs, so that a failure
  * costs nothing; the price is that a device which lets itself be opened once only must be
@@ -15,14 +18,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const struct counter_row link_rows[] = {
-    [LINK_RXPACKETS] = { "rxpackets", "packets received from the link" },
-    [LINK_TXPACKETS] = { "txpackets", "packets transmitted to the link" },
-    [LINK_TXBYTES] = { "txbytes", "bytes of them" },
-    [LINK_TXDROP] = { "txdrop", "packets freed because the link was full" },
-    { NULL, NULL },
-};
 
 static const struct counter_row time_rows[] = {
     [APP_TIME_NS] = { "time_ns", "time in the app in measured breaths" },
@@ -82,7 +77,7 @@ static struct step *plan(struct engine *engine, const struct graph *graph)
     for (uint32_t i = 0; i < graph->napps; i++) {
         const struct graph_app *want = &graph->apps[i];
         struct app *old = engine_find_app(engine, want->name);
-        if (!old || old->class != want->class)
+        if (!old || old->class != want->class || old->engine->core != want->core)
             steps[i].action = MAKE;
         else if (param_equal(want->class->params, old->conf, want->conf))
             steps[i] = (struct step){ KEEP, old, old, NULL };
@@ -104,7 +99,7 @@ static int start(struct app *app, struct error *err)
 static int make(struct engine *engine, const struct graph_app *want, struct step *step,
                 struct error *err)
 {
-    step->app = app_new(engine, want);
+    step->app = app_new(engine_of_core(engine, want->core), want);
     int error = start(step->app, err);
     if (error) {
         app_free(step->app);
@@ -166,190 +161,6 @@ static int act(struct engine *engine, const struct graph *graph, struct step *st
     return error;
 }
 
-static struct link *link_new(struct engine *engine, const struct graph_link *from)
-{
-    struct link *link = aligned_alloc(CACHE_LINE, sizeof(*link));
-    memset(link, 0, offsetof(struct link, ring));
-    link->name = from->name;
-    link->from = from->spec.from_port;
-    link->to = from->spec.to_port;
-    char object[sizeof("links/") + 4 * NAME_SIZE + 8];
-    snprintf(object, sizeof(object), "links/%s", from->name);
-    link->counters = counters_add(engine->counters, object, link_rows);
-    return link;
-}
-
-static void link_free(struct engine *engine, struct link *link)
-{
-    counters_remove(engine->counters, link->counters);
-    free(link);
-}
-
-static void free_new_links(struct engine *engine, const struct graph *graph,
-                           struct link **links)
-{
-    for (uint32_t i = 0; i < graph->nlinks; i++)
-        if (links[i] && links[i] != engine_find_link(engine, graph->links[i].name))
-            link_free(engine, links[i]);
-    free(links);
-}
-
-/* The links of the new graph: those there are already, with their packets, and new ones.
- */
-static struct link **make_links(struct engine *engine, const struct graph *graph,
-                                struct error *err)
-{
-    struct link **links = calloc(graph->nlinks + 1, sizeof(struct link *));
-    for (uint32_t i = 0; i < graph->nlinks; i++) {
-        links[i] = engine_find_link(engine, graph->links[i].name);
-        if (links[i])
-            continue;
-        links[i] = link_new(engine, &graph->links[i]);
-        if (!links[i]->counters) {
-            free(links[i]);
-            links[i] = NULL;
-            free_new_links(engine, graph, links);
-            error_set(err, ERROR_RUN, ENOSPC, "no room for the counters of %u links",
-                      graph->nlinks);
-            return NULL;
-        }
-    }
-    return links;
-}
-
-/* Whose link takes over the packets of one that is gone: what feeds the same input now,
- * so that order is kept, else what leaves the same output. */
-static struct link *heir_by_input(const struct graph *graph, struct link **links,
-                                  const struct link_spec *gone)
-{
-    for (uint32_t i = 0; i < graph->nlinks; i++)
-        if (!strcmp(graph->links[i].spec.to_app, gone->to_app) &&
-            !strcmp(graph->links[i].spec.to_port, gone->to_port))
-            return links[i];
-    return NULL;
-}
-
-static struct link *heir_by_output(const struct graph *graph, struct link **links,
-                                   const struct link_spec *gone)
-{
-    for (uint32_t i = 0; i < graph->nlinks; i++)
-        if (!strcmp(graph->links[i].spec.from_app, gone->from_app) &&
-            !strcmp(graph->links[i].spec.from_port, gone->from_port))
-            return links[i];
-    return NULL;
-}
-
-static void link_retire(struct engine *engine, struct link *link, struct link *to)
-{
-    if (to) {
-        link_forward(link, to);
-    } else {
-        engine->counter[ENGINE_DROP_UNLINKED] += link_readable(link);
-        while (!link_empty(link))
-            packet_free(link_receive(link));
-    }
-    link_free(engine, link);
-}
-
-/* The names a link points to are the graph's, which changes under it. */
-static void rename_links(struct link **links, const struct graph *graph)
-{
-    for (uint32_t i = 0; i < graph->nlinks; i++) {
-        links[i]->name = graph->links[i].name;
-        links[i]->from = graph->links[i].spec.from_port;
-        links[i]->to = graph->links[i].spec.to_port;
-    }
-}
-
-/* First come the heirs by input: where an app was taken out from between two links, what
- * had passed it is older than what had not. */
-static void relink(struct engine *engine, const struct graph *graph, struct link **links)
-{
-    struct link **gone = calloc(engine->nlinks + 1, sizeof(struct link *));
-    for (uint32_t i = 0; i < engine->nlinks; i++) {
-        const struct graph_link *had = &engine->graph->links[i];
-        if (strmap_get(&graph->link_index, had->name) != STRMAP_NONE)
-            continue;
-        struct link *to = heir_by_input(graph, links, &had->spec);
-        if (to)
-            link_retire(engine, engine->links[i], to);
-        else
-            gone[i] = engine->links[i];
-    }
-    for (uint32_t i = 0; i < engine->nlinks; i++)
-        if (gone[i])
-            link_retire(engine, gone[i],
-                        heir_by_output(graph, links, &engine->graph->links[i].spec));
-    free(gone);
-    free(engine->links);
-    engine->links = links;
-    engine->nlinks = graph->nlinks;
-}
-
-static int by_input_port(const void *a, const void *b)
-{
-    return strcmp((*(struct link *const *)a)->to, (*(struct link *const *)b)->to);
-}
-
-static int by_output_port(const void *a, const void *b)
-{
-    return strcmp((*(struct link *const *)a)->from, (*(struct link *const *)b)->from);
-}
-
-static uint32_t declared_ports(const struct app_class *class,
-                               enum port_direction direction)
-{
-    uint32_t n = 0;
-    for (const struct port *port = class->ports; port && port->name; port++)
-        n += port->direction == direction;
-    return n;
-}
-
-static void clear_slots(struct app *app)
-{
-    const struct app_class *class = app->class;
-    free(app->inputs);
-    free(app->outputs);
-    app->ninputs = port_any(class, PORT_INPUT) ? 0 : declared_ports(class, PORT_INPUT);
-    app->noutputs = port_any(class, PORT_OUTPUT) ? 0 : declared_ports(class, PORT_OUTPUT);
-    app->inputs = calloc(app->ninputs + 1, sizeof(struct link *));
-    app->outputs = calloc(app->noutputs + 1, sizeof(struct link *));
-}
-
-/* Puts a link into its slot of an app's array, or at the end where any port is taken. */
-static void attach(const struct app_class *class, enum port_direction direction,
-                   struct link *link, struct link ***slots, uint32_t *count)
-{
-    if (port_any(class, direction)) {
-        *slots = realloc(*slots, (*count + 2) * sizeof(struct link *));
-        (*slots)[(*count)++] = link;
-    } else {
-        const char *port = direction == PORT_INPUT ? link->to : link->from;
-        (*slots)[port_slot(class, direction, port)] = link;
-    }
-}
-
-static void resolve_ports(struct engine *engine, const struct graph *graph)
-{
-    for (uint32_t i = 0; i < engine->napps; i++)
-        clear_slots(engine->apps[i]);
-    for (uint32_t i = 0; i < graph->nlinks; i++) {
-        const struct link_spec *spec = &graph->links[i].spec;
-        struct app *from = engine->apps[strmap_get(&graph->app_index, spec->from_app)];
-        struct app *to = engine->apps[strmap_get(&graph->app_index, spec->to_app)];
-        attach(from->class, PORT_OUTPUT, engine->links[i], &from->outputs,
-               &from->noutputs);
-        attach(to->class, PORT_INPUT, engine->links[i], &to->inputs, &to->ninputs);
-    }
-    for (uint32_t i = 0; i < engine->napps; i++) {
-        struct app *app = engine->apps[i];
-        if (port_any(app->class, PORT_INPUT))
-            qsort(app->inputs, app->ninputs, sizeof(*app->inputs), by_input_port);
-        if (port_any(app->class, PORT_OUTPUT))
-            qsort(app->outputs, app->noutputs, sizeof(*app->outputs), by_output_port);
-    }
-}
-
 /* Stops what is not part of the new graph, in the reverse order of its making. */
 static void stop_old(struct engine *engine, struct app **apps, uint32_t n,
                      const struct graph *graph)
@@ -370,18 +181,17 @@ static void commit(struct engine *engine, struct graph *graph, struct step *step
     engine->napps = graph->napps;
     for (uint32_t i = 0; i < graph->napps; i++)
         engine->apps[i] = steps[i].app;
-    relink(engine, graph, links);
-    resolve_ports(engine, graph);
+    links_commit(engine, graph, links);
     stop_old(engine, old_apps, old_count, graph);
     free(old_apps);
     graph_free(engine->graph);
     engine->graph = graph;
-    rename_links(links, graph);
+    links_rename(links, graph);
     engine_order(engine);
 }
 
 static bool same_shape(const struct engine *engine, const struct graph *graph,
-                       const struct step *steps)
+                       const struct step *steps, struct link *const *links)
 {
     if (graph->napps != engine->napps || graph->nlinks != engine->nlinks)
         return false;
@@ -389,7 +199,7 @@ static bool same_shape(const struct engine *engine, const struct graph *graph,
         if (steps[i].app != engine->apps[i])
             return false;
     for (uint32_t i = 0; i < graph->nlinks; i++)
-        if (strcmp(graph->links[i].name, engine->graph->links[i].name))
+        if (links[i] != engine->links[i])
             return false;
     return true;
 }
@@ -397,7 +207,7 @@ static bool same_shape(const struct engine *engine, const struct graph *graph,
 /* Nothing but parameters differs: links and order stay as they are. */
 static void adopt(struct engine *engine, struct graph *graph, struct link **links)
 {
-    rename_links(links, graph);
+    links_rename(links, graph);
     free(links);
     graph_free(engine->graph);
     engine->graph = graph;
@@ -414,16 +224,16 @@ static void forget_old_conf(struct step *steps, uint32_t n)
 
 static int apply(struct engine *engine, struct graph *graph, struct error *err)
 {
-    struct link **links = make_links(engine, graph, err);
+    struct link **links = links_make(engine, graph, err);
     if (!links)
         return -ENOSPC;
     struct step *steps = plan(engine, graph);
     int error = act(engine, graph, steps, err);
     if (error) {
-        free_new_links(engine, graph, links);
+        links_discard(engine, graph, links);
     } else {
         forget_old_conf(steps, graph->napps);
-        if (same_shape(engine, graph, steps))
+        if (same_shape(engine, graph, steps, links))
             adopt(engine, graph, links);
         else
             commit(engine, graph, steps, links);
@@ -432,17 +242,51 @@ static int apply(struct engine *engine, struct graph *graph, struct error *err)
     return error;
 }
 
+/* Engines for all cores that the graph names. They stay, also when nobody names them any
+ * more: one without apps sleeps. */
+static int need_cores(struct engine *engine, const struct graph *graph, struct error *err)
+{
+    uint32_t n = graph_cores(graph);
+    int error = cores_check(&engine->cores, graph, err);
+    while (!error && engine->nothers + 1 < n) {
+        engine->others = realloc(engine->others, n * sizeof(*engine->others));
+        struct engine *other = engine_new_core(engine, engine->nothers + 1, err);
+        if (other)
+            engine->others[engine->nothers++] = other;
+        else
+            error = -EAGAIN;
+    }
+    return error;
+}
+
+static void set_clocks(struct engine *engine)
+{
+    engine->now = engine_clock(engine);
+    for (uint32_t i = 0; i < engine->nothers; i++)
+        engine->others[i]->now = engine->now;
+}
+
+static int apply_between_breaths(struct engine *engine, struct graph *graph,
+                                 struct error *err)
+{
+    bool paused = engine_pause(engine);
+    counters_change_begin(engine->counters);
+    int error = need_cores(engine, graph, err);
+    if (!error) {
+        set_clocks(engine);
+        error = apply(engine, graph, err);
+    }
+    engine->counter[ENGINE_CONFIGS] += !error;
+    counters_change_end(engine->counters);
+    engine_resume(engine, paused);
+    return error;
+}
+
 int engine_configure(struct engine *engine, struct graph *graph, struct error *err)
 {
     int error = graph_check(graph, err);
-    if (!error) {
-        if (!engine->options.virtual_time)
-            engine->now = engine_clock(engine);
-        counters_change_begin(engine->counters);
-        error = apply(engine, graph, err);
-        engine->counter[ENGINE_CONFIGS] += !error;
-        counters_change_end(engine->counters);
-    }
+    if (!error)
+        error = apply_between_breaths(engine, graph, err);
     if (error)
         graph_free(graph);
     return error;

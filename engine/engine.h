@@ -1,10 +1,11 @@
-/* engine: runs a graph, one breath after the other, on one thread.
+/* engine: runs a graph, one breath after the other: on one thread, or on several cores.
  *
  *   engine_new, engine_free
  *   engine_configure     move the running app network to a new graph
  *   engine_breathe       one breath
  *   engine_run           breathe and pace until told to stop
  *   engine_stop          ... from any thread or signal handler
+ *   engine_pause, engine_resume      the other cores, for a look at their apps
  *   engine_now           the time of this breath
  *   engine_timer_set, engine_timer_cancel
  *   engine_find_app, engine_find_link, engine_each_app, engine_each_link
@@ -17,13 +18,23 @@
  *
  * An engine is a value: there is no global one, and a process may have many. All calls
  * but engine_stop and engine_wake belong to the thread that breathes.
+ *
+ * A graph that names cores has one engine per core. The first one, which engine_new made,
+ * is the one that users know: it holds the graph, all apps and all links, and configures
+ * them all. The others only breathe: within engine_run each on a thread of its own that is
+ * pinned to its core, otherwise in turn after the first one, on the thread that calls
+ * engine_breathe. An app belongs to the engine of its core (app->engine) and cannot tell
+ * the difference. Links from core to core are in engine/interlink.h.
  */
 #pragma once
 #include <poll.h>
+#include <stdatomic.h>
 
 #include "engine/app.h"
+#include "engine/cores.h"
 #include "engine/counters.h"
 #include "engine/graph.h"
+#include "engine/interlink.h"
 #include "engine/timer.h"
 #include "lib/histogram.h"
 
@@ -47,15 +58,17 @@ struct engine_options {
     uint64_t hz;
     uint64_t spin; /* ns of idleness before sleeping; default 50 us */
     /* What a person should know of while the engine runs ("app if1 (RawSocket): veth0 is
-     * down"); no newline. NULL: nobody listens. */
+     * down"); no newline. Called on the thread of any core. NULL: nobody listens. */
     void (*log)(const char *line, void *user);
     void *log_user;
     bool virtual_time;   /* the clock stands still but for engine_set_time */
     uint32_t packets;    /* size of the arena; 0: 16,384 */
     uint32_t chunk_size; /* 0: 2 KiB */
+    const char *cores;   /* CPUs of the graph's cores 0, 1 ...: "2,3"; NULL: any */
 };
 
-/* Words in shared memory under "engine/", in this order. */
+/* Words in shared memory under "engine/", for further cores under "cores/1/" and so on,
+ * in this order. */
 enum engine_counter {
     ENGINE_BREATHS,
     ENGINE_SLEEPS,
@@ -69,6 +82,7 @@ enum engine_counter {
     ENGINE_START_NS,
     ENGINE_PACKETS_IN_USE,
     ENGINE_SEED,
+    ENGINE_CROSSED, /* packets handed to other cores */
     ENGINE_COUNTERS,
 };
 
@@ -79,18 +93,33 @@ struct engine {
     uint64_t *counter; /* enum engine_counter */
     struct timers timers;
 
-    /* the running network */
+    /* the running network, of all cores; in the first engine only */
     struct graph *graph; /* what was configured */
     struct app **apps;   /* in the order of the graph */
-    struct link **links;
+    struct link **links; /* the same; of one between cores the sender's end */
     uint32_t napps, nlinks;
+
+    /* cores */
+    struct cores cores;
+    uint32_t core;          /* which one this is */
+    struct engine *first;   /* of core 0: itself, as long as nobody names cores */
+    struct engine **others; /* of cores 1, 2 ...; in the first engine only */
+    uint32_t nothers;
+    struct worker *worker; /* the thread of one of them */
+    bool running;          /* first engine: the others' threads breathe */
+    atomic_bool asleep;    /* who puts a packet into an interlink wakes this engine */
 
     /* the breath: what is called, in order */
     struct app **pulls, **pushes, **ticks;
     uint32_t npulls, npushes, nticks;
+    struct link **own; /* links that do not leave this core */
+    struct interlink **outgoing, **incoming;
+    uint32_t nown, noutgoing, nincoming;
     uint64_t next_tick;
     uint64_t breaths;
     uint64_t frees, freebytes;        /* of packets, in breaths of this engine */
+    uint64_t crossed, fetched;        /* to and from other cores */
+    bool starved;                     /* the last breath found no packet to allocate */
     bool measure;                     /* time each app in the next breath */
     struct histogram *breath_latency; /* ns from breath to breath while awake */
 
@@ -99,7 +128,7 @@ struct engine {
     struct app **poll_apps; /* whose each of them is; polls[0] is the wake-up */
     uint32_t npolls;
     int wake_fd;
-    volatile bool stopping;
+    atomic_bool stopping;
     struct pace *pace;
 };
 
@@ -119,16 +148,23 @@ void engine_free(struct engine *engine);
  * On error nothing has changed. What cannot be rolled back is in engine/README.md. */
 int engine_configure(struct engine *engine, struct graph *graph, struct error *err);
 
-/* One breath. With virtual time the clock is where engine_set_time left it. */
+/* One breath of every core, one after the other, on this thread. With virtual time the
+ * clock of all is where engine_set_time left it. */
 void engine_breathe(struct engine *engine);
 void engine_set_time(struct engine *engine, uint64_t now);
 
-/* Breathes until engine_stop, or until the clock reaches `until` (TIMER_NEVER: no limit).
- */
+/* Breathes until engine_stop, or until the clock reaches `until` (TIMER_NEVER: no limit);
+ * every core on a thread of its own, the first on this one. */
 void engine_run(struct engine *engine, uint64_t until);
 
-/* Makes engine_run return after the present breath. Async-signal-safe, any thread. */
+/* Makes engine_run return after the present breath, whichever core's engine is given.
+ * Async-signal-safe, any thread. */
 void engine_stop(struct engine *engine);
+
+/* Apps and links of other cores may be looked at while those do not breathe: between these
+ * two when that is within engine_run. engine_pause returns what engine_resume needs. */
+bool engine_pause(struct engine *engine);
+void engine_resume(struct engine *engine, bool paused);
 
 /* Makes a sleeping engine breathe. Async-signal-safe, any thread. */
 void engine_wake(struct engine *engine);
@@ -145,10 +181,17 @@ uint64_t engine_clock(const struct engine *engine);
 void engine_timer_set(struct engine *engine, struct timer *timer, uint64_t time);
 void engine_timer_cancel(struct engine *engine, struct timer *timer);
 
+/* When the next timer of any core is due. */
+uint64_t engine_next_timer(const struct engine *engine);
+
+/* The engine of a core, 0 being the first; NULL when no graph ever named it. */
+struct engine *engine_of_core(struct engine *engine, uint32_t core);
+
+/* By name, on any core; engine is the first. */
 struct app *engine_find_app(const struct engine *engine, const char *name);
 struct link *engine_find_link(const struct engine *engine, const char *name);
 
-/* Brings what is in private memory (links, frees) to the shared counters. */
+/* Brings what is in private memory of this core (links, frees) to the shared counters. */
 void engine_commit_counters(struct engine *engine);
 
 /* An app's share of the engine's time, from breaths that were measured: ns, and breaths.
@@ -157,13 +200,40 @@ enum { APP_TIME_NS, APP_TIME_BREATHS, APP_TIME_WORDS };
 
 /* --- for engine/ itself ------------------------------------------------------------ */
 
-/* The order in which apps push: engine/order.c. Fills engine->pulls, pushes, ticks. */
-void engine_order(struct engine *engine);
+/* The order in which apps push: engine/order.c. Fills pulls, pushes, ticks of all cores. */
+void engine_order(struct engine *first);
+
+/* engine/relink.c: the links of a new graph, which has been checked and whose cores exist.
+ * links_make returns them in the order of the graph, those there are already and new
+ * ones; or NULL with a message. links_discard undoes that. links_commit puts them in the
+ * place of the old ones, whose packets move; the apps are the new graph's already. */
+struct link **links_make(struct engine *first, const struct graph *graph,
+                         struct error *err);
+void links_discard(struct engine *first, const struct graph *graph, struct link **links);
+void links_commit(struct engine *first, const struct graph *graph, struct link **links);
+void links_rename(struct link **links, const struct graph *graph);
 
 /* Forgets what an app wanted to be woken for. */
 void engine_forget_app(struct engine *engine, struct app *app);
 
+/* Another engine of the same network. */
+struct engine *engine_new_core(struct engine *first, uint32_t core, struct error *err);
+
+/* Breathes and paces until `stopping`, which it leaves as it is. */
+void engine_breathe_on(struct engine *engine, uint64_t until);
+
+/* engine/worker.c: the threads of further cores, parked outside of engine_run. */
+struct worker *worker_new(struct engine *engine, struct error *err);
+void worker_free(struct worker *worker);
+void workers_go(struct engine *first);
+void workers_halt(struct engine *first);
+
+/* Around a sleep that packets from other cores are to end. False: do not sleep, there are
+ * some. */
+bool engine_sleep_begin(struct engine *engine);
+void engine_sleep_end(struct engine *engine);
+
 /* engine/pace.c: what to do between breaths. */
 struct pace *pace_new(struct engine *engine);
 void pace_free(struct pace *pace);
-void pace_wait(struct engine *engine, uint64_t until, bool worked, uint64_t frees);
+void pace_wait(struct engine *engine, uint64_t until, bool worked, uint64_t moved);

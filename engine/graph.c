@@ -78,7 +78,8 @@ int graph_add_app(struct graph *graph, const char *name, const struct app_class 
     }
     graph->apps = make_room(graph->apps, graph->napps, sizeof(*graph->apps));
     struct graph_app *app = &graph->apps[graph->napps];
-    *app = (struct graph_app){ strdup(name), class, conf, place ? strdup(place) : NULL };
+    *app =
+        (struct graph_app){ strdup(name), class, conf, place ? strdup(place) : NULL, 0 };
     strmap_put(&graph->app_index, app->name, graph->napps++);
     return 0;
 }
@@ -92,7 +93,7 @@ struct graph *graph_copy(const struct graph *graph)
         struct graph_app *app = &copy->apps[i];
         *app = (struct graph_app){ strdup(from->name), from->class,
                                    calloc(1, from->class->conf_size + 1),
-                                   from->place ? strdup(from->place) : NULL };
+                                   from->place ? strdup(from->place) : NULL, from->core };
         param_copy(from->class->params, from->conf, app->conf, from->class->conf_size);
         strmap_put(&copy->app_index, app->name, copy->napps++);
     }
@@ -172,6 +173,43 @@ const struct graph_app *graph_find_app(const struct graph *graph, const char *na
     return at == STRMAP_NONE ? NULL : &graph->apps[at];
 }
 
+/* ` (did you mean "x"?)` for an app that is not there, or "". */
+static const char *hint_app(const struct graph *graph, const char *name, char *text,
+                            size_t size)
+{
+    const char **names = calloc(graph->napps + 1, sizeof(*names));
+    for (uint32_t i = 0; i < graph->napps; i++)
+        names[i] = graph->apps[i].name;
+    const char *near = nearest(name, names);
+    free(names);
+    *text = 0;
+    if (near)
+        snprintf(text, size, " (did you mean \"%s\"?)", near);
+    return text;
+}
+
+int graph_set_core(struct graph *graph, const char *name, uint32_t core,
+                   struct error *err)
+{
+    uint32_t at = strmap_get(&graph->app_index, name);
+    if (at != STRMAP_NONE) {
+        graph->apps[at].core = core;
+        return 0;
+    }
+    char hint[NAME_SIZE + 32];
+    return error_set(err, ERROR_CONFIG, ENOENT, "core %u: no app \"%.80s\"%s", core, name,
+                     hint_app(graph, name, hint, sizeof(hint)));
+}
+
+uint32_t graph_cores(const struct graph *graph)
+{
+    uint32_t cores = 1;
+    for (uint32_t i = 0; i < graph->napps; i++)
+        if (graph->apps[i].core >= cores)
+            cores = graph->apps[i].core + 1;
+    return cores;
+}
+
 bool port_any(const struct app_class *class, enum port_direction direction)
 {
     for (const struct port *port = class->ports; port && port->name; port++)
@@ -197,14 +235,9 @@ int port_slot(const struct app_class *class, enum port_direction direction,
 static int no_app(const struct graph *graph, const struct graph_link *link,
                   const char *name, struct error *err)
 {
-    const char **names = calloc(graph->napps + 1, sizeof(*names));
-    for (uint32_t i = 0; i < graph->napps; i++)
-        names[i] = graph->apps[i].name;
-    const char *near = nearest(name, names);
-    free(names);
-    return error_set(err, ERROR_CONFIG, ENOENT, "link \"%s\": no app \"%s\"%s%s%s",
-                     link->name, name, near ? " (did you mean \"" : "", near ? near : "",
-                     near ? "\"?)" : "");
+    char hint[NAME_SIZE + 32];
+    return error_set(err, ERROR_CONFIG, ENOENT, "link \"%s\": no app \"%s\"%s",
+                     link->name, name, hint_app(graph, name, hint, sizeof(hint)));
 }
 
 static int no_port(const struct graph_link *link, const struct graph_app *app,

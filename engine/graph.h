@@ -4,6 +4,7 @@
  *   graph_copy           another one with the same apps and links
  *   graph_add_app        name, class, parameters
  *   graph_add_link       "a.output -> b.input"
+ *   graph_set_core       on which core an app runs
  *   graph_check          do all links lead from a port that exists to a port that exists?
  *   link_spec_parse      the text of a link
  *
@@ -26,6 +27,7 @@ struct graph_app {
     const struct app_class *class;
     void *conf; /* class->conf_size bytes, as param_parse left them */
     char *place;
+    uint32_t core; /* 0 unless graph_set_core says otherwise */
 };
 
 struct graph_link {
@@ -56,6 +58,14 @@ int graph_add_app(struct graph *graph, const char *name, const struct app_class 
  */
 int graph_add_link(struct graph *graph, const char *spec, const char *place,
                    struct error *err);
+
+/* The app, which is there already, runs on that core (engine/cores.h). -ENOENT with a
+ * message; whether the machine has the core is asked when the graph is configured. */
+int graph_set_core(struct graph *graph, const char *name, uint32_t core,
+                   struct error *err);
+
+/* Cores from 0 up to the highest that an app is on; at least 1. */
+uint32_t graph_cores(const struct graph *graph);
 
 /* Every link's apps and ports exist, no port has two links, every class's verify agrees.
  * The error text starts with the place where there is one: `wan.lua:7: link "a.output ->

@@ -14,8 +14,9 @@
  *
  * The cursors are the packet counters: write is how many packets were ever transmitted,
  * read how many were received, their difference what is held. Bytes and drops are added
- * once per burst. A link belongs to one engine and one thread. Transmitting on a full
- * link frees the packet and counts it: the loss shows where the bottleneck is.
+ * once per burst. A link belongs to one engine and one thread; one that leads to another
+ * core has a struct link at either end (engine/interlink.h). Transmitting on a full link
+ * frees the packet and counts it: the loss shows where the bottleneck is.
  */
 #pragma once
 #include "engine/packet.h"
@@ -34,6 +35,7 @@ struct link {
     uint64_t *counters;    /* in shared memory: enum link_counter, copied by the engine */
     const char *name;      /* "a.output -> b.input" */
     const char *from, *to; /* the ports' names, for apps with ports of any name */
+    struct interlink *across; /* NULL: both apps are on one core */
     struct packet *ring[LINK_SIZE] __attribute__((aligned(CACHE_LINE)));
 };
 

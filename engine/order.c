@@ -9,6 +9,9 @@
  * usual "a.output -> x.input, x.output -> b.input, b.output -> y.input, y.output ->
  * a.input" of two interfaces is no cycle. In a real cycle some link carries its packets
  * to the next breath.
+ *
+ * One order is made for the apps of all cores, in which links between cores do not count;
+ * each engine then takes what is its own.
  */
 #include "engine/engine.h"
 
@@ -44,6 +47,16 @@ static uint32_t app_at(const struct engine *engine, const char *name)
     return strmap_get(&engine->graph->app_index, name);
 }
 
+/* The ranks of a link's ends; false for one that leads to another core. */
+static bool link_ends(const struct engine *engine, const uint32_t *rank, uint32_t link,
+                      uint32_t *from, uint32_t *to)
+{
+    const struct link_spec *spec = &engine->graph->links[link].spec;
+    *from = rank[app_at(engine, spec->from_app)];
+    *to = rank[app_at(engine, spec->to_app)];
+    return !engine->links[link]->across;
+}
+
 struct edges {
     uint32_t *first; /* by rank: where its successors begin in to[] */
     uint32_t *to;
@@ -55,12 +68,10 @@ static struct edges make_edges(const struct engine *engine, struct node *nodes,
     const struct graph *graph = engine->graph;
     struct edges edges = { calloc(engine->napps + 2, sizeof(uint32_t)),
                            calloc(graph->nlinks + 1, sizeof(uint32_t)) };
-    uint32_t *ends = calloc(2 * (size_t)graph->nlinks + 1, sizeof(uint32_t));
+    uint32_t from, to;
     for (uint32_t i = 0; i < graph->nlinks; i++) {
-        uint32_t from = rank[app_at(engine, graph->links[i].spec.from_app)];
-        uint32_t to = rank[app_at(engine, graph->links[i].spec.to_app)];
-        ends[2 * i] = from;
-        ends[2 * i + 1] = to;
+        if (!link_ends(engine, rank, i, &from, &to))
+            continue;
         edges.first[from + 1]++;
         if (nodes[from].app->class->pull)
             nodes[to].weak++;
@@ -70,12 +81,10 @@ static struct edges make_edges(const struct engine *engine, struct node *nodes,
     for (uint32_t i = 0; i < engine->napps; i++)
         edges.first[i + 1] += edges.first[i];
     uint32_t *next = calloc(engine->napps + 1, sizeof(uint32_t));
-    for (uint32_t i = 0; i < graph->nlinks; i++) {
-        uint32_t from = ends[2 * i];
-        edges.to[edges.first[from] + next[from]++] = ends[2 * i + 1];
-    }
+    for (uint32_t i = 0; i < graph->nlinks; i++)
+        if (link_ends(engine, rank, i, &from, &to))
+            edges.to[edges.first[from] + next[from]++] = to;
     free(next);
-    free(ends);
     return edges;
 }
 
@@ -151,33 +160,41 @@ static void order_pushes(struct engine *engine, struct node *nodes,
     }
     for (uint32_t n = 0; n < engine->napps; n++) {
         uint32_t rank = sort_next(&sort);
-        if (nodes[rank].app->class->push)
-            engine->pushes[engine->npushes++] = nodes[rank].app;
+        struct app *app = nodes[rank].app;
+        if (app->class->push)
+            app->engine->pushes[app->engine->npushes++] = app;
         sort_take(&sort, rank, edges);
     }
     free(sets);
 }
 
-void engine_order(struct engine *engine)
+static void make_room(struct engine *engine, size_t size)
 {
-    size_t size = (engine->napps + 1) * sizeof(struct app *);
     engine->pulls = realloc(engine->pulls, size);
     engine->pushes = realloc(engine->pushes, size);
     engine->ticks = realloc(engine->ticks, size);
     engine->npulls = engine->npushes = engine->nticks = 0;
+}
+
+void engine_order(struct engine *first)
+{
+    size_t size = (first->napps + 1) * sizeof(struct app *);
+    for (uint32_t core = 0; core <= first->nothers; core++)
+        make_room(engine_of_core(first, core), size);
     struct app **sorted = malloc(size);
-    memcpy(sorted, engine->apps, engine->napps * sizeof(*sorted));
-    qsort(sorted, engine->napps, sizeof(*sorted), by_name);
-    for (uint32_t i = 0; i < engine->napps; i++) {
+    memcpy(sorted, first->apps, first->napps * sizeof(*sorted));
+    qsort(sorted, first->napps, sizeof(*sorted), by_name);
+    for (uint32_t i = 0; i < first->napps; i++) {
+        struct engine *engine = sorted[i]->engine;
         if (sorted[i]->class->pull)
             engine->pulls[engine->npulls++] = sorted[i];
         if (sorted[i]->class->tick)
             engine->ticks[engine->nticks++] = sorted[i];
     }
-    uint32_t *rank = calloc(engine->napps + 1, sizeof(*rank));
-    struct node *nodes = make_nodes(engine, sorted, rank);
-    struct edges edges = make_edges(engine, nodes, rank);
-    order_pushes(engine, nodes, &edges);
+    uint32_t *rank = calloc(first->napps + 1, sizeof(*rank));
+    struct node *nodes = make_nodes(first, sorted, rank);
+    struct edges edges = make_edges(first, nodes, rank);
+    order_pushes(first, nodes, &edges);
     free(edges.first);
     free(edges.to);
     free(nodes);

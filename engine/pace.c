@@ -6,7 +6,9 @@
  *   a steady trickle             sleep up to 200 us at a time: one wake-up, many packets
  *
  * Spinning is paid from a credit that grows with time, one part in eight, so that traffic
- * whose gaps are just shorter than the spin does not cost a core. Timer slack is 1 ns.
+ * whose gaps are just shorter than the spin does not cost a core. From two million packets
+ * a second on it does cost one: a core that another one feeds, or that waits for room on a
+ * link to it, would lose more by a sleep than the gap is long. Timer slack is 1 ns.
  * While the thread sleeps enough it is SCHED_FIFO where that is permitted: a wake-up is
  * then late by tens of microseconds at worst. A thread that is nearly always awake goes
  * back to SCHED_OTHER, because a real-time thread that never sleeps is stopped for 50 ms
@@ -23,6 +25,7 @@
 #define SPIN_SHARE    8        /* one part in so many of the time may be spun */
 #define SPIN_CREDIT   2000000  /* ns saved at most */
 #define COALESCE_RATE 40000    /* packets per second from which a trickle is steady */
+#define BUSY_RATE     2000000  /* ... from which no gap between them is worth a sleep */
 #define COALESCE      32       /* packets a wake-up in a trickle should serve */
 #define COALESCE_MOST 200000   /* ns slept for that at most */
 #define WINDOW        10000000 /* ns over which load and rate are measured */
@@ -35,7 +38,7 @@ struct pace {
     uint64_t credit_at;
     uint64_t next_beat; /* PACE_HZ */
 
-    uint64_t window_start, window_frees, window_slept;
+    uint64_t window_start, window_moved, window_slept;
     uint64_t rate; /* packets per second */
     bool ready;    /* this thread has been set up */
     bool fifo, fifo_permitted;
@@ -83,15 +86,15 @@ static void measure(struct engine *engine)
     if (elapsed < WINDOW)
         return;
     uint64_t slept = engine->counter[ENGINE_SLEPT_NS] - pace->window_slept;
-    pace->rate =
-        (uint64_t)((double)(engine->frees - pace->window_frees) * 1e9 / (double)elapsed);
+    uint64_t moved = engine->frees + engine->crossed;
+    pace->rate = (uint64_t)((double)(moved - pace->window_moved) * 1e9 / (double)elapsed);
     unsigned awake = slept < elapsed ? (unsigned)(100 - slept * 100 / elapsed) : 0;
     if (awake >= AWAKE_MUCH)
         set_fifo(pace, false);
     else if (awake <= AWAKE_LITTLE)
         set_fifo(pace, true);
     pace->window_start = engine->now;
-    pace->window_frees = engine->frees;
+    pace->window_moved = moved;
     pace->window_slept = engine->counter[ENGINE_SLEPT_NS];
 }
 
@@ -123,10 +126,18 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* Those that another core cannot take yet are among them. Nobody wakes a sender for which
+ * there is room again, nor one for which there are packets again: it looks itself. */
 static bool packets_on_links(const struct engine *engine)
 {
-    for (uint32_t i = 0; i < engine->nlinks; i++)
-        if (!link_empty(engine->links[i]))
+    for (uint32_t i = 0; i < engine->nown; i++)
+        if (!link_empty(engine->own[i]))
+            return true;
+    for (uint32_t i = 0; i < engine->noutgoing; i++)
+        if (!link_empty(engine->outgoing[i]->from))
+            return true;
+    for (uint32_t i = 0; i < engine->nincoming; i++)
+        if (!link_empty(engine->incoming[i]->to))
             return true;
     return false;
 }
@@ -141,6 +152,8 @@ static bool may_spin(struct engine *engine)
         pace->credit_at = engine->now;
     }
     uint64_t spent = engine->now - pace->idle_since;
+    if (pace->rate >= BUSY_RATE)
+        return spent < engine->options.spin;
     return pace->rate < COALESCE_RATE && spent < engine->options.spin &&
            spent < pace->credit;
 }
@@ -156,10 +169,10 @@ static void coalesce(struct engine *engine, uint64_t until)
 }
 
 static void wait_adaptive(struct engine *engine, uint64_t until, bool worked,
-                          uint64_t frees)
+                          uint64_t moved)
 {
     struct pace *pace = engine->pace;
-    if (pace->rate >= COALESCE_RATE && frees < COALESCE) {
+    if (pace->rate >= COALESCE_RATE && pace->rate < BUSY_RATE && moved < COALESCE) {
         coalesce(engine, until);
         return;
     }
@@ -174,9 +187,15 @@ static void wait_adaptive(struct engine *engine, uint64_t until, bool worked,
     pace->credit -= earlier(pace->credit, engine->now - pace->idle_since);
     engine_commit_counters(engine);
     until = earlier(until, timers_next(&engine->timers));
-    if (packets_on_links(engine))
+    bool shares = engine->first->nothers;
+    if (packets_on_links(engine) || (shares && engine->starved))
         until = earlier(until, engine->now + COALESCE_MOST);
-    sleep_until(engine, engine->npolls, until);
+    if (shares) /* other cores may have use for them */
+        packet_freelist_release();
+    if (engine_sleep_begin(engine)) {
+        sleep_until(engine, engine->npolls, until);
+        engine_sleep_end(engine);
+    }
     pace->idle_since = 0;
 }
 
@@ -190,7 +209,7 @@ static void wait_hz(struct engine *engine, uint64_t until)
     sleep_until(engine, 1, earlier(until, pace->next_beat));
 }
 
-void pace_wait(struct engine *engine, uint64_t until, bool worked, uint64_t frees)
+void pace_wait(struct engine *engine, uint64_t until, bool worked, uint64_t moved)
 {
     if (engine->stopping)
         return;
@@ -202,5 +221,5 @@ void pace_wait(struct engine *engine, uint64_t until, bool worked, uint64_t free
     if (engine->options.pace == PACE_HZ)
         wait_hz(engine, until);
     else
-        wait_adaptive(engine, until, worked, frees);
+        wait_adaptive(engine, until, worked, moved);
 }

@@ -26,13 +26,14 @@
 
 struct arena arena;
 __thread struct freelist packet_freelist;
+_Atomic(struct freelist *) packet_shortage;
 
 /* What all threads share: every packet that is on no thread's freelist and held by
  * nobody. */
 static struct {
     pthread_mutex_t lock;
     uint32_t count;
-    uint32_t lent; /* packets on the freelists of threads are not "in use" */
+    uint32_t published; /* on the freelists of all threads, as they said last */
     struct packet **packets;
 } shared = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -105,13 +106,28 @@ int arena_open(uint32_t count, uint32_t chunk_size, struct error *err)
     return 0;
 }
 
+/* With the lock held. */
+static void publish(void)
+{
+    struct freelist *f = &packet_freelist;
+    shared.published += f->count - f->published;
+    f->published = f->count;
+}
+
+void packet_freelist_publish(void)
+{
+    pthread_mutex_lock(&shared.lock);
+    publish();
+    pthread_mutex_unlock(&shared.lock);
+}
+
 uint32_t arena_in_use(void)
 {
     pthread_mutex_lock(&shared.lock);
-    /* Threads other than this one count as holding what they have on their lists. */
-    uint32_t used = arena.count - shared.count - packet_freelist.count;
+    publish();
+    uint32_t unused = shared.count + shared.published;
     pthread_mutex_unlock(&shared.lock);
-    return used + packet_large_in_use();
+    return (unused < arena.count ? arena.count - unused : 0) + packet_large_in_use();
 }
 
 bool packet_freelist_refill(void)
@@ -121,8 +137,13 @@ bool packet_freelist_refill(void)
     uint32_t n = shared.count < FREELIST_BATCH ? shared.count : FREELIST_BATCH;
     shared.count -= n;
     memcpy(&f->packets[f->count], &shared.packets[shared.count], n * sizeof(*f->packets));
-    pthread_mutex_unlock(&shared.lock);
     f->count += n;
+    publish();
+    pthread_mutex_unlock(&shared.lock);
+    if (!n) {
+        f->misses++;
+        packet_shortage = f;
+    }
     return n;
 }
 
@@ -133,7 +154,10 @@ static void give_back(uint32_t n)
     f->count -= n;
     memcpy(&shared.packets[shared.count], &f->packets[f->count], n * sizeof(*f->packets));
     shared.count += n;
+    publish();
     pthread_mutex_unlock(&shared.lock);
+    if (n && packet_shortage && packet_shortage != f)
+        packet_shortage = NULL;
 }
 
 void packet_freelist_spill(void)

@@ -118,6 +118,8 @@ struct arena {
 
 struct freelist {
     uint32_t count;
+    uint32_t published; /* what arena_in_use believes count to be */
+    uint64_t misses;    /* times that there was no packet to be had */
     uint64_t frees;     /* packets and bytes ever freed on this thread: the load report */
     uint64_t freebytes; /* counts what left the graph */
     struct packet *packets[FREELIST_SIZE];
@@ -135,9 +137,17 @@ extern __thread struct freelist packet_freelist;
  * process. */
 int arena_open(uint32_t count, uint32_t chunk_size, struct error *err);
 
-/* Packets on no freelist, that is held by links and apps of any thread. Only exact while
- * no other thread allocates or frees. */
+/* Packets on no freelist, that is held by links and apps of any thread. Exact when no
+ * other thread has allocated or freed since it called packet_freelist_publish; otherwise
+ * off by what they have since, at most FREELIST_SIZE each. */
 uint32_t arena_in_use(void);
+
+/* Tells arena_in_use how many packets are on this thread's freelist. */
+void packet_freelist_publish(void);
+
+/* The freelist of the thread that found no packet, until another gives some back: whoever
+ * has free packets should release them. NULL: no shortage. */
+extern _Atomic(struct freelist *) packet_shortage;
 
 /* Sees to it that there are at least count packets of the second size class, at most
  * PACKET_LARGE_MAX; for the start of an app that allocates them. Memory is taken when they
@@ -180,7 +190,8 @@ bool packet_freelist_refill(void);
 void packet_freelist_spill(void);
 void packet_double_free(const struct packet *p) __attribute__((noreturn));
 
-/* Gives this thread's free packets back to the shared list; call before a thread ends. */
+/* Gives this thread's free packets back to the shared list: before a thread ends or
+ * sleeps, and in a shortage. */
 void packet_freelist_release(void);
 
 /* With PACKET_DEBUG the bytes of free packets are poisoned under AddressSanitizer. */

@@ -1,6 +1,7 @@
 /* report: what an engine did, in a few lines for a person.
  *
- *   load_take, load_rate      figures of the load between two moments
+ *   loads_take                of all cores at this moment
+ *   loads_rate, load_rate     figures between two moments, of all cores and of one
  *   report_load               fps, Gbps, packets per breath, bytes per packet, sleep
  *   report_links              packets sent and loss rate of each link
  *   report_apps               what each app has to say
@@ -10,25 +11,35 @@
 
 #include "engine/engine.h"
 
-/* Counters of an engine at one moment. */
+/* Counters of one core at one moment. */
 struct load {
-    uint64_t now, breaths, frees, freebytes, freebits, slept;
+    uint64_t now, breaths, frees, freebytes, freebits, slept, crossed;
+};
+
+struct loads {
+    uint32_t count; /* of cores */
+    struct load core[CORES_MAX];
 };
 
 struct load_rate {
     double seconds;
-    double fps;    /* packets freed per second */
-    double gbps;   /* on the wire, with preamble, CRC and gap */
-    double fpb;    /* packets per breath */
-    double bpp;    /* bytes per packet */
-    double asleep; /* share of the time slept, 0..1 */
+    double fps;     /* packets freed per second */
+    double gbps;    /* on the wire, with preamble, CRC and gap */
+    double fpb;     /* packets per breath */
+    double bpp;     /* bytes per packet */
+    double crossed; /* packets handed to other cores per second */
+    double asleep;  /* share of the time slept, 0..1; of all cores: their mean */
 };
 
-/* words: the engine's counters (enum engine_counter), of this process or of another. */
-struct load load_take(const uint64_t *words);
-struct load_rate load_rate(const struct load *from, const struct load *to);
+/* While the network runs, other cores are as they were when they counted last. */
+void loads_take(struct loads *loads, struct engine *engine);
+struct load_rate loads_rate(const struct loads *from, const struct loads *to);
+struct load_rate load_rate(const struct loads *from, const struct loads *to,
+                           uint32_t core);
 
-/* The load since *since, which is set to now. */
-void report_load(struct engine *engine, struct load *since, FILE *out);
+/* The load since *since, which is set to now: a line for each core. */
+void report_load(struct engine *engine, struct loads *since, FILE *out);
+
+/* Between engine_pause and engine_resume, where there are other cores. */
 void report_links(struct engine *engine, FILE *out);
 void report_apps(struct engine *engine, FILE *out);
