@@ -5,6 +5,8 @@ cd "$(dirname "$0")/../.."
 BUILD=${BUILD:-build}
 "$BUILD/vanguard" bench all
 "$BUILD/vanguard" bench all --json >"$BUILD/bench-memory.json"
+"$BUILD/bench/interlink"
+"$BUILD/bench/interlink" --check 1000000000
 selftest/bench/instructions.sh || true
 if [ "$(id -u)" -eq 0 ]; then
     ./vethtest.sh throughput
