@@ -1,4 +1,5 @@
-/* bind_config: config.new, config.app, config.link, config.chain, config.graph. */
+/* bind_config: config.new, config.app, config.link, config.chain, config.core,
+ * config.graph. */
 #include "config/internal.h"
 
 #include <errno.h>
@@ -6,6 +7,7 @@
 #include <string.h>
 
 #include "apps/apps.h"
+#include "engine/cores.h"
 #include "lib/nearest.h"
 
 struct config {
@@ -174,6 +176,36 @@ static int config_chain(lua_State *L)
     return 0;
 }
 
+static void set_core(lua_State *L, struct graph *graph, const char *app, uint32_t core)
+{
+    struct error err;
+    if (graph_set_core(graph, app, core, &err))
+        vm_raise_here(L, &err);
+}
+
+/* config.core(c, n, app) or config.core(c, n, { app, app ... }). */
+static int config_core(lua_State *L)
+{
+    struct graph *graph = check_config(L, 1);
+    lua_Integer core = luaL_checkinteger(L, 2);
+    if (core < 0 || core >= CORES_MAX)
+        return vm_fail(L, ERROR_CONFIG, "core %lld is not within 0..%d", (long long)core,
+                       CORES_MAX - 1);
+    if (!lua_istable(L, 3)) {
+        set_core(L, graph, luaL_checkstring(L, 3), (uint32_t)core);
+        return 0;
+    }
+    for (lua_Integer i = 1; lua_geti(L, 3, i) != LUA_TNIL; i++) {
+        if (lua_type(L, -1) != LUA_TSTRING)
+            return vm_fail(L, ERROR_CONFIG,
+                           "core %lld: the name of an app expected, got %s",
+                           (long long)core, luaL_typename(L, -1));
+        set_core(L, graph, lua_tostring(L, -1), (uint32_t)core);
+        lua_pop(L, 1);
+    }
+    return 0;
+}
+
 /* Is a scalar what it would be had nobody said anything? */
 static bool is_initial(const struct param *row, const void *conf)
 {
@@ -243,6 +275,8 @@ void push_graph(lua_State *L, const struct graph *graph)
         lua_setfield(L, -2, "name");
         lua_pushstring(L, app->class->name);
         lua_setfield(L, -2, "class");
+        lua_pushinteger(L, app->core);
+        lua_setfield(L, -2, "core");
         lua_pushboolean(L, app->class->pull && app->class->push);
         lua_setfield(L, -2, "device");
         push_parameters(L, app->class->params, app->conf);
@@ -276,8 +310,10 @@ static int config_graph(lua_State *L)
 void open_config(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "app", config_app },   { "chain", config_chain }, { "graph", config_graph },
-        { "link", config_link }, { "new", config_new },     { NULL, NULL },
+        { "app", config_app },   { "chain", config_chain },
+        { "core", config_core }, { "graph", config_graph },
+        { "link", config_link }, { "new", config_new },
+        { NULL, NULL },
     };
     static const luaL_Reg class_methods[] = { { "__tostring", class_tostring },
                                               { "__eq", class_eq },

@@ -57,8 +57,19 @@ static bool boolean_field(lua_State *L, int table, const char *field)
     return value;
 }
 
-/* engine.setup{name=, any_name=, seed=, packets=, chunk_size=, virtual_time=}: before
- * anything needs the engine. */
+/* Those that engine.setup chose, or all there are; raises. */
+static void find_cores(lua_State *L, struct cores *cores)
+{
+    struct settings *settings = &vm_of(L)->settings;
+    struct error err;
+    if (!cores_find(cores, *settings->cores ? settings->cores : NULL, &err))
+        return;
+    *settings->cores = 0;
+    vm_raise_here(L, &err);
+}
+
+/* engine.setup{name=, any_name=, seed=, packets=, chunk_size=, virtual_time=, cores=}:
+ * before anything needs the engine. */
 static int engine_setup(lua_State *L)
 {
     struct vm *vm = vm_of(L);
@@ -71,6 +82,9 @@ static int engine_setup(lua_State *L)
     vm->settings.virtual_time = boolean_field(L, 1, "virtual_time");
     vm->settings.packets = (uint32_t)integer_field(L, "packets", 4194304);
     vm->settings.chunk_size = (uint32_t)integer_field(L, "chunk_size", 65536);
+    set_text(L, "cores", vm->settings.cores, sizeof(vm->settings.cores));
+    struct cores cores;
+    find_cores(L, &cores);
     lua_getfield(L, 1, "seed");
     vm->settings.seeded = !lua_isnil(L, -1);
     vm->settings.seed = (uint64_t)luaL_optinteger(L, -1, 0);
@@ -80,10 +94,33 @@ static int engine_setup(lua_State *L)
     return 0;
 }
 
-static void refresh(lua_State *L)
+/* Says what is wrong with a graph, without an engine; raises. */
+static void check_graph(lua_State *L, const struct graph *graph)
 {
+    struct cores cores;
+    struct error err;
+    find_cores(L, &cores);
+    if (graph_check(graph, &err) || cores_check(&cores, graph, &err) ||
+        lua_apps_check(graph, &err))
+        vm_raise(L, &err);
+}
+
+/* The states of all cores must not be running meanwhile. */
+static int apply(lua_State *L, const struct graph *graph, struct error *err)
+{
+    struct vm *vm = vm_of(L);
+    lua_State *before = vm->L;
+    bool paused = engine_pause(vm->engine);
+    vm->L = L;
+    links_forget(L);
+    core_vms_forget_links(vm);
+    int error = engine_configure(vm->engine, graph_copy(graph), err);
+    vm->L = before;
     links_refresh(L);
+    core_vms_refresh_links(vm);
     lua_apps_refresh(L);
+    engine_resume(vm->engine, paused);
+    return error;
 }
 
 static int engine_lua_configure(lua_State *L)
@@ -96,23 +133,19 @@ static int engine_lua_configure(lua_State *L)
     struct error err;
     vm->configured = true;
     if (vm->options.checking) {
-        if (graph_check(box->graph, &err))
-            return vm_raise(L, &err);
+        check_graph(L, box->graph);
         graph_free(vm->checked);
         vm->checked = graph_copy(box->graph);
         return 0;
     }
-    struct engine *engine = vm_need_engine(L);
+    vm_need_engine(L);
     if (vm->app_calls)
         return vm_fail(
             L, ERROR_RUN,
             "engine.configure inside a method of an app: use timer.after(0, f)");
-    lua_State *before = vm->L;
-    vm->L = L;
-    links_forget(L);
-    int error = engine_configure(engine, graph_copy(box->graph), &err);
-    vm->L = before;
-    refresh(L);
+    int error = lua_apps_check(box->graph, &err);
+    if (!error)
+        error = apply(L, box->graph, &err);
     if (!vm->calls)
         vm_raise_failure(L);
     return error ? vm_raise(L, &err) : 0;
@@ -143,7 +176,7 @@ static void run_virtual(struct engine *engine, uint64_t until)
 {
     while (!engine->stopping && engine->now < until) {
         engine_breathe(engine);
-        uint64_t next = engine->now + ENGINE_TICK, due = timers_next(&engine->timers);
+        uint64_t next = engine->now + ENGINE_TICK, due = engine_next_timer(engine);
         if (due > engine->now && due < next)
             next = due;
         engine_set_time(engine, next < until ? next : until);
@@ -296,6 +329,16 @@ static FILE *output(lua_State *L, int index)
     return stream && stream->f ? stream->f : stdout;
 }
 
+/* What looks at apps and links of other cores, while they do nothing. */
+static void report_paused(lua_State *L, void (*report)(struct engine *engine, FILE *out))
+{
+    struct engine *engine = vm_need_engine(L);
+    FILE *out = output(L, 1);
+    bool paused = engine_pause(engine);
+    report(engine, out);
+    engine_resume(engine, paused);
+}
+
 static int engine_report_load(lua_State *L)
 {
     struct vm *vm = vm_of(L);
@@ -306,44 +349,61 @@ static int engine_report_load(lua_State *L)
 
 static int engine_report_links(lua_State *L)
 {
-    report_links(vm_need_engine(L), output(L, 1));
+    report_paused(L, report_links);
     return 0;
 }
 
 static int engine_report_apps(lua_State *L)
 {
-    report_apps(vm_need_engine(L), output(L, 1));
+    report_paused(L, report_apps);
     return 0;
 }
 
 static int engine_mark_load(lua_State *L)
 {
     struct vm *vm = vm_of(L);
-    struct engine *engine = vm_need_engine(L);
-    engine_commit_counters(engine);
-    vm->load_last = vm->load_start = load_take(engine->counter);
+    loads_take(&vm->load_start, vm_need_engine(L));
+    vm->load_last = vm->load_start;
     return 0;
 }
 
-/* engine.load(): figures since engine.mark_load. */
-static int engine_lua_load(lua_State *L)
+static void push_rate(lua_State *L, const struct load_rate *rate)
 {
-    struct vm *vm = vm_of(L);
-    struct engine *engine = vm_need_engine(L);
-    engine_commit_counters(engine);
-    struct load now = load_take(engine->counter);
-    struct load_rate rate = load_rate(&vm->load_start, &now);
     const struct {
         const char *name;
         double value;
-    } figures[] = { { "seconds", rate.seconds }, { "fps", rate.fps },
-                    { "gbps", rate.gbps },       { "fpb", rate.fpb },
-                    { "bpp", rate.bpp },         { "sleep", rate.asleep } };
+    } figures[] = { { "seconds", rate->seconds }, { "fps", rate->fps },
+                    { "gbps", rate->gbps },       { "fpb", rate->fpb },
+                    { "bpp", rate->bpp },         { "sleep", rate->asleep } };
     lua_newtable(L);
     for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++) {
         lua_pushnumber(L, figures[i].value);
         lua_setfield(L, -2, figures[i].name);
     }
+}
+
+/* engine.load(): figures since engine.mark_load; on several cores also those of each, in
+ * `cores`. */
+static int engine_lua_load(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    struct loads now;
+    loads_take(&now, vm_need_engine(L));
+    struct load_rate rate = loads_rate(&vm->load_start, &now);
+    push_rate(L, &rate);
+    if (now.count == 1)
+        return 1;
+    lua_createtable(L, (int)now.count, 0);
+    for (uint32_t i = 0; i < now.count; i++) {
+        rate = load_rate(&vm->load_start, &now, i);
+        push_rate(L, &rate);
+        lua_pushinteger(L, i);
+        lua_setfield(L, -2, "core");
+        lua_pushnumber(L, rate.crossed);
+        lua_setfield(L, -2, "crossed");
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "cores");
     return 1;
 }
 

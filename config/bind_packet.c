@@ -10,7 +10,8 @@
 #include <string.h>
 
 struct link_box {
-    struct link *link; /* NULL: the graph no longer has it */
+    struct link *link; /* this core's end of it; NULL: the graph no longer has it */
+    bool here;         /* does it have an end on this core? Others are only looked at */
 };
 
 /* --- ownership ---------------------------------------------------------------------- */
@@ -50,13 +51,17 @@ static struct packet *check_packet(lua_State *L, int index)
     return p;
 }
 
-/* Is it the next packet of some link? */
+/* Is it the next packet of some link of this core? */
 static bool at_front(const struct engine *engine, const struct packet *p)
 {
-    for (uint32_t i = 0; engine && i < engine->nlinks; i++)
-        if (link_front(engine->links[i]) == p)
-            return true;
-    return false;
+    bool found = false;
+    for (uint32_t i = 0; engine && i < engine->nown && !found; i++)
+        found = link_front(engine->own[i]) == p;
+    for (uint32_t i = 0; engine && i < engine->nincoming && !found; i++)
+        found = link_front(engine->incoming[i]->to) == p;
+    for (uint32_t i = 0; engine && i < engine->noutgoing && !found; i++)
+        found = link_front(engine->outgoing[i]->from) == p;
+    return found;
 }
 
 /* For reading: what link.front showed will do as well, for as long as it is there. */
@@ -289,7 +294,24 @@ static struct link *check_link(lua_State *L, int index)
     struct link_box *box = luaL_checkudata(L, index, TYPE_LINK);
     if (!box->link)
         vm_fail(L, ERROR_RUN, "this link is no longer part of the graph");
+    if (!box->here)
+        vm_fail(L, ERROR_RUN, "link \"%s\" is on another core", box->link->name);
     return box->link;
+}
+
+/* Fills a box with the end that this state's core has of a link, or the sender's. */
+static void set_box(const struct vm *vm, struct link_box *box, struct link *link)
+{
+    const struct engine *engine = vm->engine;
+    struct interlink *across = link ? link->across : NULL;
+    if (across) {
+        box->link = across->receiver == engine ? across->to : across->from;
+        box->here = across->receiver == engine || across->sender == engine;
+        return;
+    }
+    *box = (struct link_box){ link, link && !engine->first->nothers };
+    for (uint32_t i = 0; link && i < engine->nown && !box->here; i++)
+        box->here = engine->own[i] == link;
 }
 
 void push_link(lua_State *L, struct link *link)
@@ -298,7 +320,7 @@ void push_link(lua_State *L, struct link *link)
     if (lua_getfield(L, -1, link->name) == LUA_TNIL) {
         lua_pop(L, 1);
         struct link_box *box = lua_newuserdatauv(L, sizeof(*box), 0);
-        box->link = link;
+        set_box(vm_of(L), box, link);
         luaL_setmetatable(L, TYPE_LINK);
         lua_pushvalue(L, -1);
         lua_setfield(L, -3, link->name);
@@ -326,7 +348,7 @@ void links_refresh(lua_State *L)
     while (lua_next(L, -2)) {
         struct link_box *box = lua_touserdata(L, -1);
         const char *name = lua_tostring(L, -2);
-        box->link = vm->engine ? engine_find_link(vm->engine, name) : NULL;
+        set_box(vm, box, vm->engine ? engine_find_link(vm->engine->first, name) : NULL);
         lua_pop(L, 1);
         if (!box->link) {
             lua_pushstring(L, name);
@@ -399,22 +421,38 @@ static int link_lua_writable(lua_State *L)
     return 1;
 }
 
+/* While other cores breathe, what they do is known as of their last count. */
+static void read_stats(const struct vm *vm, const struct link_box *box, uint64_t *words)
+{
+    struct link *from = box->link->across ? box->link->across->from : box->link;
+    if (vm->engine->first->running && (from->across || !box->here)) {
+        memcpy(words, from->counters, LINK_COUNTERS * sizeof(*words));
+        return;
+    }
+    words[LINK_RXPACKETS] = link_receiver(from)->read;
+    words[LINK_TXPACKETS] = from->write;
+    words[LINK_TXBYTES] = from->bytes;
+    words[LINK_TXDROP] = from->drops;
+}
+
 static int link_lua_stats(lua_State *L)
 {
-    const struct link *link = check_link(L, 1);
-    const struct {
-        const char *name;
-        uint64_t value;
-    } stats[] = {
-        { "rxpackets", link->read },     { "txpackets", link->write },
-        { "txbytes", link->bytes },      { "txdrop", link->drops },
-        { "held", link_readable(link) },
-    };
-    lua_createtable(L, 0, 5);
-    for (size_t i = 0; i < sizeof(stats) / sizeof(stats[0]); i++) {
-        lua_pushinteger(L, (lua_Integer)stats[i].value);
-        lua_setfield(L, -2, stats[i].name);
+    static const char *const names[LINK_COUNTERS] = { "rxpackets", "txpackets", "txbytes",
+                                                      "txdrop" };
+    const struct link_box *box = luaL_checkudata(L, 1, TYPE_LINK);
+    uint64_t words[LINK_COUNTERS];
+    if (!box->link)
+        check_link(L, 1);
+    read_stats(vm_of(L), box, words);
+    lua_createtable(L, 0, LINK_COUNTERS + 1);
+    for (size_t i = 0; i < LINK_COUNTERS; i++) {
+        lua_pushinteger(L, (lua_Integer)words[i]);
+        lua_setfield(L, -2, names[i]);
     }
+    /* The receiver may have counted later than the sender. */
+    uint64_t sent = words[LINK_TXPACKETS], received = words[LINK_RXPACKETS];
+    lua_pushinteger(L, sent > received ? (lua_Integer)(sent - received) : 0);
+    lua_setfield(L, -2, "held");
     return 1;
 }
 

@@ -20,9 +20,11 @@ local function shorten(text)
    return #text <= MOST_TEXT and text or text:sub(1, MOST_TEXT - 3) .. "..."
 end
 
--- What is written into the box of an app: its name, class, and what was set.
-local function box_lines(app)
+-- What is written into the box of an app: its name, class, its core where there are several, and
+-- what was set.
+local function box_lines(app, cores)
    local lines = { app.name, shorten(app.class) }
+   if cores then lines[#lines + 1] = "core " .. app.core end
    for i, parameter in ipairs(app.parameters) do
       if i == MOST_PARAMETERS and #app.parameters > MOST_PARAMETERS then
          lines[#lines + 1] = ("... %d more"):format(#app.parameters - i + 1)
@@ -33,12 +35,19 @@ local function box_lines(app)
    return lines
 end
 
+local function several_cores(graph)
+   for _, app in ipairs(graph.apps) do
+      if app.core and app.core > 0 then return true end
+   end
+   return false
+end
+
 local function label(port, usual) return port == usual and "" or port end
 
 local function pictures(graph)
-   local apps, links = {}, {}
+   local apps, links, cores = {}, {}, several_cores(graph)
    for i, app in ipairs(graph.apps) do
-      apps[i] = { name = app.name, lines = box_lines(app), device = app.device }
+      apps[i] = { name = app.name, lines = box_lines(app, cores), device = app.device }
    end
    for i, link in ipairs(graph.links) do
       links[i] = { from = link.from, from_port = link.from_port, to = link.to,
@@ -224,7 +233,7 @@ function draw.dot(graph)
                  '  node [shape=record, fontname="monospace"];' }
    local ports = ports_of(graph)
    for _, app in ipairs(graph.apps) do
-      local lines = box_lines(app)
+      local lines = box_lines(app, several_cores(graph))
       for i, line in ipairs(lines) do lines[i] = record_text(line) end
       local fields = { table.concat(lines, "\\n") }
       local has = ports[app.name]

@@ -1,6 +1,6 @@
 /* internal: what the files of config/ share.
  *
- *   struct vm             one Lua state and its engine
+ *   struct vm             one Lua state and its engine; each core has its own
  *   vm_of                 from a lua_State
  *   vm_where, vm_raise    errors with the place in the user's file
  *   vm_protect            call into Lua from the engine
@@ -49,6 +49,7 @@ struct settings {
     uint64_t seed;
     uint32_t packets, chunk_size;
     bool virtual_time;
+    char cores[256]; /* the list of CPUs; "": any */
 };
 
 struct vm {
@@ -58,6 +59,9 @@ struct vm {
     struct settings settings;
     struct run_directory directory;
     struct engine *engine; /* NULL until needed */
+    struct vm *first;      /* the one that runs the file: itself, on core 0 */
+    struct vm **others;    /* in the first: those of cores 1, 2 ..., or NULL */
+    uint32_t nothers;
     struct graph *checked; /* options.checking: the last graph that was configured */
     bool loading;          /* a configuration file is being executed */
     bool ran;              /* engine.main was called */
@@ -75,7 +79,7 @@ struct vm {
     struct lua_timer *timers;  /* pending ones */
     struct lua_class *classes;
 
-    struct load load_start, load_last;
+    struct loads load_start, load_last;
     char *message; /* the last error */
     char *failure; /* the first error in a call from the engine */
 };
@@ -139,7 +143,7 @@ const char *push_hint(lua_State *L, const char *word, const char *const *candida
 struct graph *check_config(lua_State *L, int index);
 void push_graph(lua_State *L, const struct graph *graph);
 
-/* Pushes the one object of a link. */
+/* Pushes the one object of a link, of either end of one between cores. */
 void push_link(lua_State *L, struct link *link);
 
 /* While a graph is applied links come and go: their objects are void until it is done.
@@ -185,7 +189,28 @@ void open_units(lua_State *L);
 const struct app_class *lua_class_of(lua_State *L, int index, const char *name);
 bool lua_class_is(const struct app_class *class);
 void lua_classes_free(struct vm *vm);
+
+/* Gives all Lua apps, on whichever core, their links. */
 void lua_apps_refresh(lua_State *L);
 
-/* Pushes the object of a running Lua app, or nil. */
+/* Can every Lua app of a graph run on the core it is on? -EINVAL with a message. */
+int lua_apps_check(const struct graph *graph, struct error *err);
+
+/* Pushes the object of a running Lua app of this state, or nil. */
 void push_lua_app(lua_State *L, const struct app *app);
+
+/* --- core_vm.c --------------------------------------------------------------------- */
+
+/* The Lua state of a core of the first vm's engine, made when it is first asked for. NULL
+ * with a message. */
+struct vm *vm_of_core(struct vm *first, uint32_t core, struct error *err);
+
+/* What went wrong on other cores goes wrong on the first. They must not be breathing. */
+void vm_collect_failures(struct vm *first);
+
+void core_vms_forget_links(struct vm *first);
+void core_vms_refresh_links(struct vm *first);
+
+/* Before the engine is freed: nothing fires any more; and after it. */
+void core_vms_quiesce(struct vm *first);
+void core_vms_free(struct vm *first);

@@ -3,6 +3,10 @@
  * Each table becomes one class, made when it is first used and pinned by the registry, so
  * that the same table is the same class from one configuration to the next. Its only
  * parameter is the argument, any value.
+ *
+ * A table belongs to the state of one core. What a graph names is always the first
+ * state's class; an app on another core runs with the class that this core's own state
+ * makes of the same module.
  */
 #include "config/internal.h"
 
@@ -15,6 +19,7 @@ struct lua_class {
     struct app_class class;
     struct vm *vm;
     char name[64];
+    char *module; /* that returns the table, when it was named; NULL: only a table */
     struct port *ports;
     struct counter_row *counters;
     struct lua_class *next;
@@ -25,6 +30,7 @@ struct lua_conf {
 };
 
 struct lua_app {
+    struct lua_class *class; /* of the state it runs in; NULL until start has found it */
     int self; /* reference of the object; LUA_NOREF until start has made it */
     uint32_t serial;
 };
@@ -34,9 +40,9 @@ static const struct param params[] = {
     PARAM_END,
 };
 
-static struct lua_class *class_of(const struct app *app)
+static struct vm *vm_of_app(const struct app *app)
 {
-    return app->class->user;
+    return ((const struct lua_app *)app->state)->class->vm;
 }
 
 /* --- calls from the engine -----------------------------------------------------------
@@ -67,7 +73,7 @@ static bool call_app(struct app *app, const char *method, FILE *out)
 {
     struct lua_app *state = app->state;
     struct call call = { app, method, out };
-    struct vm *vm = class_of(app)->vm;
+    struct vm *vm = vm_of_app(app);
     if (state->self == LUA_NOREF)
         return false;
     vm->app_calls++;
@@ -79,7 +85,7 @@ static bool call_app(struct app *app, const char *method, FILE *out)
 /* After a failure the rest of the breath is none of Lua's business; only stop is. */
 static void move(struct app *app, const char *method)
 {
-    if (!class_of(app)->vm->failure)
+    if (!vm_of_app(app)->failure)
         call_app(app, method, NULL);
 }
 
@@ -120,7 +126,7 @@ static int make_object(lua_State *L)
     struct app *app = lua_touserdata(L, 1);
     struct lua_app *state = app->state;
     const struct lua_conf *conf = app->conf;
-    push_class_table(L, class_of(app));
+    push_class_table(L, state->class);
     int class = lua_gettop(L);
     if (lua_getfield(L, class, "new") == LUA_TNIL) {
         lua_newtable(L);
@@ -154,13 +160,16 @@ static int make_object(lua_State *L)
     return 0;
 }
 
-/* Calls f(L) with data for an app while a graph is applied: an error is the graph's. */
-static int configure_call(struct app *app, lua_CFunction f, void *data, struct error *err)
+/* Calls f(L) with data in a state while a graph is applied: an error is the graph's. */
+static int configure_call(struct vm *vm, uint32_t owner, lua_CFunction f, void *data,
+                          struct error *err)
 {
-    struct vm *vm = class_of(app)->vm;
     lua_State *L = vm->L;
-    uint32_t owner = vm->owner;
-    vm->owner = ((const struct lua_app *)app->state)->serial;
+    uint32_t owner_before = vm->owner;
+    bool loading = vm->loading, running = vm->running;
+    vm->owner = owner;
+    vm->loading = vm->first->loading;
+    vm->running = vm->first->running;
     vm->calls++;
     vm->app_calls++;
     lua_pushcfunction(L, f);
@@ -168,17 +177,81 @@ static int configure_call(struct app *app, lua_CFunction f, void *data, struct e
     bool worked = vm_pcall(L, 1, 0);
     vm->app_calls--;
     vm->calls--;
-    vm->owner = owner;
+    vm->owner = owner_before;
+    vm->loading = loading;
+    vm->running = running;
     return worked ? 0 : vm_take_error(vm, L, false, err);
+}
+
+static int call_state(struct app *app, lua_CFunction f, void *data, struct error *err)
+{
+    const struct lua_app *state = app->state;
+    return configure_call(state->class->vm, state->serial, f, data, err);
+}
+
+/* --- the class on another core ------------------------------------------------------ */
+
+struct import {
+    const char *module;
+    const struct app_class *class;
+};
+
+static int import_class(lua_State *L)
+{
+    struct import *import = lua_touserdata(L, 1);
+    lua_getglobal(L, "require");
+    lua_pushstring(L, import->module);
+    lua_call(L, 1, 1);
+    if (!lua_istable(L, -1))
+        return luaL_error(L, "module %s returned %s, not an app class", import->module,
+                          luaL_typename(L, -1));
+    import->class = lua_class_of(L, lua_gettop(L), import->module);
+    return 0;
+}
+
+/* The class as the state of the app's core has it. */
+static int find_class(struct app *app, struct error *err)
+{
+    struct lua_app *state = app->state;
+    struct lua_class *class = app->class->user;
+    if (!app->engine->core) {
+        state->class = class;
+        return 0;
+    }
+    struct import import = { class->module, NULL };
+    struct vm *vm = vm_of_core(class->vm, app->engine->core, err);
+    int error = vm ? configure_call(vm, OWNER_FILE, import_class, &import, err) : -EIO;
+    if (!error)
+        state->class = import.class->user;
+    return error;
+}
+
+int lua_apps_check(const struct graph *graph, struct error *err)
+{
+    for (uint32_t i = 0; i < graph->napps; i++) {
+        const struct graph_app *app = &graph->apps[i];
+        if (!app->core || !lua_class_is(app->class) ||
+            ((const struct lua_class *)app->class->user)->module)
+            continue;
+        return error_set(
+            err, ERROR_CONFIG, EINVAL,
+            "%s%sapp \"%s\" (%s): a table runs on core 0 only; on core %u the "
+            "app's class must be the name of a module",
+            app->place ? app->place : "", app->place ? ": " : "", app->name,
+            app->class->name, app->core);
+    }
+    return 0;
 }
 
 static int start(struct app *app, struct error *err)
 {
     struct lua_app *state = app->state;
-    struct vm *vm = class_of(app)->vm;
     state->self = LUA_NOREF;
-    state->serial = vm->serial++;
-    return configure_call(app, make_object, app, err);
+    int error = find_class(app, err);
+    if (error)
+        return error;
+    state->serial = state->class->vm->serial++;
+    return call_state(app, make_object, app, err);
 }
 
 static int forget_object(lua_State *L)
@@ -195,7 +268,9 @@ static int forget_object(lua_State *L)
 static void stop(struct app *app)
 {
     struct lua_app *state = app->state;
-    struct vm *vm = class_of(app)->vm;
+    if (!state->class)
+        return;
+    struct vm *vm = state->class->vm;
     call_app(app, "stop", NULL);
     if (state->self != LUA_NOREF)
         vm_protect(vm, forget_object, state, OWNER_FILE);
@@ -228,7 +303,7 @@ static int call_reconfigure(lua_State *L)
 static int reconfigure(struct app *app, const void *conf, struct error *err)
 {
     struct change change = { app, conf, false };
-    int error = configure_call(app, call_reconfigure, &change, err);
+    int error = call_state(app, call_reconfigure, &change, err);
     return error || change.done ? error : -EOPNOTSUPP;
 }
 
@@ -341,6 +416,8 @@ const struct app_class *lua_class_of(lua_State *L, int index, const char *name)
         lua_rawset(L, -3);
     }
     lua_pop(L, 1);
+    if (name && !class->module)
+        class->module = strdup(name);
     return &class->class;
 }
 
@@ -358,6 +435,7 @@ void lua_classes_free(struct vm *vm)
             free((char *)port->name);
         for (const struct counter_row *row = class->counters; row && row->name; row++)
             free((char *)row->name);
+        free(class->module);
         free(class->ports);
         free(class->counters);
         free(class);
@@ -384,21 +462,22 @@ static void fill_links(lua_State *L, const char *field, struct link **links, uin
 
 void lua_apps_refresh(lua_State *L)
 {
-    const struct engine *engine = vm_of(L)->engine;
-    for (uint32_t i = 0; i < engine->napps; i++) {
-        const struct app *app = engine->apps[i];
+    const struct vm *vm = vm_of(L);
+    for (uint32_t i = 0; i < vm->engine->napps; i++) {
+        const struct app *app = vm->engine->apps[i];
         if (!lua_class_is(app->class))
             continue;
-        push_lua_app(L, app);
-        fill_links(L, "input", app->inputs, app->ninputs, true);
-        fill_links(L, "output", app->outputs, app->noutputs, false);
-        lua_pop(L, 1);
+        lua_State *its = vm_of_app(app) == vm ? L : vm_of_app(app)->L;
+        push_lua_app(its, app);
+        fill_links(its, "input", app->inputs, app->ninputs, true);
+        fill_links(its, "output", app->outputs, app->noutputs, false);
+        lua_pop(its, 1);
     }
 }
 
 void push_lua_app(lua_State *L, const struct app *app)
 {
-    if (lua_class_is(app->class))
+    if (lua_class_is(app->class) && vm_of_app(app) == vm_of(L))
         lua_rawgeti(L, LUA_REGISTRYINDEX, ((const struct lua_app *)app->state)->self);
     else
         lua_pushnil(L);

@@ -15,12 +15,6 @@ local ASLEEP = 5e6 -- ns without a sign of life after which an engine is taken t
 
 -- The figures -------------------------------------------------------------------------
 
--- The engine notes the time when it goes to sleep, and how long it slept afterwards.
-local function slept(reading)
-   local silent = reading.clock - reading.words["engine/now_ns"]
-   return reading.words["engine/slept_ns"] + (silent > ASLEEP and silent or 0)
-end
-
 local function ratio(part, whole) return whole > 0 and part / whole or 0.0 end
 
 -- A counter's growth; one that was made anew began at 0 again.
@@ -29,15 +23,60 @@ local function growth(now, before, name)
    return is >= was and is - was or is
 end
 
-local function load_of(now, before, seconds)
-   local function grown(name) return growth(now, before, "engine/" .. name) end
+-- Where the words of each core are.
+local function prefixes_of(reading)
+   local prefixes = { "engine/" }
+   while reading.words[("cores/%d/now_ns"):format(#prefixes)] do
+      prefixes[#prefixes + 1] = ("cores/%d/"):format(#prefixes)
+   end
+   return prefixes
+end
+
+-- A core notes the time when it goes to sleep, and how long it slept afterwards.
+local function slept(reading, prefix)
+   local silent = reading.clock - (reading.words[prefix .. "now_ns"] or reading.clock)
+   return (reading.words[prefix .. "slept_ns"] or 0) + (silent > ASLEEP and silent or 0)
+end
+
+-- Of one core, or of several together: what they did is added up, their sleep is the mean.
+local function load_of(now, before, seconds, prefixes)
+   local sum, asleep = {}, 0
+   for _, name in ipairs { "frees", "freebits", "freebytes", "breaths", "crossed" } do
+      sum[name] = 0
+      for _, prefix in ipairs(prefixes) do
+         sum[name] = sum[name] + growth(now, before, prefix .. name)
+      end
+   end
+   for _, prefix in ipairs(prefixes) do
+      local share = ratio((slept(now, prefix) - slept(before, prefix)) / 1e9, seconds)
+      asleep = asleep + math.min(1, math.max(0, share))
+   end
    return {
-      fps = ratio(grown("frees"), seconds),
-      gbps = ratio(grown("freebits"), seconds) / 1e9,
-      fpb = ratio(grown("frees"), grown("breaths")),
-      bpp = ratio(grown("freebytes"), grown("frees")),
-      sleep = math.min(1, math.max(0, ratio((slept(now) - slept(before)) / 1e9, seconds))),
-   }
+      fps = ratio(sum.frees, seconds), gbps = ratio(sum.freebits, seconds) / 1e9,
+      fpb = ratio(sum.frees, sum.breaths), bpp = ratio(sum.freebytes, sum.frees),
+      sleep = asleep / #prefixes,
+   }, ratio(sum.crossed, seconds)
+end
+
+-- nil where there is but one.
+local function cores_of(now, before, seconds, prefixes)
+   if #prefixes == 1 then return nil end
+   local cores = {}
+   for i, prefix in ipairs(prefixes) do
+      local core, crossed = load_of(now, before, seconds, { prefix })
+      core.core, core.crossed = i - 1, crossed
+      cores[i] = core
+   end
+   return cores
+end
+
+-- As the core says that looked last.
+local function packets_in_use(reading, prefixes)
+   local last = prefixes[1]
+   for _, prefix in ipairs(prefixes) do
+      if reading.words[prefix .. "now_ns"] > reading.words[last .. "now_ns"] then last = prefix end
+   end
+   return reading.words[last .. "packets_in_use"]
 end
 
 local function links_of(now, before, seconds)
@@ -88,12 +127,13 @@ local function drops_of(now, before, seconds)
 end
 
 function status.of(now, before)
-   local seconds = (now.clock - before.clock) / 1e9
+   local seconds, prefixes = (now.clock - before.clock) / 1e9, prefixes_of(now)
    return {
       name = now.name, pid = now.pid, seconds = seconds,
       uptime = math.max(0, now.clock - now.words["engine/start_ns"]) / 1e9,
-      packets_in_use = now.words["engine/packets_in_use"],
-      load = load_of(now, before, seconds), breath_latency = now.latency,
+      packets_in_use = packets_in_use(now, prefixes),
+      load = (load_of(now, before, seconds, prefixes)), breath_latency = now.latency,
+      cores = cores_of(now, before, seconds, prefixes),
       links = links_of(now, before, seconds), apps = apps_of(now, before),
       drops = drops_of(now, before, seconds),
    }
@@ -172,6 +212,13 @@ function status.lines(s, width)
       thousands(load.fps), load.gbps, load.fpb, load.bpp, 100 * load.sleep) }
    lines[3] = { latency_line(s.breath_latency) }
    local LINK, APP, DROP = "%12s %8s %10s %12s", "%8s %12s", "%12s %14s"
+   local CORE = "%12s %8s %8s %14s"
+   add_table(lines, width, { "CORE", CORE:format("FPS", "FPB", "SLEEP", "TO OTHERS/S") },
+             s.cores or {}, function (core)
+      return tostring(core.core), CORE:format(thousands(core.fps), ("%.0f"):format(core.fpb),
+                                              ("%.0f%%"):format(100 * core.sleep),
+                                              thousands(core.crossed))
+   end)
    add_table(lines, width, { "LINK", LINK:format("PACKETS/S", "BIT/S", "DROPS/S", "DROPS") },
              s.links, function (link)
       return link.name, LINK:format(thousands(link.pps), bits(link.bps),

@@ -94,6 +94,7 @@ struct vm *vm_new(const struct vm_options *options, struct error *err)
 {
     struct vm *vm = calloc(1, sizeof(*vm));
     vm->options = *options;
+    vm->first = vm;
     vm->owner = OWNER_FILE;
     vm->serial = OWNER_FILE + 1;
     vm->main = vm->L = luaL_newstate();
@@ -116,10 +117,11 @@ int vm_stop(struct vm *vm, struct error *err)
     if (vm->engine) {
         timers_void(vm);
         links_forget(vm->L);
-        struct engine *engine = vm->engine;
-        engine_free(engine);
+        core_vms_quiesce(vm);
+        engine_free(vm->engine);
         vm->engine = NULL;
         packets_free_owned(vm, OWNER_NOBODY);
+        core_vms_free(vm);
     }
     struct error released;
     int error = run_directory_release(&vm->directory, &released);
@@ -192,6 +194,7 @@ struct engine *vm_need_engine(lua_State *L)
         .virtual_time = vm->settings.virtual_time,
         .packets = vm->settings.packets,
         .chunk_size = vm->settings.chunk_size,
+        .cores = *vm->settings.cores ? vm->settings.cores : NULL,
     };
     struct error err;
     vm->engine = engine_new(&options, &err);
@@ -256,6 +259,7 @@ bool vm_protect(struct vm *vm, lua_CFunction f, void *data, uint32_t owner)
 void vm_raise_failure(lua_State *L)
 {
     struct vm *vm = vm_of(L);
+    vm_collect_failures(vm);
     if (!vm->failure)
         return;
     if (vm->engine)

@@ -9,7 +9,8 @@
  *   vm_message           all of what went wrong, with the traceback
  *
  * The engine is made when a file first needs it, so that engine.setup can choose its
- * options. One vm belongs to one thread. A process may have many; those that handle
+ * options. Lua apps on further cores run in states of their own, which the vm makes. One vm
+ * belongs to one thread. A process may have many; those that handle
  * signals or have a run directory are one at a time.
  */
 #pragma once

@@ -13,7 +13,10 @@ local program = {
 function program.run (_, arguments)
    local graph, code = inspect("check", arguments)
    if not graph then return code end
-   print(("%s: ok, %d apps, %d links"):format(arguments[1], #graph.apps, #graph.links))
+   local cores = 1
+   for _, app in ipairs(graph.apps) do cores = math.max(cores, app.core + 1) end
+   print(("%s: ok, %d apps, %d links%s"):format(arguments[1], #graph.apps, #graph.links,
+                                               cores > 1 and (", %d cores"):format(cores) or ""))
    return 0
 end
 

@@ -14,6 +14,8 @@ local program = {
       { name = "busy", type = "flag", doc = "never sleep: for a core that is really ours" },
       { name = "hz", type = "integer", arg = "N", minimum = "1", maximum = "1000000",
         doc = "breathe at a fixed rhythm" },
+      { name = "cores", type = "string", arg = "LIST",
+        doc = "the CPUs that are the graph's cores 0, 1 ..., such as 2,3; any by default" },
       { name = "seed", type = "integer", arg = "N", doc = "of every random decision" },
       { name = "packets", type = "integer", arg = "N", minimum = "64", maximum = "4194304",
         doc = "how many packets there are" },
@@ -31,7 +33,7 @@ function program.run (options, arguments)
       return 2
    end
    engine.setup { name = options.name or base_name(file), any_name = not options.name,
-                  seed = options.seed, packets = options.packets }
+                  seed = options.seed, packets = options.packets, cores = options.cores }
    local script = { [0] = file, table.unpack(arguments, 2) }
    engine.override {
       duration = options.duration, busy = options.busy, hz = options.hz,

@@ -102,6 +102,10 @@ static const struct use uses[] = {
     { "for f in forwarder odd_drop; do $V graph config/examples/$f.lua >$T/p; while IFS= read -r l; "
       "do grep -qxF -- \"$l\" README.md || exit 9; done <$T/p; done",
       0, "" },
+    { "$V run --cores x config/examples/odd_drop.lua", 3,
+      "vanguard: cores \"x\": not a list of CPUs (such as \"2,3\" or \"2-5\")\n" },
+    { "$V run --cores 0,0 config/examples/odd_drop.lua", 3,
+      "vanguard: cores \"0,0\": CPU 0 twice\n" },
     { "$V apps >/dev/full", 5,
       "vanguard: cannot write the output: No space left on device\n" },
 };
@@ -180,6 +184,35 @@ START_TEST(an_error_while_running_is_exit_code_1)
 }
 END_TEST
 
+#define TWO_CORES                                                                        \
+    "printf 'local c = config.new()\\nc:app(\"a\", Source) c:app(\"b\", Sink)\\n"        \
+    "c:chain(\"a\", \"b\") c:core(1, \"b\")\\nengine.configure(c)\\n' >$T/two.lua; "
+
+START_TEST(two_cores_are_seen)
+{
+    if (sysconf(_SC_NPROCESSORS_ONLN) < 2) {
+        printf("SKIPPED: this machine has one core\n");
+        return;
+    }
+    struct run run =
+        shell(TWO_CORES "$V check $T/two.lua; $V graph $T/two.lua; "
+                        "$V run -n two -d 20s --no-report $T/two.lua & "
+                        "until $V top --once -i 100ms two; do sleep 0.1; done; "
+                        "kill $!; wait $!");
+    ck_assert_int_eq(run.status, 0);
+    ck_assert_msg(strstr(run.out, "two.lua: ok, 2 apps, 1 links, 2 cores\n"), "%s",
+                  run.out);
+    ck_assert_msg(strstr(run.out, "| core 0 |") && strstr(run.out, "| core 1 |"), "%s",
+                  run.out);
+    const char *table = strstr(run.out, "\nCORE ");
+    ck_assert_msg(table && strstr(table, "\n0 ") && strstr(table, "\n1 "), "%s", run.out);
+    run = shell(TWO_CORES "$V run --cores 1,0 -d 100ms -r 50ms --json $T/two.lua");
+    ck_assert_int_eq(run.status, 0);
+    ck_assert_msg(strstr(run.out, "\"cores\":[{") && strstr(run.out, "\"core\":1"), "%s",
+                  run.out);
+}
+END_TEST
+
 START_TEST(sigterm_ends_a_run_well)
 {
     struct run run = shell(
@@ -254,6 +287,7 @@ static Suite *suite_program(void)
     tcase_add_test(tcase, no_privilege_is_said_in_one_line);
     tcase_add_test(tcase, a_run_ends_after_its_duration_with_a_report);
     tcase_add_test(tcase, an_error_while_running_is_exit_code_1);
+    tcase_add_test(tcase, two_cores_are_seen);
     tcase_add_test(tcase, sigterm_ends_a_run_well);
     tcase_add_test(tcase, done_is_asked_after_a_reload_too);
     tcase_add_test(tcase, a_reload_that_fails_changes_nothing);
