@@ -16,7 +16,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
-SUITE="connectivity gso examples impaired reload interface_life kill9 cleanup programs xdp_bridge xdp_match xdp_kill9"
+SUITE="connectivity gso examples impaired reload interface_life kill9 cleanup programs tune xdp_bridge xdp_match xdp_kill9"
 EXTRA="throughput demo"
 
 id=vg$$
@@ -453,6 +453,41 @@ test_programs() {
     n m "$VANGUARD" inject m1 --pcap "$tmp/seen.pcap" --loop 3 | grep "^$((3 * frames)) frames, " || fail "not all of the file was sent"
     if n m "$VANGUARD" inject m1 --udp 1.2.3.4:5-6 2>"$tmp/inject.err"; then fail "took a wrong address"; fi
     grep -q '"6" is not ADDRESS:PORT' "$tmp/inject.err" || fail "no message about a wrong address"
+}
+
+# vanguard tune changes what it says and puts back exactly that; doctor sees it.
+test_tune() {
+    build_network
+    ip -n "$id-m" tuntap add tap0 mode tap
+    state() { for i in m1 tap0; do
+        quiet m ethtool -k "$i"
+        quiet m ethtool -c "$i" 2>/dev/null || true
+    done; }
+    quiet m ethtool -C tap0 rx-frames 7
+    quiet m ethtool -K m1 gro on
+    state >"$tmp/before"
+    n m "$VANGUARD" tune tap0
+    state | cmp - "$tmp/before" || fail "looking changed something"
+    n m "$VANGUARD" tune tap0 --apply >"$tmp/tune.out" && fail "a refusal was not told"
+    grep -q "rx_usecs.*REFUSED: tap0: rx_usecs: Operation not supported" "$tmp/tune.out" || fail "no word about rx_usecs"
+    n m "$VANGUARD" tune m1 --apply
+    quiet m ethtool -c tap0 | grep -q "^rx-frames:.*64" || fail "rx-frames of tap0 is not 64"
+    quiet m ethtool -k m1 | grep -q "^generic-receive-offload: off" || fail "gro of m1 is not off"
+    n m "$VANGUARD" doctor m1 --json | grep -q '"gro":false' || fail "doctor does not see it"
+    # Once more, for another goal: what was before the first time is what counts.
+    n m "$VANGUARD" tune tap0 --profile latency --apply >/dev/null || true
+    quiet m ethtool -c tap0 | grep -q "^rx-frames:.*1$" || fail "rx-frames of tap0 is not 1"
+    for i in tap0 m1; do n m "$VANGUARD" tune "$i" --undo; done
+    state | diff "$tmp/before" - || fail "not all is as before"
+    n m "$VANGUARD" tune m1 --undo | grep -q "nothing was changed" || fail "undone twice"
+    # Another interface of that name is none of our business.
+    n m "$VANGUARD" tune m1 --apply
+    ip -n "$id-m" link del m1
+    connect a m1
+    quiet m ethtool -k m1 >"$tmp/before"
+    n m "$VANGUARD" tune m1 --undo
+    quiet m ethtool -k m1 | cmp - "$tmp/before" || fail "undid another interface's settings"
+    rm -f /run/vanguard/tune/m1 /run/vanguard/tune/tap0
 }
 
 xdp_graph() { # file, parameters: a bridge of two XdpSockets

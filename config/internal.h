@@ -174,6 +174,7 @@ void open_bench(lua_State *L);
 void open_config(lua_State *L);
 void open_counters(lua_State *L);
 void open_engine(lua_State *L);
+void open_interface(lua_State *L);
 void open_json(lua_State *L);
 void open_link(lua_State *L);
 void open_packet(lua_State *L);

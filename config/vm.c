@@ -66,6 +66,7 @@ static int open_all(lua_State *L)
     open_timer(L);
     open_units(L);
     open_app(L);
+    open_interface(L);
     open_json(L);
     open_bench(L);
     open_screen(L);

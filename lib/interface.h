@@ -5,8 +5,6 @@
  *   interface_parse         the same facts out of an rtnetlink message
  *   interface_offloads      which offloads are on
  *   interface_set_offloads  turn offloads on and off
- *   interface_queues        how many receive queues it has
- *   interface_driver        which driver it is
  *
  * Everything is asked of the kernel anew each time: rtnetlink(7) for the facts (sysfs may
  * show another namespace's interfaces), the SIOCETHTOOL ioctl of linux/ethtool.h for the
@@ -64,12 +62,3 @@ int interface_offloads(const char *name, unsigned *mask, struct error *err);
  * CAP_NET_ADMIN. TSO is one switch for all its protocol variants; turning it on enables
  * every variant that can be. */
 int interface_set_offloads(const char *name, unsigned mask, struct error *err);
-
-/* Receive queues in use, ETHTOOL_GCHANNELS; 1 where the driver does not tell. -ENODEV as
- * above. Needs no privilege. */
-int interface_queues(const char *name, unsigned *queues, struct error *err);
-
-/* The driver's name as ethtool -i shows it, "" where it has none: ETHTOOL_GDRVINFO. */
-#define INTERFACE_DRIVER_SIZE 32
-int interface_driver(const char *name, char driver[INTERFACE_DRIVER_SIZE],
-                     struct error *err);

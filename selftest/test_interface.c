@@ -302,29 +302,6 @@ START_TEST(parse_mangled)
 }
 END_TEST
 
-START_TEST(queues_and_driver)
-{
-    unsigned queues;
-    char driver[INTERFACE_DRIVER_SIZE];
-    struct error error;
-    if (!private_network())
-        return;
-    shell("ip link add one type veth peer name four numrxqueues 4 numtxqueues 4");
-    shell("ethtool -L four rx 3");
-    ck_assert_int_eq(interface_queues("one", &queues, &error), 0);
-    ck_assert_uint_eq(queues, 1);
-    ck_assert_int_eq(interface_queues("four", &queues, &error), 0);
-    ck_assert_uint_eq(queues, 3);
-    ck_assert_int_eq(interface_queues("lo", &queues, &error), 0);
-    ck_assert_uint_eq(queues, 1);
-    ck_assert_int_eq(interface_queues("none", &queues, &error), -ENODEV);
-    ck_assert_int_eq(interface_driver("one", driver, &error), 0);
-    ck_assert_str_eq(driver, "veth");
-    ck_assert_int_eq(interface_driver("lo", driver, &error), 0);
-    ck_assert_int_eq(interface_driver("none", driver, &error), -ENODEV);
-}
-END_TEST
-
 static Suite *suite_interface(void)
 {
     Suite *suite = suite_create("interface");
@@ -337,7 +314,6 @@ static Suite *suite_interface(void)
     tcase_add_test(tests, offloads_leave_wishes_alone);
     tcase_add_test(tests, offloads_refused);
     tcase_add_test(tests, offloads_need_privilege);
-    tcase_add_test(tests, queues_and_driver);
     tcase_add_test(tests, parse_good);
     tcase_add_test(tests, parse_bad);
     tcase_add_test(tests, parse_cut_short);

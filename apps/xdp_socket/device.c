@@ -9,7 +9,7 @@
 
 #include "apps/xdp_socket/xdp_socket.h"
 #include "lib/compat_uapi.h"
-#include "lib/interface.h"
+#include "lib/ethtool.h"
 #include "lib/units.h"
 
 #define BUSY_TRIES 12 /* at opening a queue that was just closed */
@@ -119,17 +119,14 @@ static int set_promisc(struct xdp_socket *xdp, unsigned index, struct error *err
 }
 
 /* Interfaces without hardware hand over frames whose checksum nobody has filled in. */
-static bool is_virtual(const char *ifname)
+static bool is_virtual(const char *driver)
 {
-    static const char *const drivers[] = { "veth",    "tun", "virtio_net",
-                                           "vmxnet3", "vif", "hv_netvsc" };
-    char driver[INTERFACE_DRIVER_SIZE];
-    if (interface_driver(ifname, driver, NULL))
-        return false;
-    for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
-        if (!strcmp(driver, drivers[i]))
-            return true;
-    return false;
+    static const char *const drivers[] = { "veth", "tun",       "virtio_net", "vmxnet3",
+                                           "vif",  "hv_netvsc", NULL };
+    size_t i = 0;
+    while (drivers[i] && strcmp(driver, drivers[i]))
+        i++;
+    return drivers[i];
 }
 
 /* Refusals are no reason not to run: frames come all the same. */
@@ -166,8 +163,12 @@ static int open_parts(struct app *app, const struct xdp_socket_conf *conf,
                       const struct interface *interface, struct error *err)
 {
     struct xdp_socket *xdp = app->state;
-    unsigned have;
-    int error = interface_queues(conf->ifname, &have, err);
+    struct ethtool_state device;
+    int error = ethtool_query(conf->ifname, &device, err);
+    unsigned have = device.rx_queues + device.combined;
+    have = have ? have : 1;
+    xdp->complete = conf->checksum == CHECKSUM_COMPLETE ||
+                    (conf->checksum == CHECKSUM_AUTO && is_virtual(device.driver));
     if (!error)
         error = choose_queues(app, conf, have, err);
     if (!error)
@@ -196,8 +197,6 @@ int device_open(struct app *app, const struct xdp_socket_conf *conf, struct erro
     }
     for (unsigned i = 0; i < xdp->nqueues; i++)
         app_poll(app, xdp->queues[i].fd, POLLIN);
-    xdp->complete = conf->checksum == CHECKSUM_COMPLETE ||
-                    (conf->checksum == CHECKSUM_AUTO && is_virtual(conf->ifname));
     memset(xdp->past, 0, sizeof(xdp->past));
     life_opened(&xdp->life, interface.index, interface.flags & IFF_UP);
     if (interface.mtu + 18 > xsk_frame_max() && !conf->frags)
