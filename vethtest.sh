@@ -16,7 +16,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
-SUITE="connectivity gso examples impaired reload interface_life kill9 cleanup programs tune xdp_bridge xdp_match xdp_kill9"
+SUITE="connectivity gso examples impaired reload interface_life kill9 cleanup tap programs tune xdp_bridge xdp_match xdp_kill9"
 EXTRA="throughput demo"
 
 id=vg$$
@@ -488,6 +488,34 @@ test_tune() {
     n m "$VANGUARD" tune m1 --undo
     quiet m ethtool -k m1 | cmp - "$tmp/before" || fail "undid another interface's settings"
     rm -f /run/vanguard/tune/m1 /run/vanguard/tune/tap0
+}
+
+# A host at the end of a wire: its stack reaches another one through Tap and RawSocket.
+test_tap() {
+    build_network
+    enslave
+    local offload
+    for offload in off gso; do
+        ip -n "$id-a" addr flush dev eth0
+        cat >"$tmp/tap.lua" <<LUA
+local c = config.new()
+config.app(c, "host", Tap, { ifname = "tap0", address = "192.0.2.1/24", offload = "$offload" })
+config.app(c, "wire", RawSocket, { ifname = "eth0", promisc = true, offload = "${offload/off/split}" })
+config.link(c, "host -> wire")
+config.link(c, "wire -> host")
+engine.configure(c)
+LUA
+        ip netns exec "$id-a" "$VANGUARD" run --json "$tmp/tap.lua" >"$tmp/tap.out" 2>"$tmp/tap.log" &
+        pid=$!
+        pids+=("$pid")
+        wait_for "a ping" reachable
+        n a ping -c 10 -i 0.02 -q 192.0.2.2 | grep -q " 0% packet loss" || fail "pings were lost"
+        copy_both_ways
+        stop "$pid"
+        if ip -n "$id-a" link show tap0 2>/dev/null; then fail "tap0 is left"; fi
+        [ "$offload" = off ] || between "super-frames" "$(json_number "$tmp/tap.out" rx_gso)" 100 1000000
+    done
+    ip -n "$id-m" link del br0
 }
 
 xdp_graph() { # file, parameters: a bridge of two XdpSockets

@@ -19,6 +19,7 @@
     APP(sink)                                                                            \
     APP(source)                                                                          \
     APP(split)                                                                           \
+    APP(tap)                                                                             \
     APP(tee)                                                                             \
     APP(truncate)                                                                        \
     APP(xdp_socket)

@@ -136,6 +136,7 @@ static struct value arguments_for(const struct app_class *class)
         { "PacketFilter", "filter", "ip" },
         { "RateLimiter", "rate", "1mbit" },
         { "RawSocket", "ifname", "no-such-if" },
+        { "Tap", "ifname", "name-that-is-too-long" },
         { "Truncate", "size", "60" },
         { "XdpSocket", "ifname", "no-such-if" },
     };
@@ -164,7 +165,7 @@ START_TEST(every_class_starts_breathes_and_stops)
         engine_free(engine);
         ck_assert_msg(arena_in_use() == 0, "%s keeps packets", (*class)->name);
     }
-    ck_assert_int_eq(failed, 4); /* the two sockets and the two files */
+    ck_assert_int_eq(failed, 5); /* the three devices and the two files */
 }
 END_TEST
 
