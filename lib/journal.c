@@ -2,6 +2,7 @@
 #include "lib/journal.h"
 
 #include "lib/error.h"
+#include "lib/hardware_clock.h"
 #include "lib/interface.h"
 #include "lib/journal_file.h"
 #include "lib/owner.h"
@@ -25,8 +26,16 @@ struct journal {
     int fd;              /* of the file, for appending */
     off_t header_length; /* the file without any notes */
     struct netns netns;
-    unsigned *noted; /* interface indexes */
+    struct note *noted;
     size_t count;
+};
+
+/* What is noted already. */
+enum note_kind { NOTE_OFFLOADS, NOTE_STAMPS };
+
+struct note {
+    enum note_kind kind;
+    unsigned index; /* of the interface */
 };
 
 /* ---- parsing ----------------------------------------------------------------------- */
@@ -57,32 +66,58 @@ static void header_format(const struct journal_header *header, char *text, size_
 
 /* ---- undoing ----------------------------------------------------------------------- */
 
-/* IFNAME IFINDEX MASK. The index decides: the name may be another interface's by now. */
-static int undo_offloads(const char *arguments, struct error *err)
+/* IFNAME IFINDEX, at the start of the arguments: the name that the interface has now. The
+ * index decides: the name may be another interface's by now. 0 when it is gone. */
+static int parse_interface(const char **at, char *name)
 {
-    uint64_t index, mask;
-    size_t length = strcspn(arguments, " ");
-    const char *at = arguments + length;
-    if (length == 0 || length >= INTERFACE_NAME_SIZE ||
-        !journal_file_number(&at, " ", INT_MAX, &index) || index == 0 ||
-        !journal_file_number(&at, " ", OFFLOAD_ALL, &mask) || *at)
+    uint64_t index;
+    size_t length = strcspn(*at, " ");
+    bool named = length > 0 && length < INTERFACE_NAME_SIZE;
+    *at += length;
+    if (!named || !journal_file_number(at, " ", INT_MAX, &index) || index == 0)
         return -EBADMSG;
-    char name[IF_NAMESIZE];
-    if (!if_indextoname((unsigned)index, name))
-        return 0;
-    int status = interface_set_offloads(name, (unsigned)mask, err);
+    return if_indextoname((unsigned)index, name) ? 1 : 0;
+}
+
+static int undone(int status)
+{
     if (status == -ENODEV) /* it went away just now */
         return 0;
     return status ? status : 1;
 }
 
-/* Kinds of changes. undo returns 1 when it put something back, 0 when there is nothing
+/* ... MASK */
+static int undo_offloads(const char *at, struct error *err)
+{
+    char name[IF_NAMESIZE];
+    uint64_t mask;
+    int there = parse_interface(&at, name);
+    if (there < 0 || !journal_file_number(&at, " ", OFFLOAD_ALL, &mask) || *at)
+        return -EBADMSG;
+    return there ? undone(interface_set_offloads(name, (unsigned)mask, err)) : 0;
+}
+
+/* ... TX_TYPE RX_FILTER */
+static int undo_stamps(const char *at, struct error *err)
+{
+    char name[IF_NAMESIZE];
+    uint64_t tx_type, rx_filter;
+    int there = parse_interface(&at, name);
+    if (there < 0 || !journal_file_number(&at, " ", INT_MAX, &tx_type) ||
+        !journal_file_number(&at, " ", INT_MAX, &rx_filter) || *at)
+        return -EBADMSG;
+    struct hardware_stamps stamps = { (uint32_t)tx_type, (uint32_t)rx_filter };
+    return there ? undone(hardware_set_stamps(name, &stamps, err)) : 0;
+}
+
+/* Kinds of changes, enum note_kind. undo returns 1 when it put something back, 0 when there is nothing
  * left to put back, -EBADMSG for malformed arguments, or what failed with err filled. */
 static const struct {
     const char *name;
     int (*undo)(const char *arguments, struct error *err);
 } kinds[] = {
-    { "offloads", undo_offloads },
+    [NOTE_OFFLOADS] = { "offloads", undo_offloads },
+    [NOTE_STAMPS] = { "stamps", undo_stamps },
 };
 
 static int undo_line(const char *line, size_t length, struct error *err)
@@ -262,37 +297,67 @@ static int journal_append(struct journal *journal, const char *line, struct erro
     return status;
 }
 
-static bool journal_noted(const struct journal *journal, unsigned index)
+static bool journal_noted(const struct journal *journal, struct note note)
 {
     for (size_t i = 0; i < journal->count; i++)
-        if (journal->noted[i] == index)
+        if (journal->noted[i].index == note.index && journal->noted[i].kind == note.kind)
             return true;
     return false;
 }
 
-int journal_offloads(struct journal *journal, const char *ifname, struct error *err)
+/* Writes "KIND IFNAME IFINDEX STATE". state writes the last part for an interface. */
+static int journal_note(struct journal *journal, enum note_kind kind, const char *ifname,
+                        int (*state)(const char *ifname, char *text, size_t size,
+                                     struct error *err),
+                        struct error *err)
 {
     struct interface interface;
-    unsigned mask;
-    char line[128];
+    char text[64], line[128];
     int status = check_netns(&journal->netns, err);
     if (status || (status = interface_query(ifname, &interface, err)))
         return status;
-    if (journal_noted(journal, interface.index))
+    struct note note = { kind, interface.index };
+    if (journal_noted(journal, note))
         return 0;
-    unsigned *noted =
+    struct note *noted =
         reallocarray(journal->noted, journal->count + 1, sizeof(*journal->noted));
     if (!noted)
         return error_set(err, ERROR_RUN, ENOMEM, "no memory for the journal");
     journal->noted = noted;
-    if ((status = interface_offloads(interface.name, &mask, err)))
+    if ((status = state(interface.name, text, sizeof(text), err)))
         return status;
-    snprintf(line, sizeof(line), "offloads %s %u %u\n", interface.name, interface.index,
-             mask);
+    snprintf(line, sizeof(line), "%s %s %u %s\n", kinds[kind].name, interface.name,
+             interface.index, text);
     if ((status = journal_append(journal, line, err)))
         return status;
-    noted[journal->count++] = interface.index;
+    noted[journal->count++] = note;
     return 0;
+}
+
+static int offloads_state(const char *ifname, char *text, size_t size, struct error *err)
+{
+    unsigned mask = 0;
+    int status = interface_offloads(ifname, &mask, err);
+    snprintf(text, size, "%u", mask);
+    return status;
+}
+
+int journal_offloads(struct journal *journal, const char *ifname, struct error *err)
+{
+    return journal_note(journal, NOTE_OFFLOADS, ifname, offloads_state, err);
+}
+
+static int stamps_state(const char *ifname, char *text, size_t size, struct error *err)
+{
+    struct hardware_stamps stamps = { 0 };
+    int status = hardware_stamps(ifname, &stamps, err);
+    snprintf(text, size, "%u %u", stamps.tx_type, stamps.rx_filter);
+    return status;
+}
+
+int journal_stamps(struct journal *journal, const char *ifname, struct error *err)
+{
+    return journal_note(journal, NOTE_STAMPS, ifname, stamps_state, err);
 }
 
 int journal_undo(struct journal *journal, struct error *err)

@@ -5,6 +5,7 @@
  *   journal_sweep      clean up after every dead process under a parent directory
  *   journal_open       begin the journal of this process
  *   journal_offloads   note an interface's offloads, to be called before changing them
+ *   journal_stamps     ... which packets its clock stamps
  *   journal_undo       put everything noted so far back
  *   journal_close      undo, remove the file, free
  *   journal_recover    do what a dead process could no longer do
@@ -16,6 +17,7 @@
  *
  *             vanguard-journal 1 pid PID starttime STARTTIME netns DEV:INO cookie COOKIE
  *             offloads IFNAME IFINDEX MASK
+ *             stamps IFNAME IFINDEX TX_TYPE RX_FILTER
  *
  * all numbers decimal. STARTTIME is field 22 of /proc/PID/stat (clock ticks since boot),
  * which tells a process from a later one with its number; a zombie counts as dead.
@@ -73,6 +75,9 @@ struct journal *journal_open(const char *directory, struct error *err);
 /* Notes the present offloads, the first time only for each interface (not name: what was
  * made again is another interface). -ENODEV when there is none of that name. */
 int journal_offloads(struct journal *journal, const char *ifname, struct error *err);
+
+/* The same for what lib/hardware_clock.h changes. */
+int journal_stamps(struct journal *journal, const char *ifname, struct error *err);
 
 /* Puts all back, latest first. An interface that was renamed gets its state back, one
  * that is gone is no error, and one that has its name but another index is left alone.

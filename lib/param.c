@@ -229,9 +229,41 @@ static void set_default(const struct param *row, char *conf)
         parse_scalar(row, row->initial, member(row, conf));
 }
 
+/* The defaults of a profile that is given, before anything else that is. */
+static int apply_profile(const struct param *rows, const struct param *row,
+                         const struct value *given, char *conf, struct error *err)
+{
+    int error = parse_value(row, given, conf, err);
+    if (error)
+        return error;
+    const struct param_initial *initial = row->profiles[*(int *)member(row, conf)];
+    for (; initial->name; initial++) {
+        struct value value = value_string(initial->value);
+        parse_value(find(rows, initial->name), &value, conf, NULL);
+        value_free(&value);
+    }
+    return 0;
+}
+
+static int apply_profiles(const struct param *rows, const struct value_table *table,
+                          char *conf, struct error *err)
+{
+    int error = 0;
+    for (size_t i = 0; i < table->count && !error; i++) {
+        const struct value_field *field = &table->fields[i];
+        const struct param *row = field->key ? find(rows, field->key) : NULL;
+        if (row && row->profiles)
+            error = apply_profile(rows, row, &field->value, conf, err);
+    }
+    return error;
+}
+
 static int parse_fields(const struct param *rows, const struct value_table *table,
                         char *conf, struct error *err)
 {
+    int profile_error = apply_profiles(rows, table, conf, err);
+    if (profile_error)
+        return profile_error;
     for (size_t i = 0; i < table->count; i++) {
         const struct value_field *field = &table->fields[i];
         if (!field->key)

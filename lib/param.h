@@ -19,6 +19,9 @@
  * depth"), PARAM_END,
  *     };
  *
+ * A choice may bring other defaults for rows of the same table (PARAM_PROFILE); what is
+ * given by name comes first all the same, in whatever order.
+ *
  * A default of NULL makes a parameter required. Where a table is expected and a scalar is
  * given, the scalar is the table's first row: loss = "1%" is loss = { p = "1%" }.
  */
@@ -48,6 +51,12 @@ enum param_type {
     PARAM_TYPE_VALUE,     /* struct value, anything */
 };
 
+/* Another default of the row of that name. */
+struct param_initial {
+    const char *name; /* NULL ends the list */
+    const char *value;
+};
+
 struct param {
     const char *name;
     enum param_type type;
@@ -55,8 +64,9 @@ struct param {
     const char *initial; /* default; NULL: required */
     const char *minimum, *maximum;
     const char *doc;
-    const char *const *choices; /* PARAM_TYPE_ENUM: ended by NULL */
-    const struct param *rows;   /* PARAM_TYPE_TABLE */
+    const char *const *choices;                  /* PARAM_TYPE_ENUM: ended by NULL */
+    const struct param *rows;                    /* PARAM_TYPE_TABLE */
+    const struct param_initial *const *profiles; /* of a PARAM_TYPE_ENUM, by choice */
 };
 
 #define PARAM_ROW(TYPE, CTYPE, S, M, DEFAULT, MIN, MAX, DOC)                             \
@@ -97,6 +107,13 @@ struct param {
         .offset = _Generic(((S *)0)->M, int                                              \
                            : offsetof(S, M)),                                            \
         .initial = DEFAULT, .choices = CHOICES, .doc = DOC                               \
+    }
+#define PARAM_PROFILE(S, M, DEFAULT, CHOICES, PROFILES, DOC)                             \
+    {                                                                                    \
+        .name = #M, .type = PARAM_TYPE_ENUM,                                             \
+        .offset = _Generic(((S *)0)->M, int                                              \
+                           : offsetof(S, M)),                                            \
+        .initial = DEFAULT, .choices = CHOICES, .profiles = PROFILES, .doc = DOC         \
     }
 #define PARAM_TABLE(S, M, ROWS, DOC)                                                     \
     {                                                                                    \

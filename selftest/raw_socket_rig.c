@@ -90,13 +90,48 @@ void rig_start(struct rig *rig, const char *options)
     rig->right = wire_open("right");
 }
 
+void rig_listen(struct rig *rig, const char *options)
+{
+    struct graph *graph = graph_new();
+    rig_engine(rig, NULL);
+    rig_socket(graph, "if1", "if1", options);
+    test_app(graph, "in", "Inject", NULL);
+    test_app(graph, "out", "Collect", NULL);
+    test_link(graph, "if1 -> out");
+    test_link(graph, "in -> if1");
+    test_configure(rig->engine, graph);
+    rig->left = wire_open("left");
+}
+
+size_t rig_collected(struct rig *rig)
+{
+    size_t count;
+    test_collected(rig->engine, "out", &count);
+    return count;
+}
+
+size_t rig_next(struct rig *rig, int wire, uint8_t *frame)
+{
+    size_t length = 0;
+    RIG_UNTIL(rig, (length = wire_receive(wire, frame)));
+    return length;
+}
+
+void rig_expect(struct rig *rig, int wire, const void *frame, size_t length)
+{
+    static uint8_t got[RIG_FRAME_MAX];
+    ck_assert_uint_eq(rig_next(rig, wire, got), length);
+    ck_assert_mem_eq(got, frame, length);
+}
+
 /* What a socket was given to send: sent, dropped under a reason, or on the link still. */
 static void check_sent(struct rig *rig, const struct app *app)
 {
     static const char *const ends[] = { "tx_packets",     "tx_split",
                                         "drop_tx_runt",   "drop_tx_oversize",
                                         "drop_tx_failed", "drop_tx_offload",
-                                        "drop_link_down" };
+                                        "drop_link_down", "drop_tx_none",
+                                        "tx_held" };
     uint64_t sum = -test_counter(rig->engine, app->name, "tx_segments");
     if (!app->ninputs || !app->inputs[0])
         return;

@@ -5,6 +5,9 @@
  *   rig_bridge       ... without the far ends
  *   rig_pair         ... with different options
  *   rig_engine       ... with nothing in it yet
+ *   rig_listen       one socket that receives into "out" and sends from "in"
+ *   rig_collected    packets at "out"
+ *   rig_next, rig_expect    the next frame at a far end
  *   RIG_UNTIL        breathe until a condition holds
  *   rig_stop         stop it; every packet must be accounted for
  *   wire_open, wire_send, wire_receive    whole frames at a far end
@@ -47,6 +50,14 @@ void rig_stop(struct rig *rig);
 /* Adds a RawSocket of that name on that interface. */
 void rig_socket(struct graph *graph, const char *name, const char *ifname,
                 const char *options);
+
+/* if1 alone: Inject "in" -> if1 -> Collect "out"; rig->left is its far end. */
+void rig_listen(struct rig *rig, const char *options);
+size_t rig_collected(struct rig *rig);
+
+/* Breathes until a frame comes out at a far end; rig_expect says which. */
+size_t rig_next(struct rig *rig, int wire, uint8_t *frame);
+void rig_expect(struct rig *rig, int wire, const void *frame, size_t length);
 
 /* A breath, and a short wait for something to happen. */
 void rig_step(struct rig *rig, const char *condition);

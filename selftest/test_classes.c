@@ -99,6 +99,28 @@ static void check_default(const char *class, const struct param *row, size_t siz
     free(conf);
 }
 
+/* The other defaults that a choice brings are of rows that there are, and valid. */
+static void check_profile(const char *class, const struct param *rows,
+                          const struct param_initial *initial, size_t size)
+{
+    char *conf = calloc(1, size);
+    for (; initial->name; initial++) {
+        struct value args = value_table(), value = value_string(initial->value);
+        struct param one[2] = { { .name = NULL }, PARAM_END };
+        for (const struct param *row = rows; row->name; row++)
+            if (!strcmp(row->name, initial->name))
+                one[0] = *row;
+        ck_assert_msg(one[0].name != NULL, "%s: profile: no %s", class, initial->name);
+        value_table_add(&args, initial->name, value);
+        struct error err;
+        ck_assert_msg(!param_parse(one, &args, conf, size, &err), "%s: profile: %s",
+                      class, err.text);
+        param_free(one, conf);
+        value_free(&args);
+    }
+    free(conf);
+}
+
 /* Defaults lie within the bounds, bounds come in pairs, choices are there. */
 static void check_rows(const char *class, const struct param *rows, size_t size)
 {
@@ -110,6 +132,8 @@ static void check_rows(const char *class, const struct param *rows, size_t size)
         ck_assert_msg(!row->choices == (row->type != PARAM_TYPE_ENUM), "%s.%s", class,
                       row->name);
         ck_assert_msg(row->offset < size, "%s.%s lies outside", class, row->name);
+        for (int i = 0; row->profiles && row->choices[i]; i++)
+            check_profile(class, rows, row->profiles[i], size);
         for (const struct param *other = row + 1; other->name; other++)
             ck_assert_msg(strcmp(other->name, row->name), "%s.%s twice", class,
                           row->name);

@@ -1,6 +1,7 @@
 /* test_param: rows of parameters: parsing, every error text, equality, text and back. */
 #include "selftest/selftest.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -379,6 +380,56 @@ START_TEST(test_format)
 }
 END_TEST
 
+struct tuned {
+    int64_t depth;
+    int profile;
+    uint64_t delay;
+    struct model loss;
+};
+
+static const char *const profiles[] = { "plain", "fast", NULL };
+static const struct param_initial plain[] = { { NULL } };
+static const struct param_initial fast[] = {
+    { "depth", "9" }, { "delay", "1ms" }, { "loss", "2%" }, { NULL }
+};
+static const struct param_initial *const profile_defaults[] = { plain, fast };
+
+static const struct param tuned_rows[] = {
+    PARAM_INTEGER(struct tuned, depth, "3", "0", "9", "how deep"),
+    PARAM_PROFILE(struct tuned, profile, "plain", profiles, profile_defaults, "which"),
+    PARAM_DURATION(struct tuned, delay, "50ms", "0ms", "1h", "delay"),
+    PARAM_TABLE(struct tuned, loss, optional_model_rows, "loss model"),
+    PARAM_END,
+};
+
+/* A profile brings other defaults; what is given stays, before it or behind it. */
+START_TEST(test_profile)
+{
+    struct tuned conf;
+    struct error err;
+    struct value args = value_table();
+    ck_assert(!param_parse(tuned_rows, &args, &conf, sizeof(conf), &err));
+    ck_assert_int_eq(conf.depth, 3);
+    value_table_add(&args, "depth", value_string("4"));
+    value_table_add(&args, "profile", value_string("fast"));
+    ck_assert(!param_parse(tuned_rows, &args, &conf, sizeof(conf), &err));
+    ck_assert_int_eq(conf.profile, 1);
+    ck_assert_int_eq(conf.depth, 4);
+    ck_assert_uint_eq(conf.delay, 1000000);
+    ck_assert_double_eq(conf.loss.p, 0.02);
+    ck_assert_double_eq(conf.loss.correlation, 0.25);
+    value_table_add(&args, "delay", value_string("7ms"));
+    ck_assert(!param_parse(tuned_rows, &args, &conf, sizeof(conf), &err));
+    ck_assert_uint_eq(conf.delay, 7000000);
+    value_free(&args);
+    args = value_table();
+    value_table_add(&args, "profile", value_string("slow"));
+    ck_assert_int_eq(param_parse(tuned_rows, &args, &conf, sizeof(conf), &err), -EINVAL);
+    ck_assert_str_eq(err.text, "profile: \"slow\" is not one of \"plain\", \"fast\"");
+    value_free(&args);
+}
+END_TEST
+
 static Suite *suite_param(void)
 {
     Suite *suite = suite_create("param");
@@ -392,6 +443,7 @@ static Suite *suite_param(void)
     tcase_add_test(all, test_required);
     tcase_add_test(all, test_equal);
     tcase_add_test(all, test_format);
+    tcase_add_test(all, test_profile);
     suite_add_tcase(suite, all);
     return suite;
 }

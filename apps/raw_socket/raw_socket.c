@@ -10,139 +10,110 @@
  * Sources: packet(7), net/packet/af_packet.c of the kernel.
  */
 #include <errno.h>
-#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/net_tstamp.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "apps/raw_socket/receive.h"
-#include "apps/raw_socket/send.h"
+#include "apps/raw_socket/filter.h"
+#include "apps/raw_socket/parameters.h"
 #include "apps/raw_socket/socket.h"
 #include "engine/engine.h"
+#include "lib/hardware_clock.h"
 #include "lib/interface_life.h"
 #include "lib/journal.h"
 
-#define STATISTICS 100000000 /* ns between readings of the kernel's statistics */
-
-enum version { VERSION_V2, VERSION_V3 };
-#define LARGE_PACKETS 1024 /* of the second size class, for all that want them */
-
-struct raw_socket_conf {
-    char *ifname;
-    int version, direction, vlan, offload;
-    bool promisc, qdisc_bypass, reopen, jumbo;
-    uint64_t snaplen;
-    int64_t ring, rx_batch, retire_ms, merge;
-};
+#define STATISTICS    100000000 /* ns between readings of the kernel's statistics */
+#define READ_RETRY    100000    /* ns until frames that were read are looked at again */
+#define LARGE_PACKETS 1024      /* of the second size class, for all that want them */
 
 struct raw_socket {
     int fd; /* receives; -1 when closed */
     struct ring ring;
     struct sender sender;
     struct interface_life life;
-    bool offloads_changed;
-    unsigned offloads; /* before we changed them */
-    uint64_t statistics_at;
+    bool offloads_changed, stamps_changed, warned;
+    unsigned offloads;             /* before we changed them */
+    struct hardware_stamps stamps; /* before we changed them */
+    int clock;                     /* of the device, -1: its times are not wanted */
+    int group;                     /* of the fanout, -1: none */
+    uint64_t statistics_at, tick_at, down_ns;
     uint64_t delivered, taken; /* frames that came into and went from this ring */
-};
-
-enum {
-    KERNEL_PACKETS = SEND_COUNTERS,
-    DROP_RING_FULL,
-    DROP_CLOSED,
-    LINK_DOWNS,
-    REOPENS,
-};
-
-static const struct counter_row counters[] = {
-    [RX_PACKETS] = { "rx_packets", "packets received" },
-    [RX_BYTES] = { "rx_bytes", "bytes of them" },
-    [RX_SPLIT] = { "rx_split", "super-frames split into packets" },
-    [RX_GSO] = { "rx_gso", "super-frames passed on whole" },
-    [RX_CSUM] = { "rx_csum_completed", "packets whose checksum was filled in" },
-    [RX_NO_PACKET] = { "rx_no_packet", "times a frame had to wait for a free packet" },
-    [DROP_TRUNCATED] = { "drop_truncated", "frames the kernel had no room for in full" },
-    [DROP_OVERSIZE] = { "drop_oversize", "frames longer than a packet" },
-    [DROP_MALFORMED] = { "drop_malformed", "frames too short or wrongly described" },
-    [DROP_GSO] = { "drop_gso", "super-frames that cannot be split" },
-    [DROP_VLAN] = { "drop_vlan", "tagged frames, with vlan = \"drop\"" },
-    [DROP_NO_OUTPUT] = { "drop_no_output", "frames received while nothing was linked" },
-    [TX_PACKETS] = { "tx_packets", "packets sent" },
-    [TX_BYTES] = { "tx_bytes", "bytes of them" },
-    [TX_MERGED] = { "tx_merged", "super-frames that runs of them were sent as" },
-    [TX_GSO] = { "tx_gso", "super-frames among tx_packets" },
-    [TX_CSUM] = { "tx_csum_completed", "packets whose checksum was filled in" },
-    [TX_SPLIT] = { "tx_split", "super-frames split ..." },
-    [TX_SEGMENTS] = { "tx_segments", "... and the packets that they became" },
-    [TX_BLOCKED] = { "tx_blocked", "times the kernel took no more; the packets wait" },
-    [KERNEL_PACKETS] = { "kernel_packets", "frames the kernel saw, dropped ones too" },
-    [DROP_RING_FULL] = { "drop_ring_full",
-                         "frames the kernel dropped: we were too slow" },
-    [DROP_CLOSED] = { "drop_closed",
-                      "frames held when the interface went away or the app stopped" },
-    [DROP_TX_OVERSIZE] = { "drop_tx_oversize",
-                           "packets longer than the interface's MTU" },
-    [DROP_TX_RUNT] = { "drop_tx_runt", "packets shorter than an Ethernet header" },
-    [DROP_TX_OFFLOAD] = { "drop_tx_offload",
-                          "packets wrongly described: checksum or super-frame" },
-    [DROP_TX_FAILED] = { "drop_tx_failed", "packets that the qdisc or driver refused" },
-    [DROP_LINK_DOWN] = { "drop_link_down",
-                         "packets to an interface that was down or gone" },
-    [LINK_DOWNS] = { "link_downs", "times the interface went down or away" },
-    [REOPENS] = { "reopens", "times it was opened again" },
-    { NULL, NULL },
 };
 
 /* --- opening and closing ------------------------------------------------------------ */
 
-/* The return value of a socket filter is how much of a frame is kept. */
-static int set_snaplen(int fd, uint64_t snaplen, struct error *err)
+/* Everything that must be so before the first frame. */
+static int prepare(struct raw_socket *raw, const struct raw_socket_conf *conf,
+                   const struct interface *interface, struct error *err)
 {
-    struct sock_filter keep = BPF_STMT(BPF_RET | BPF_K, (uint32_t)snaplen);
-    struct sock_fprog program = { 1, &keep };
-    if (snaplen &&
-        setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)))
-        return error_system(err, ERROR_RUN, "snaplen");
-    return 0;
-}
-
-/* Ends with the socket: nothing to restore. */
-static int set_promisc(int fd, unsigned index, bool on, struct error *err)
-{
-    struct packet_mreq request = { .mr_ifindex = (int)index,
-                                   .mr_type = PACKET_MR_PROMISC };
-    if (on &&
-        setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof(request)))
-        return error_system(err, ERROR_RUN, "promiscuous mode");
-    return 0;
+    struct ring_options options = {
+        .version = (enum ring_version)conf->version,
+        .hardware = conf->timestamp == TIMESTAMP_HARDWARE,
+        .frames = (unsigned)conf->ring,
+        .mtu = interface->mtu,
+        .retire_ms = (unsigned)conf->retire_ms,
+    };
+    int error = ring_open(&raw->ring, raw->fd, &options, err);
+    if (!error && conf->direction == DIRECTION_IN)
+        error = packet_socket_set(raw->fd, PACKET_IGNORE_OUTGOING, 1,
+                                  "PACKET_IGNORE_OUTGOING", err);
+    if (!error)
+        error = filter_attach(raw->fd, conf->ifname, conf->filter, conf->snaplen, err);
+    return error;
 }
 
 static int open_receiver(struct raw_socket *raw, const struct raw_socket_conf *conf,
                          const struct interface *interface, struct error *err)
 {
-    int fd = raw->fd = packet_socket(err);
-    if (fd < 0)
-        return fd;
-    struct ring_options options = {
-        .v3 = conf->version == VERSION_V3,
-        .frames = (unsigned)conf->ring,
-        .mtu = interface->mtu,
-        .retire_ms = (unsigned)conf->retire_ms,
-    };
-    int error = ring_open(&raw->ring, fd, &options, err);
-    if (!error && conf->direction == DIRECTION_IN)
-        error = packet_socket_set(fd, PACKET_IGNORE_OUTGOING, 1, "PACKET_IGNORE_OUTGOING",
-                                  err);
+    raw->group = -1;
+    raw->fd = packet_socket(err);
+    int error = raw->fd < 0 ? raw->fd : prepare(raw, conf, interface, err);
     if (!error)
-        error = set_snaplen(fd, conf->snaplen, err);
-    if (!error)
-        error = packet_socket_bind(fd, interface->index, ETH_P_ALL, conf->ifname, err);
-    if (!error)
-        error = set_promisc(fd, interface->index, conf->promisc, err);
+        error =
+            packet_socket_bind(raw->fd, interface->index, ETH_P_ALL, conf->ifname, err);
+    if (!error && conf->fanout.mode)
+        raw->group = packet_socket_fanout(raw->fd, &conf->fanout,
+                                          conf->direction == DIRECTION_IN, err);
+    if (!error && conf->fanout.mode && raw->group < 0)
+        error = raw->group;
+    if (!error && conf->promisc)
+        error = packet_socket_promisc(raw->fd, interface->index, err);
     return error;
+}
+
+/* What does not work as wished, but works. */
+static int open_wishes(struct app *app, struct error *err)
+{
+    struct raw_socket *raw = app->state;
+    const struct raw_socket_conf *conf = app->conf;
+    struct error why;
+    if (raw->ring.blocks < raw->ring.wanted)
+        app_log(app, "memory for a ring of %u blocks, not %u, of %u KiB",
+                raw->ring.blocks, raw->ring.wanted, raw->ring.block_size >> 10);
+    if (!conf->busy_poll.usecs)
+        return 0;
+    int error = packet_socket_busy_poll(raw->fd, &conf->busy_poll, &why);
+    if (error == -EPERM && !raw->warned)
+        app_log(app, "%s", why.text);
+    raw->warned |= error == -EPERM;
+    if (error && error != -EPERM && err)
+        *err = why;
+    return error == -EPERM ? 0 : error;
+}
+
+/* The kernel marks blocks until somebody reads how many frames it dropped: where we were
+ * first, the next block is one that it would have marked. */
+static void count_losing(struct app *app, uint32_t drops)
+{
+    struct ring *ring = &((struct raw_socket *)app->state)->ring;
+    if (ring->version != RING_V3)
+        return;
+    app_count(app, LOSING_BLOCKS, drops && !ring->losing ? 1 : ring->losing);
+    ring->losing = 0;
 }
 
 static void read_statistics(struct app *app)
@@ -155,6 +126,8 @@ static void read_statistics(struct app *app)
     raw->delivered += stats.tp_packets - stats.tp_drops;
     app_count(app, KERNEL_PACKETS, stats.tp_packets);
     app_count(app, DROP_RING_FULL, stats.tp_drops);
+    app_count(app, FREEZES, stats.tp_freeze_q_cnt);
+    count_losing(app, stats.tp_drops);
 }
 
 static void close_sockets(struct app *app)
@@ -182,16 +155,21 @@ static int open_sockets(struct app *app, struct error *err)
         return error;
     struct send_options sending = {
         .ifname = conf->ifname,
+        .method = (enum send_method)conf->tx,
         .index = interface.index,
         .mtu = interface.mtu,
         .offload = conf->offload >= MODE_CSUM,
         .qdisc_bypass = conf->qdisc_bypass,
         .merge = (uint32_t)conf->merge,
+        .ring_frames = (uint32_t)conf->tx_ring_frames,
+        .ring_frame_size = (uint32_t)conf->tx_frame_size,
     };
     error = open_receiver(raw, conf, &interface, err);
     if (!error)
         error = sender_open(&raw->sender, conf->direction == DIRECTION_IN ? -1 : raw->fd,
                             &sending, err);
+    if (!error)
+        error = open_wishes(app, err);
     if (error) {
         close_sockets(app);
         return error;
@@ -216,11 +194,35 @@ static int switch_offloads(struct app *app, struct error *err)
     return interface_set_offloads(conf->ifname, 0, err);
 }
 
+/* The device stamps every packet that comes in. */
+static int switch_stamps(struct app *app, struct error *err)
+{
+    struct raw_socket *raw = app->state;
+    const struct raw_socket_conf *conf = app->conf;
+    struct journal *journal = app->engine->options.journal;
+    if (conf->timestamp != TIMESTAMP_HARDWARE)
+        return 0;
+    if (raw->clock >= 0)
+        close(raw->clock);
+    raw->clock = hardware_clock_open(conf->ifname, err);
+    if (raw->clock < 0)
+        return raw->clock;
+    int error = hardware_stamps(conf->ifname, &raw->stamps, err);
+    if (!error && journal)
+        error = journal_stamps(journal, conf->ifname, err);
+    if (error)
+        return error;
+    struct hardware_stamps all = { raw->stamps.tx_type, HWTSTAMP_FILTER_ALL };
+    raw->stamps_changed = true;
+    return hardware_set_stamps(conf->ifname, &all, err);
+}
+
 static int start(struct app *app, struct error *err)
 {
     struct raw_socket *raw = app->state;
     const struct raw_socket_conf *conf = app->conf;
-    raw->fd = -1;
+    raw->fd = raw->clock = raw->group = -1;
+    raw->tick_at = engine_now(app->engine);
     sender_init(&raw->sender);
     int error = life_open(&raw->life, conf->ifname, err);
     if (!error && (conf->offload == MODE_GSO || conf->jumbo))
@@ -229,6 +231,8 @@ static int start(struct app *app, struct error *err)
         error = open_sockets(app, err);
     if (!error)
         error = switch_offloads(app, err);
+    if (!error)
+        error = switch_stamps(app, err);
     if (error)
         return error;
     app_poll(app, life_fd(&raw->life), POLLIN);
@@ -244,6 +248,10 @@ static void stop(struct app *app)
     close_sockets(app);
     if (raw->offloads_changed)
         interface_set_offloads(conf->ifname, raw->offloads, NULL);
+    if (raw->stamps_changed)
+        hardware_set_stamps(conf->ifname, &raw->stamps, NULL);
+    if (raw->clock >= 0)
+        close(raw->clock);
     life_close(&raw->life);
     app_count(app, DROP_CLOSED, plain_drop(&raw->sender.plain));
 }
@@ -264,6 +272,7 @@ static void try_open(struct app *app)
     }
     app_count(app, REOPENS, 1);
     switch_offloads(app, NULL);
+    switch_stamps(app, NULL);
     app_log(app, "interface %s is back%s", conf->ifname,
             raw->life.state == LIFE_UP ? "" : ", down");
 }
@@ -309,6 +318,10 @@ static void tick(struct app *app)
     struct raw_socket *raw = app->state;
     uint64_t now = engine_now(app->engine);
     enum life_event event;
+    if (raw->life.state != LIFE_UP)
+        raw->down_ns += now - raw->tick_at;
+    raw->tick_at = now;
+    app->counters[DOWN_MS] = raw->down_ns / 1000000;
     while ((event = life_next(&raw->life, now)))
         take_event(app, event);
     if (raw->life.state == LIFE_DOWN)
@@ -320,6 +333,12 @@ static void tick(struct app *app)
 }
 
 /* --- packets ------------------------------------------------------------------------ */
+
+/* The device's queue is looked at when somebody wants to read, and finds nothing. */
+static void busy_poll(int fd)
+{
+    recv(fd, NULL, 0, MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC);
+}
 
 static void pull(struct app *app)
 {
@@ -334,8 +353,14 @@ static void pull(struct app *app)
         .jumbo = conf->jumbo,
         .burst = (uint32_t)conf->rx_batch,
         .snaplen = (uint32_t)conf->snaplen,
+        .clock = raw->clock,
     };
-    raw->taken += receive(app, &raw->ring, &options, app_output(app, 0));
+    uint32_t taken = receive(app, &raw->ring, &options, app_output(app, 0));
+    raw->taken += taken;
+    if (!taken && conf->busy_poll.usecs)
+        busy_poll(raw->fd);
+    if (unlikely(ring_pending(&raw->ring)))
+        app_wake_at(app, engine_now(app->engine) + READ_RETRY);
 }
 
 static void push(struct app *app)
@@ -354,6 +379,8 @@ static void report(struct app *app, FILE *out)
     const struct raw_socket *raw = app->state;
     const struct raw_socket_conf *conf = app->conf;
     fprintf(out, "%s %s", conf->ifname, states[raw->life.state]);
+    if (raw->group >= 0)
+        fprintf(out, ", fanout group %d", raw->group);
 }
 
 /* --- the class ---------------------------------------------------------------------- */
@@ -364,54 +391,13 @@ static const struct port ports[] = {
     { NULL },
 };
 
-static const char *const versions[] = { "v2", "v3", NULL };
-static const char *const directions[] = { "in", "both", "out", NULL };
-static const char *const vlans[] = { "restore", "metadata", "drop", NULL };
-static const char *const offloads[] = { "split", "off", "csum", "gso", NULL };
-
-static const struct param params[] = {
-    PARAM_INTERFACE(struct raw_socket_conf, ifname, NULL, "network interface"),
-    PARAM_ENUM(struct raw_socket_conf, version, "v2", versions,
-               "TPACKET version: v2 hands over every frame at once, v3 blocks of them"),
-    PARAM_ENUM(struct raw_socket_conf, direction, "in", directions,
-               "frames that come in, that others on this host send out, or both"),
-    PARAM_ENUM(struct raw_socket_conf, vlan, "restore", vlans,
-               "a VLAN tag goes back into the frame, beside it, or the frame is dropped"),
-    PARAM_ENUM(
-        struct raw_socket_conf, offload, "split", offloads,
-        "split: super-frames are split and checksums completed here; off: moreover the "
-        "interface's tx, tso, gso and gro are off while we run; csum: checksums stay "
-        "unfinished until somebody sends them; gso: so do super-frames, up to 64 KiB"),
-    PARAM_BOOL(struct raw_socket_conf, jumbo, "false",
-               "frames longer than a packet (2 KiB) come in large ones of up to 64 KiB"),
-    PARAM_BOOL(struct raw_socket_conf, promisc, "false",
-               "receive frames for other stations too"),
-    PARAM_BOOL(struct raw_socket_conf, qdisc_bypass, "false",
-               "send past the queueing discipline"),
-    PARAM_BOOL(struct raw_socket_conf, reopen, "true",
-               "go on when an interface of that name comes back"),
-    PARAM_SIZE(struct raw_socket_conf, snaplen, "0", "0", "262144",
-               "bytes of a frame that are kept; 0 is all"),
-    PARAM_INTEGER(struct raw_socket_conf, ring, "4096", "64", "1048576",
-                  "frames that the receive ring holds"),
-    PARAM_INTEGER(struct raw_socket_conf, rx_batch, "64", "1", "512",
-                  "frames taken per breath"),
-    PARAM_INTEGER(
-        struct raw_socket_conf, merge, "8", "1", "64",
-        "TCP segments that still follow each other are sent as one super-frame of up to "
-        "so many; 1: none are"),
-    PARAM_INTEGER(struct raw_socket_conf, retire_ms, "10", "1", "1000",
-                  "v3: milliseconds after which a block is handed over though not full"),
-    PARAM_END,
-};
-
 const struct app_class raw_socket_class = {
     .name = "RawSocket",
     .doc = "an Ethernet interface, by AF_PACKET",
     .ports = ports,
-    .params = params,
+    .params = raw_socket_params,
     .conf_size = sizeof(struct raw_socket_conf),
-    .counters = counters,
+    .counters = raw_socket_counters,
     .state_size = sizeof(struct raw_socket),
     .start = start,
     .stop = stop,
@@ -419,4 +405,5 @@ const struct app_class raw_socket_class = {
     .push = push,
     .tick = tick,
     .report = report,
+    .verify = raw_socket_verify,
 };

@@ -8,6 +8,7 @@
 
 #include "engine/engine.h"
 #include "lib/checksum.h"
+#include "lib/hardware_clock.h"
 
 #define TAG_SIZE    4
 #define MAC_BYTES   12 /* both addresses: the tag comes behind them */
@@ -20,22 +21,34 @@ struct receiver {
     const struct receive_options *options;
     struct link *output;
     uint64_t realtime_offset; /* CLOCK_MONOTONIC - CLOCK_REALTIME */
+    uint64_t device_offset;   /* CLOCK_MONOTONIC - the device's clock */
 };
 
-static uint64_t read_offset(const struct engine *engine)
+static uint64_t nanoseconds(clockid_t clock)
 {
-    struct timespec real, mono;
-    clock_gettime(CLOCK_REALTIME, &real);
-    clock_gettime(CLOCK_MONOTONIC, &mono);
-    return (uint64_t)(mono.tv_sec - real.tv_sec) * 1000000000 +
-           (uint64_t)(mono.tv_nsec - real.tv_nsec);
+    struct timespec time;
+    clock_gettime(clock, &time);
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+static void read_offsets(struct receiver *r)
+{
+    int clock = r->options->clock;
+    r->realtime_offset = 0 - nanoseconds(CLOCK_REALTIME);
+    r->realtime_offset += nanoseconds(CLOCK_MONOTONIC);
+    if (unlikely(clock >= 0)) {
+        r->device_offset = 0 - hardware_clock_now(clock);
+        r->device_offset += nanoseconds(CLOCK_MONOTONIC);
+    }
 }
 
 /* When the frame came in, on the engine's clock; never later than now. */
 static uint64_t arrival(const struct receiver *r, const struct ring_frame *frame)
 {
-    uint64_t time = frame->realtime + r->realtime_offset,
+    bool device = frame->hardware && r->options->clock >= 0;
+    uint64_t time = frame->time + (device ? r->device_offset : r->realtime_offset),
              now = engine_now(r->app->engine);
+    app_count(r->app, RX_SOFT_STAMPS, !device && r->options->clock >= 0);
     return time < now ? time : now;
 }
 
@@ -285,7 +298,8 @@ uint32_t receive(struct app *app, struct ring *ring,
     struct ring_frame frame;
     if (!ring_peek(ring, &frame))
         return 0;
-    struct receiver r = { app, ring, options, output, read_offset(app->engine) };
+    struct receiver r = { app, ring, options, output, 0, 0 };
+    read_offsets(&r);
     uint32_t n = 0;
     while (take(&r, &frame)) {
         ring_release(ring, &frame);

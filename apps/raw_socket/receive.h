@@ -23,6 +23,7 @@ enum receive_counter {
     RX_SPLIT,
     RX_GSO,
     RX_CSUM,
+    RX_SOFT_STAMPS,
     RX_NO_PACKET,
     DROP_TRUNCATED,
     DROP_OVERSIZE,
@@ -40,6 +41,7 @@ struct receive_options {
     bool jumbo; /* longer frames come in packets of the second size class */
     uint32_t burst;
     uint32_t snaplen; /* bytes of a frame that are kept, 0: all */
+    int clock;        /* of the device (lib/hardware_clock.h), -1: none is wanted */
 };
 
 /* Moves frames from ring to output (NULL: they are dropped). Returns how many frames have

@@ -3,10 +3,13 @@
 
 #include <errno.h>
 #include <linux/if_packet.h>
+#include <linux/net_tstamp.h>
 #include <linux/virtio_net.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+
+#include "apps/raw_socket/batch.h"
 
 #define LINE         64u
 #define BLOCK_SIZE   (256u << 10)
@@ -69,50 +72,73 @@ static int request(struct ring *ring, const struct ring_options *options)
         .tp_frame_size = ring->slot_size,
         .tp_frame_nr = ring->slots,
     };
-    if (ring->v3)
+    if (ring->version == RING_V3)
         req.tp_retire_blk_tov = options->retire_ms;
-    size_t size = ring->v3 ? sizeof(struct tpacket_req3) : sizeof(struct tpacket_req);
+    size_t size = ring->version == RING_V3 ? sizeof(struct tpacket_req3)
+                                           : sizeof(struct tpacket_req);
     return setsockopt(ring->fd, SOL_PACKET, PACKET_RX_RING, &req, (socklen_t)size)
                ? -errno
                : 0;
 }
 
-int ring_open(struct ring *ring, int fd, const struct ring_options *options,
-              struct error *err)
+/* Memory may be short of large blocks: make do with three quarters, again and again, down
+ * to a quarter. */
+static int request_what_there_is(struct ring *ring, const struct ring_options *options,
+                                 struct error *err)
 {
-    *ring = (struct ring){ .fd = fd, .v3 = options->v3 };
-    int error = set(fd, PACKET_VERSION, options->v3 ? TPACKET_V3 : TPACKET_V2,
-                    "PACKET_VERSION", err);
-    if (!error)
-        error = set(fd, PACKET_VNET_HDR, 1, "PACKET_VNET_HDR", err);
-    if (!error && !options->v3)
-        error = set(fd, PACKET_COPY_THRESH, 1, "PACKET_COPY_THRESH", err);
-    if (error)
-        return error;
-    set_queue_size(fd);
-    if (options->v3)
-        size_v3(ring, options);
-    else
-        size_v2(ring, options);
-    /* Memory may be short of large blocks: make do with three quarters, again and again.
-     */
+    int error;
+    ring->wanted = ring->blocks;
     uint32_t least = ring->blocks / 4 ? ring->blocks / 4 : 1;
     while ((error = request(ring, options)) == -ENOMEM && ring->blocks * 3 / 4 >= least) {
         ring->blocks = ring->blocks * 3 / 4;
         ring->slots = ring->blocks * ring->slots_per_block;
     }
-    if (error) {
-        errno = -error;
-        return error_system(err, ERROR_RUN, "a receive ring of %u blocks of %u bytes",
-                            ring->blocks, ring->block_size);
-    }
+    if (!error)
+        return 0;
+    errno = -error;
+    return error_system(err, ERROR_RUN, "a receive ring of %u blocks of %u bytes",
+                        ring->blocks, ring->block_size);
+}
+
+static int open_memory(struct ring *ring, const struct ring_options *options,
+                       struct error *err)
+{
+    if (ring->version == RING_V3)
+        size_v3(ring, options);
+    else
+        size_v2(ring, options);
+    int error = request_what_there_is(ring, options, err);
+    if (error)
+        return error;
     ring->size = (size_t)ring->blocks * ring->block_size;
-    ring->memory = mmap(NULL, ring->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (ring->memory == MAP_FAILED) {
-        ring->memory = NULL;
-        return error_system(err, ERROR_RUN, "cannot map the receive ring");
+    ring->memory =
+        mmap(NULL, ring->size, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, 0);
+    if (ring->memory != MAP_FAILED)
+        return 0;
+    ring->memory = NULL;
+    return error_system(err, ERROR_RUN, "cannot map the receive ring");
+}
+
+int ring_open(struct ring *ring, int fd, const struct ring_options *options,
+              struct error *err)
+{
+    *ring = (struct ring){ .fd = fd, .version = options->version };
+    int error = set(fd, PACKET_VNET_HDR, 1, "PACKET_VNET_HDR", err);
+    if (error)
+        return error;
+    set_queue_size(fd);
+    if (options->version == RING_READ) {
+        ring->batch = batch_new(fd, options->hardware, err);
+        return ring->batch ? 0 : -EIO;
     }
-    return 0;
+    bool v3 = options->version == RING_V3;
+    error = set(fd, PACKET_VERSION, v3 ? TPACKET_V3 : TPACKET_V2, "PACKET_VERSION", err);
+    if (!error && !v3)
+        error = set(fd, PACKET_COPY_THRESH, 1, "PACKET_COPY_THRESH", err);
+    if (!error && options->hardware)
+        error = set(fd, PACKET_TIMESTAMP, SOF_TIMESTAMPING_RAW_HARDWARE,
+                    "PACKET_TIMESTAMP", err);
+    return error ? error : open_memory(ring, options, err);
 }
 
 void ring_close(struct ring *ring)
@@ -120,9 +146,11 @@ void ring_close(struct ring *ring)
     if (ring->memory)
         munmap(ring->memory, ring->size);
     ring->memory = NULL;
+    batch_free(ring->batch);
+    ring->batch = NULL;
 }
 
-static void read_vnet(struct segment_offload *offload, const uint8_t *at)
+void ring_read_vnet(struct segment_offload *offload, const uint8_t *at)
 {
     struct virtio_net_hdr vnet;
     memcpy(&vnet, at, sizeof(vnet));
@@ -143,7 +171,8 @@ static bool fill(struct ring_frame *frame, const uint8_t *slot, uint32_t room,
     frame->length = length;
     frame->queued = status & TP_STATUS_COPY;
     frame->lost = captured < length && !frame->queued;
-    read_vnet(&frame->offload, frame->data - RING_VNET_SIZE);
+    frame->hardware = status & TP_STATUS_TS_RAW_HARDWARE;
+    ring_read_vnet(&frame->offload, frame->data - RING_VNET_SIZE);
     return true;
 }
 
@@ -185,7 +214,7 @@ static bool peek_v2(struct ring *ring, struct ring_frame *frame)
         const struct sockaddr_ll *address =
             (const struct sockaddr_ll *)(slot + TPACKET_ALIGN(sizeof(*header)));
         frame->packet_type = address->sll_pkttype;
-        frame->realtime = nanoseconds(header->tp_sec, header->tp_nsec);
+        frame->time = nanoseconds(header->tp_sec, header->tp_nsec);
         fill_vlan(frame, status, header->tp_vlan_tci, header->tp_vlan_tpid);
         if (fill(frame, slot, ring->slot_size, header->tp_mac, header->tp_snaplen,
                  header->tp_len, status))
@@ -213,8 +242,10 @@ static bool open_block(struct ring *ring)
 {
     while (!ring->block_left) {
         const struct tpacket_hdr_v1 *block = &block_v3(ring)->hdr.bh1;
-        if (!(__atomic_load_n(&block->block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER))
+        uint32_t status = __atomic_load_n(&block->block_status, __ATOMIC_ACQUIRE);
+        if (!(status & TP_STATUS_USER))
             return false;
+        ring->losing += status & TP_STATUS_LOSING ? 1 : 0;
         ring->block_left = block->num_pkts;
         ring->block_offset = block->offset_to_first_pkt;
         if (!ring->block_left)
@@ -237,7 +268,7 @@ static bool peek_v3(struct ring *ring, struct ring_frame *frame)
         const struct sockaddr_ll *address =
             (const struct sockaddr_ll *)(at + TPACKET_ALIGN(sizeof(*header)));
         frame->packet_type = address->sll_pkttype;
-        frame->realtime = nanoseconds(header->tp_sec, header->tp_nsec);
+        frame->time = nanoseconds(header->tp_sec, header->tp_nsec);
         fill_vlan(frame, header->tp_status, (uint16_t)header->hv1.tp_vlan_tci,
                   header->hv1.tp_vlan_tpid);
         if (fill(frame, at, ring->block_size - ring->block_offset, header->tp_mac,
@@ -259,15 +290,33 @@ static void release_v3(struct ring *ring)
 
 bool ring_peek(struct ring *ring, struct ring_frame *frame)
 {
-    return ring->v3 ? peek_v3(ring, frame) : peek_v2(ring, frame);
+    switch (ring->version) {
+    case RING_V2:
+        return peek_v2(ring, frame);
+    case RING_V3:
+        return peek_v3(ring, frame);
+    default:
+        return batch_peek(ring->batch, frame);
+    }
 }
 
 void ring_release(struct ring *ring, const struct ring_frame *frame)
 {
-    if (ring->v3)
-        release_v3(ring);
-    else
+    switch (ring->version) {
+    case RING_V2:
         release_v2(ring);
+        break;
+    case RING_V3:
+        release_v3(ring);
+        break;
+    default:
+        batch_release(ring->batch);
+    }
+}
+
+bool ring_pending(const struct ring *ring)
+{
+    return ring->version == RING_READ && ring->batch && batch_pending(ring->batch);
 }
 
 int ring_fetch(struct ring *ring, const struct ring_frame *frame, const struct iovec *to,

@@ -12,11 +12,13 @@
 
 #include "apps/raw_socket/merge.h"
 #include "apps/raw_socket/socket.h"
+#include "engine/engine.h"
 
 #define TAG_SIZE    4
 #define TCP_OFFSET  12 /* of the byte that says how long a TCP header is */
 #define TCP_HEADER  20
 #define UDP_HEADER  8
+#define RING_RETRY  100000    /* ns */
 #define BUFFER_SIZE (4 << 20) /* bytes of super-frames that may be under way */
 
 void sender_init(struct sender *sender)
@@ -69,13 +71,19 @@ int sender_open(struct sender *sender, int receiver, const struct send_options *
     sender->mtu = options->mtu;
     sender->offload = sender->vnet = options->offload;
     sender->shared = false;
+    sender->method = options->method;
     int fd = 0;
+    if (options->method == SEND_NONE)
+        return 0;
     if (receiver >= 0)
         fd = share(sender, receiver, options, err);
     else
         fd = sender->fd = open_socket(options, options->offload, err);
     if (fd >= 0 && options->offload)
         enlarge_buffer(sender->fd);
+    if (fd >= 0 && options->method == SEND_RING)
+        return tx_ring_open(&sender->ring, fd, options->ring_frames,
+                            options->ring_frame_size, err);
     if (fd < 0 || receiver >= 0 || options->merge == 1)
         return fd < 0 ? fd : 0;
     sender->merge_fd = options->offload ? sender->fd : open_socket(options, true, err);
@@ -99,6 +107,10 @@ static void wait_for(struct app *app, struct sender *sender, int fd)
 void sender_close(struct app *app, struct sender *sender)
 {
     wait_for(app, sender, -1);
+    if (sender->ring.memory)
+        app_count(app, DROP_LINK_DOWN, tx_ring_flush(&sender->ring));
+    app->counters[TX_HELD] = 0;
+    tx_ring_close(&sender->ring);
     if (sender->fd >= 0 && !sender->shared)
         close(sender->fd);
     if (sender->merge_fd >= 0 && sender->merge_fd != sender->fd)
@@ -206,6 +218,33 @@ static int send_merged(struct app *app, struct sender *sender, struct packet **p
     return -errno;
 }
 
+/* What the kernel would skip, or stumble over, in a ring. */
+static int refuse_length(const struct sender *sender, const struct packet *p)
+{
+    uint32_t most = sender->mtu + ETH_HLEN;
+    if (p->length < ETH_HLEN)
+        return -EINVAL;
+    if (p->data[12] == ETH_P_8021Q >> 8 && p->data[13] == (ETH_P_8021Q & 0xff))
+        most += TAG_SIZE;
+    return p->length > most || p->length > tx_ring_capacity(&sender->ring) ? -EMSGSIZE
+                                                                           : 0;
+}
+
+/* Puts packets into the ring; returns how many, or -errno for the first. */
+static int put_burst(struct sender *sender, struct packet **p, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (unlikely(p[i]->flags & PACKET_VLAN))
+            insert_vlan(p[i]);
+        int error = refuse_length(sender, p[i]);
+        if (!error && !tx_ring_put(&sender->ring, p[i]->data, p[i]->length))
+            error = -EAGAIN;
+        if (error)
+            return i ? (int)i : error;
+    }
+    return (int)n;
+}
+
 /* Sends what is at the front of n packets: a run of segments, or packets up to the next
  * run. Returns how many the kernel took, or -errno for the first. */
 static int send_front(struct app *app, struct sender *sender, struct packet **p,
@@ -213,7 +252,9 @@ static int send_front(struct app *app, struct sender *sender, struct packet **p,
 {
     uint32_t single = n;
     if (sender->fd < 0)
-        return -ENXIO;
+        return sender->method == SEND_NONE ? -EPIPE : -ENXIO;
+    if (sender->method == SEND_RING)
+        return put_burst(sender, p, n);
     if (sender->merge_fd >= 0) {
         uint32_t run = 1;
         for (single = 0;
@@ -252,6 +293,8 @@ static int refusal(int error, const struct packet *p)
     case ENXIO:
     case ENODEV:
         return DROP_LINK_DOWN;
+    case EPIPE:
+        return DROP_TX_NONE;
     default: /* ENOBUFS: the packet is gone already */
         return DROP_TX_FAILED;
     }
@@ -272,7 +315,8 @@ static uint32_t send_some(struct app *app, struct sender *sender, struct packet 
     while (sent == -EINTR)
         sent = send_front(app, sender, p, n);
     if (sent > 0) {
-        count_sent(app, p, (uint32_t)sent);
+        if (sender->method != SEND_RING) /* which counts when the kernel has looked */
+            count_sent(app, p, (uint32_t)sent);
         packet_free_burst(p, (uint32_t)sent);
         return (uint32_t)sent;
     }
@@ -292,6 +336,23 @@ static void count_plain(struct app *app, struct plain *plain)
     plain->completed = plain->split = plain->segments = plain->bad = 0;
 }
 
+static bool is_down(int error)
+{
+    return error == -ENETDOWN || error == -ENXIO || error == -ENODEV;
+}
+
+/* Has the kernel look at the ring. Nothing tells when a slot is free again. */
+static void kick(struct app *app, struct sender *sender, bool blocked)
+{
+    struct tx_ring *ring = &sender->ring;
+    int error = tx_ring_kick(ring, &app->counters[TX_PACKETS], &app->counters[TX_BYTES]);
+    if (is_down(error))
+        app_count(app, DROP_LINK_DOWN, tx_ring_flush(ring));
+    app->counters[TX_HELD] = tx_ring_held(ring);
+    if (blocked || tx_ring_held(ring))
+        app_wake_at(app, engine_now(app->engine) + RING_RETRY);
+}
+
 void sender_push(struct app *app, struct sender *sender, struct link *input)
 {
     struct packet **p;
@@ -305,5 +366,8 @@ void sender_push(struct app *app, struct sender *sender, struct link *input)
         }
     }
     count_plain(app, &sender->plain);
-    wait_for(app, sender, n ? sender->last : -1);
+    if (sender->ring.memory)
+        kick(app, sender, n);
+    else
+        wait_for(app, sender, n ? sender->last : -1);
 }

@@ -11,11 +11,15 @@
  * With offload, unfinished checksums and super-frames go to the kernel as they are, with a
  * struct virtio_net_hdr in front that says so; otherwise they are made plain first.
  *
+ * Frames are handed over by sendmmsg; or through a ring (tx_ring.h), which copies them
+ * there and has the kernel look once for all; or not at all.
+ *
  * What the kernel does not take now stays on the link: the engine then waits for the very
  * socket that blocked.
  */
 #pragma once
 #include "apps/raw_socket/receive.h"
+#include "apps/raw_socket/tx_ring.h"
 #include "engine/app.h"
 #include "engine/plain.h"
 
@@ -32,16 +36,22 @@ enum send_counter {
     DROP_TX_OVERSIZE,
     DROP_TX_RUNT,
     DROP_TX_OFFLOAD,
+    DROP_TX_NONE,
+    TX_HELD,
     DROP_TX_FAILED,
     DROP_LINK_DOWN,
     SEND_COUNTERS,
 };
 
+enum send_method { SEND_MESSAGES, SEND_RING, SEND_NONE };
+
 struct send_options {
+    enum send_method method;
     const char *ifname;
     unsigned index, mtu;
     bool qdisc_bypass, offload;
     uint32_t merge; /* segments of a run at most, 1: none are merged */
+    uint32_t ring_frames, ring_frame_size;
 };
 
 struct sender {
@@ -50,11 +60,13 @@ struct sender {
     bool shared;  /* fd is the receiver's */
     bool vnet;    /* fd wants a vnet header in front */
     bool offload;
+    enum send_method method;
     uint32_t merge;
     uint32_t mtu;       /* the owner keeps it up to date */
     int last;           /* the socket that the latest packets were given to */
     int blocked_fd;     /* where POLLOUT is waited for; -1: nowhere */
     struct plain plain; /* without offload */
+    struct tx_ring ring;
 };
 
 /* What it is given while it has no socket is dropped. */

@@ -1,6 +1,6 @@
 /* fuzz/ring: any bytes as the memory of a receive ring.
  *
- * Input: flags (V3, VLAN mode, direction, snaplen), the slot to start at (2 bytes), then
+ * Input: flags (V3, VLAN mode, direction, offload, snaplen), the slot to start at (2 bytes), then
  * the memory of the ring, repeated where it is too short. All frames are received into a
  * graph, whose packets must be sound; after one lap everything must be the kernel's
  * again.
@@ -37,7 +37,7 @@ static struct engine *the_engine(void)
     const struct engine_options options = { .virtual_time = true, .packets = 4096 };
     if (!engine)
         engine = engine_new(&options, NULL);
-    require(engine != NULL, "no engine");
+    require(engine != NULL && !packet_large_reserve(64, NULL), "no engine");
     return engine;
 }
 
@@ -56,7 +56,7 @@ static uint32_t take_packets(struct link *link)
     while (!link_empty(link)) {
         struct packet *p = link_receive(link);
         require(p->data >= p->chunk && p->length >= 14 &&
-                    p->data + p->length <= p->chunk + arena.chunk_size,
+                    p->data + p->length <= p->chunk + packet_chunk_size(p),
                 "a packet beyond its chunk");
         packet_free(p);
     }
@@ -70,7 +70,7 @@ static struct ring ring_of(const uint8_t *data)
     uint32_t slots = v3 ? BLOCKS : BLOCKS * slots_per_block;
     return (struct ring){
         .fd = -1,
-        .v3 = v3,
+        .version = v3 ? RING_V3 : RING_V2,
         .memory = memory,
         .size = sizeof(memory),
         .slot_size = SLOT_SIZE,
@@ -93,7 +93,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .vlan = (enum vlan_mode)(data[0] >> 1 & 3) % 3,
         .direction = (enum direction)(data[0] >> 3 & 3) % 3,
         .burst = 64,
+        .offload = (enum offload_mode)(data[0] >> 5 & 1 ? data[3] & 3 : 0),
+        .jumbo = data[0] >> 5 & 1 && data[3] & 4,
         .snaplen = data[0] & 0x80 ? data[3] * 16u : 0,
+        .clock = -1,
     };
     uint32_t in_use = arena_in_use(), calls = 0, packets;
     fill_memory(data + HEADER_SIZE, size - HEADER_SIZE);
