@@ -268,3 +268,28 @@ const uint8_t *frame_make(uint32_t n, size_t length)
         frame[at] = (uint8_t)random_draw(&key, i);
     return frame;
 }
+
+const uint8_t *rig_datagram(size_t length, uint16_t from, uint16_t to, uint32_t number,
+                            bool back)
+{
+    static uint8_t frame[RIG_FRAME_MAX];
+    static const uint8_t header[] = { 8,  0, 0x45, 0,  0, 0, 0, 0,  0, 0, 64,
+                                      17, 0, 0,    10, 0, 0, 1, 10, 0, 0, 2 };
+    uint16_t ip_length = (uint16_t)(length - 14), udp_length = (uint16_t)(length - 34);
+    memcpy(frame, frame_make(1, length), length);
+    memcpy(frame + 12, header, sizeof(header));
+    frame[16] = (uint8_t)(ip_length >> 8);
+    frame[17] = (uint8_t)ip_length;
+    frame[29] = back ? 2 : 1;
+    frame[33] = back ? 1 : 2;
+    uint16_t ports[2] = { back ? to : from, back ? from : to };
+    for (int i = 0; i < 2; i++) {
+        frame[34 + 2 * i] = (uint8_t)(ports[i] >> 8);
+        frame[35 + 2 * i] = (uint8_t)ports[i];
+    }
+    frame[38] = (uint8_t)(udp_length >> 8);
+    frame[39] = (uint8_t)udp_length;
+    frame[40] = frame[41] = 0;
+    memcpy(frame + 42, &number, sizeof(number));
+    return frame;
+}

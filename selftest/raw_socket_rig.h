@@ -12,6 +12,7 @@
  *   rig_stop         stop it; every packet must be accounted for
  *   wire_open, wire_send, wire_receive    whole frames at a far end
  *   frame_make       frame number n of a length
+ *   rig_datagram     a UDP datagram in a frame
  *
  *      left ---- if1 [ RawSocket ] <-> [ RawSocket ] if2 ---- right
  *
@@ -84,3 +85,8 @@ size_t wire_receive(int wire, uint8_t *frame);
 
 /* Ethertype 0x88b5; the length is at least 14. Equal numbers give equal bytes. */
 const uint8_t *frame_make(uint32_t n, size_t length);
+
+/* From 10.0.0.1 to 10.0.0.2, or back with the ports exchanged; the payload starts with the
+ * number. */
+const uint8_t *rig_datagram(size_t length, uint16_t from, uint16_t to, uint32_t number,
+                            bool back);
