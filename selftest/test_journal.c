@@ -308,6 +308,34 @@ END_TEST
 
 /* ---- hostile files ----------------------------------------------------------------- */
 
+/* A veth stamps nothing: what a journal says of that is tried, and reported once. One that
+ * is gone needs nothing. */
+START_TEST(stamps_of_a_device)
+{
+    char lines[128];
+    struct error err;
+    struct interface veth;
+    if (!network())
+        return;
+    ck_assert_int_eq(interface_query("veth0", &veth, NULL), 0);
+    int length = snprintf(lines, sizeof(lines), "stamps veth0 %u 0 1\n", veth.index);
+    write_journal(lines, (size_t)length);
+    ck_assert_int_eq(journal_recover(directory, &err), -EOPNOTSUPP);
+    ck_assert_ptr_nonnull(strstr(err.text, "veth0 does not stamp packets"));
+    ck_assert(!there(undo));
+    shell("ip link del veth0");
+    write_journal(lines, (size_t)length);
+    ck_assert_int_eq(journal_recover(directory, &err), 0);
+    static const char *const bad[] = { "stamps veth0 1 0\n", "stamps veth0 0 0 0\n",
+                                       "stamps veth0 1 0 0 0\n",
+                                       "stamps veth0 1 0 4294967296\n" };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        write_journal(bad[i], strlen(bad[i]));
+        ck_assert_int_eq(journal_recover(directory, &err), -EBADMSG);
+    }
+}
+END_TEST
+
 START_TEST(bad_lines_are_skipped)
 {
     static const char *const bad[] = {
@@ -468,6 +496,7 @@ static Suite *suite_journal(void)
     tcase_add_test(tests, namespace_number_used_again);
     tcase_add_test(tests, journal_stays_without_privilege);
     tcase_add_test(tests, refusal_is_reported_once);
+    tcase_add_test(tests, stamps_of_a_device);
     tcase_add_test(tests, bad_lines_are_skipped);
     tcase_add_test(tests, torn_line_and_zero_byte);
     tcase_add_test(tests, bad_headers);

@@ -124,6 +124,20 @@ START_TEST(sleeps_while_down)
 }
 END_TEST
 
+/* Nor does one that is gone. */
+START_TEST(sleeps_while_gone)
+{
+    if (!rig_network())
+        return;
+    rig_start(&rig, NULL);
+    shell("ip link del if1 && ip link del if2");
+    RIG_UNTIL(&rig, logged("interface if1 is gone") && logged("interface if2 is gone"));
+    RIG_UNTIL(&rig, poll(rig.engine->polls, rig.engine->npolls, 20) == 0);
+    RIG_UNTIL(&rig, rig_count(&rig, "if1", "down_ms") > 0);
+    rig_stop(&rig);
+}
+END_TEST
+
 /* --- gone and back ------------------------------------------------------------------ */
 
 static void make_again(const char *name, const char *peer, int *wire)
@@ -419,6 +433,7 @@ static Suite *suite_raw_socket_life(void)
     tcase_add_loop_test(tests, receives_again_after_down, 0, 2);
     tcase_add_test(tests, down_at_the_start);
     tcase_add_test(tests, sleeps_while_down);
+    tcase_add_test(tests, sleeps_while_gone);
     tcase_add_loop_test(tests, deleted_and_made_again, 0, 2);
     tcase_add_test(tests, sends_into_nothing);
     tcase_add_loop_test(tests, frames_in_the_ring_of_the_dead, 0, 2);

@@ -170,7 +170,7 @@ const struct param raw_socket_params[] = {
                   "frames that the send ring holds"),
     PARAM_INTEGER(
         struct raw_socket_conf, tx_frame_size, "2048", "256", "65536",
-        "bytes of each of them, 40 of which are the kernel's; a multiple of 16"),
+        "bytes of each of them, 32 of which are the kernel's; a multiple of 16"),
     PARAM_TABLE(struct raw_socket_conf, fanout, fanout_params,
                 "frames are shared out among the sockets of a group"),
     PARAM_TABLE(
