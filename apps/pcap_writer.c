@@ -8,7 +8,7 @@
  * taken at the start; a packet without one gets the time of the breath. On a virtual
  * clock the offset is 0, so that the same run writes the same bytes. A VLAN tag that
  * travels beside the frame is put back into it. Checksums that are left to hardware are
- * written as they are.
+ * written as they are, super-frames as the one frame that they are in memory.
  *
  * Writing goes through a buffer that is flushed about once a second, and at the stop. A
  * write error ends the capture, not the graph: packets pass on as before, and the file is

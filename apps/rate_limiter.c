@@ -4,13 +4,14 @@
  *
  * The bucket holds `burst` bytes, starts full and fills at `rate`; a packet takes as many
  * bytes as its frame has (without preamble, CRC and gap), or is dropped when fewer are
- * there. Nothing is delayed: an app that holds packets back is Clumsy.
+ * there. A super-frame is split first. Nothing is delayed: an app that holds packets back is Clumsy.
  *
  * Tokens are counted in bits times 10^-9, of which a nanosecond brings exactly `rate`: no
  * division, nothing is ever rounded, however long it runs. The fullest bucket of 1 GB is
  * 8.6e18 of them, which 64 bits hold.
  */
 #include "engine/engine.h"
+#include "engine/plain.h"
 
 #define BYTE 8000000000ull /* tokens that a byte costs */
 
@@ -21,13 +22,16 @@ struct rate_limiter_conf {
 
 struct rate_limiter {
     uint64_t tokens;
-    uint64_t filled; /* when: ns of the engine's clock */
+    uint64_t filled;    /* when: ns of the engine's clock */
+    struct plain plain; /* holds nothing between breaths */
 };
 
-enum { DROP_RATE, DROP_NO_OUTPUT };
+enum { SPLIT, DROP_RATE, DROP_GSO, DROP_NO_OUTPUT };
 
 static const struct counter_row counters[] = {
+    [SPLIT] = { "split", "super-frames split" },
     [DROP_RATE] = { "drop_rate", "packets beyond the rate" },
+    [DROP_GSO] = { "drop_gso", "super-frames that cannot be split" },
     [DROP_NO_OUTPUT] = { "drop_no_output",
                          "packets that came in while nothing was linked" },
     { NULL, NULL },
@@ -39,6 +43,7 @@ static int start(struct app *app, struct error *err)
     const struct rate_limiter_conf *conf = app->conf;
     limiter->tokens = conf->burst * BYTE;
     limiter->filled = engine_now(app->engine);
+    limiter->plain.partial = true;
     return 0;
 }
 
@@ -73,7 +78,7 @@ static void push(struct app *app)
         return;
     }
     fill(app);
-    while ((n = link_receive_burst(input, p, LINK_BURST))) {
+    while ((n = plain_receive_burst(&limiter->plain, input, p, LINK_BURST))) {
         uint32_t pass = 0, drop = 0;
         for (uint32_t i = 0; i < n; i++)
             if (p[i]->length * BYTE <= limiter->tokens) {
@@ -86,6 +91,8 @@ static void push(struct app *app)
         packet_free_burst(excess, drop);
         app_count(app, DROP_RATE, drop);
     }
+    app->counters[SPLIT] = limiter->plain.split;
+    app->counters[DROP_GSO] = limiter->plain.bad;
 }
 
 /* The bucket is filled at the old rate until now, and keeps what the new one holds. */

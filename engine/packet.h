@@ -26,11 +26,12 @@
  * What a kernel leaves to hardware travels beside the frame, where an app asked for that
  * (RawSocket with offload = "csum" or "gso"); as a rule packets are plain:
  *   - PACKET_CSUM_PARTIAL: the field at csum_start + csum_offset holds the sum of the
- *     pseudo header. Who changes that (addresses, ports do not matter) keeps the field in
- *     step, or completes the checksum first (lib/checksum.h) and clears the flag, as also
- *     who wants damage to be seen.
+ *     pseudo header. Who changes an IP address keeps that in step; ports and payload are
+ *     free to change. Who wants a change to be seen as damage completes the checksum first
+ *     (packet_complete of engine/plain.h).
  *   - gso_type: the frame is a super-frame, many segments of gso_size bytes payload with
- *     one set of headers. Who forwards it need do nothing. length is what it is in memory.
+ *     one set of headers. Who forwards it need do nothing; who looks at packets one by one,
+ *     as they are on a wire, receives by plain_receive_burst.
  *   - The calls here that move the start of a frame move csum_start with it; a frame that
  *     is cut has neither of both any more.
  *   - An egress that cannot say so to whom it gives frames makes them plain first:

@@ -4,6 +4,7 @@
  *   plain_run         the plain packets at the front of a link
  *   plain_advance     ... take some of them
  *   plain_front       the next packet, as it is now
+ *   plain_receive_burst    as link_receive_burst; for graphs without large packets it is that
  *   plain_drop        free what is held
  *
  *      link    | packet | checksum missing | super-frame      | packet | ...
@@ -54,6 +55,21 @@ void plain_advance(struct plain *plain, struct link *link, uint32_t n);
 static inline struct packet *plain_front(const struct plain *plain, struct link *link)
 {
     return plain->count ? plain->packets[plain->first] : link_front(link);
+}
+
+/* For apps that want wire packets: what no app has asked large packets for has no
+ * super-frames, and costs nothing. Unfinished checksums may stay as they are then, so set
+ * plain->partial. */
+static inline uint32_t plain_receive_burst(struct plain *plain, struct link *link,
+                                           struct packet **p, uint32_t n)
+{
+    struct packet **run;
+    if (likely(!arena_has_large()))
+        return link_receive_burst(link, p, n);
+    n = n ? plain_run(plain, link, &run, n) : 0;
+    packet_pointers(p, run, n);
+    plain_advance(plain, link, n);
+    return n;
 }
 
 /* Frees the segments that are held; returns how many. */

@@ -234,7 +234,7 @@ static const struct {
     { "Clumsy", { "rate", "10gbit", NULL } },
     { "PacketFilter", { "filter", "greater 65000", NULL } },
     { "Truncate", { "size", "65557", NULL } },
-    { "RateLimiter", { "rate", "10gbit", "burst", "10mb", NULL } },
+    { "RateLimiter", { "rate", "10gbit", "burst", "1MB", NULL } },
 };
 
 /* A large packet comes out of an app as it went in, once or more often. */

@@ -237,6 +237,27 @@ START_TEST(damaged_super_frame)
 }
 END_TEST
 
+/* A policer whose bucket is smaller than a super-frame passes some of its segments. */
+START_TEST(policed_super_frame)
+{
+    struct graph *graph = graph_new();
+    size_t count;
+    test_app(graph, "in", "Inject", NULL);
+    test_app(graph, "limit", "RateLimiter", "rate", "1mbit", "burst", "15000", NULL);
+    test_app(graph, "out", "Collect", NULL);
+    test_link(graph, "in -> limit.input");
+    test_link(graph, "limit.output -> out");
+    test_configure(engine, graph);
+    test_inject(engine, "in", offloaded(PAYLOAD, SEGMENT));
+    engine_breathe(engine);
+    test_collected(engine, "out", &count);
+    ck_assert_uint_eq(test_counter(engine, "limit", "split"), 1);
+    ck_assert_uint_eq(count + test_counter(engine, "limit", "drop_rate"), PARTS);
+    ck_assert_uint_ge(count, 15000 / (54 + SEGMENT));
+    ck_assert_uint_lt(count, PARTS);
+}
+END_TEST
+
 static Suite *suite_plain(void)
 {
     Suite *suite = suite_create("plain");
@@ -249,6 +270,7 @@ static Suite *suite_plain(void)
     tcase_add_test(tests, lies);
     tcase_add_test(tests, unfinished_checksums_may_stay);
     tcase_add_test(tests, damaged_super_frame);
+    tcase_add_test(tests, policed_super_frame);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -150,7 +150,7 @@ static void talk_through(const char *options1, const char *options2, void (*serv
     host_go(backwards ? &one : &two);
     host_listens(backwards ? &one : &two);
     host_go(backwards ? &two : &one);
-    RIG_UNTIL(&rig, host_done(&one) & host_done(&two));
+    RIG_UNTIL(&rig, host_done(&one) + host_done(&two) == 2);
     static const char *const names[] = { "if1", "if2" };
     for (unsigned i = 0; i < 2; i++) {
         ck_assert_uint_eq(rig_count(&rig, names[i], "drop_gso"), 0);

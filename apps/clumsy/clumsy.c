@@ -379,9 +379,12 @@ static void settle(struct app *app, uint64_t now)
     app->counters[HELD_BYTES] = clumsy->line.used;
     app->counters[QUEUE_PACKETS] = bottleneck_packets(&clumsy->impair.bottleneck);
     app->counters[QUEUE_BYTES] = clumsy->impair.bottleneck.bytes;
-    if (!clumsy->line.count)
+    struct link *input = app_input(app, 0);
+    bool waiting = input && plain_front(&clumsy->plain, input); /* for a free packet */
+    if (!clumsy->line.count && !waiting)
         return;
-    uint64_t wake = clumsy->blocked ? now + RETRY : delay_line_next(&clumsy->line);
+    uint64_t wake =
+        clumsy->blocked || waiting ? now + RETRY : delay_line_next(&clumsy->line);
     if (!timer_pending(&app->wake) || app->wake.time != wake)
         app_wake_at(app, wake);
 }
@@ -399,16 +402,10 @@ static uint64_t horizon(const struct clumsy *clumsy, struct link *input, uint64_
 static uint32_t take_input(struct clumsy *clumsy, struct link *input, uint64_t end,
                            struct packet **p)
 {
-    struct packet **run;
     uint32_t most = clumsy->plain.count || end - input->read > LINK_BURST
                         ? LINK_BURST
                         : (uint32_t)(end - input->read);
-    if (likely(!arena_has_large()))
-        return link_receive_burst(input, p, most);
-    uint32_t n = most ? plain_run(&clumsy->plain, input, &run, most) : 0;
-    packet_pointers(p, run, n);
-    plain_advance(&clumsy->plain, input, n);
-    return n;
+    return plain_receive_burst(&clumsy->plain, input, p, most);
 }
 
 /* What is due leaves between bursts too, at the time that it has become meanwhile. */

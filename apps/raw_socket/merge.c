@@ -60,7 +60,7 @@ static bool parse_ip(const struct packet *p, struct segment *s)
 /* A data segment that could be part of a run. */
 static bool parse(const struct packet *p, struct segment *s)
 {
-    if (p->length < ETHERNET + IP6_HEADER + TCP_HEADER ||
+    if (p->length < ETHERNET + IP6_HEADER + TCP_HEADER || p->gso_type ||
         (p->flags & (PACKET_CSUM_VALID | PACKET_VLAN)) != PACKET_CSUM_VALID ||
         !parse_ip(p, s))
         return false;

@@ -80,6 +80,7 @@ static void deliver(const struct receiver *r, const struct ring_frame *frame,
     add_vlan(r, frame, p);
     app_count(r->app, RX_PACKETS, 1);
     app_count(r->app, RX_BYTES, p->length);
+    app_count(r->app, RX_GSO, p->gso_type != 0);
     link_transmit(r->output, p);
 }
 
@@ -182,10 +183,7 @@ static bool take_gso(const struct receiver *r, const struct ring_frame *frame)
         p->gso_type = frame->offload.gso_type;
         p->gso_size = frame->offload.gso_size;
     }
-    if (!take_whole(r, frame, p))
-        return false;
-    app_count(r->app, RX_GSO, 1);
-    return true;
+    return take_whole(r, frame, p);
 }
 
 /* The payload of every segment to where it belongs in its packet. */

@@ -18,7 +18,7 @@
 #define TCP_OFFSET  12 /* of the byte that says how long a TCP header is */
 #define TCP_HEADER  20
 #define UDP_HEADER  8
-#define RING_RETRY  100000    /* ns */
+#define RETRY       100000    /* ns */
 #define BUFFER_SIZE (4 << 20) /* bytes of super-frames that may be under way */
 
 void sender_init(struct sender *sender)
@@ -350,7 +350,7 @@ static void kick(struct app *app, struct sender *sender, bool blocked)
         app_count(app, DROP_LINK_DOWN, tx_ring_flush(ring));
     app->counters[TX_HELD] = tx_ring_held(ring);
     if (blocked || tx_ring_held(ring))
-        app_wake_at(app, engine_now(app->engine) + RING_RETRY);
+        app_wake_at(app, engine_now(app->engine) + RETRY);
 }
 
 void sender_push(struct app *app, struct sender *sender, struct link *input)
@@ -370,4 +370,6 @@ void sender_push(struct app *app, struct sender *sender, struct link *input)
         kick(app, sender, n);
     else
         wait_for(app, sender, n ? sender->last : -1);
+    if (unlikely(!n && plain_front(&sender->plain, input))) /* waits for a free packet */
+        app_wake_at(app, engine_now(app->engine) + RETRY);
 }
