@@ -329,9 +329,8 @@ snapshot() {
 # kill -9 leaves offloads switched off; the next start and stop leave all as it was before.
 test_kill9() {
     build_network
-    sed 's/RawSocket, "\(m.\)"/RawSocket, { ifname = "\1", offload = "off" }/' \
-        <(graph /dev/stdout) >"$tmp/off.lua"
-    local before after files
+    local options='offload = "off"' before after files
+    graph "$tmp/off.lua"
     before=$(snapshot)
     files=$(find /run/vanguard -mindepth 1 2>/dev/null | sort || true)
     start killed run --name "$id" "$tmp/off.lua"
