@@ -41,6 +41,7 @@ struct pace {
     uint64_t window_start, window_moved, window_slept;
     uint64_t rate; /* packets per second */
     bool ready;    /* this thread has been set up */
+    bool awakened; /* by a descriptor, and nothing was done since */
     bool fifo, fifo_permitted;
 };
 
@@ -98,27 +99,30 @@ static void measure(struct engine *engine)
     pace->window_slept = engine->counter[ENGINE_SLEPT_NS];
 }
 
-/* Waits for at most npolls of the descriptors, not beyond the time `until`. */
-static void sleep_until(struct engine *engine, uint32_t npolls, uint64_t until)
+/* Waits for at most npolls of the descriptors, not beyond the time `until`. Was one of the
+ * apps' ready? */
+static bool sleep_until(struct engine *engine, uint32_t npolls, uint64_t until)
 {
     struct timespec timeout, *limit = NULL;
     uint64_t before = engine_clock(engine);
     if (until <= before)
-        return;
+        return false;
     if (until != TIMER_NEVER) {
         timeout.tv_sec = (time_t)((until - before) / 1000000000);
         timeout.tv_nsec = (long)((until - before) % 1000000000);
         limit = &timeout;
     }
-    ppoll(engine->polls, npolls, limit, NULL);
+    int ready = ppoll(engine->polls, npolls, limit, NULL);
     if (engine->polls[0].revents) {
         uint64_t count;
         ssize_t got = read(engine->wake_fd, &count, sizeof(count));
         (void)got; /* it is empty now, whoever emptied it */
         engine->polls[0].revents = 0;
+        ready--;
     }
     engine->counter[ENGINE_SLEEPS]++;
     engine->counter[ENGINE_SLEPT_NS] += engine_clock(engine) - before;
+    return ready > 0;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -168,6 +172,15 @@ static void coalesce(struct engine *engine, uint64_t until)
     engine->pace->idle_since = 0;
 }
 
+/* A descriptor was ready, and the breath it caused did nothing: packets cannot be taken in
+ * while those before them cannot go out. To ask again at once would be spinning. */
+static bool was_futile(struct pace *pace)
+{
+    bool futile = pace->awakened;
+    pace->awakened = false;
+    return futile;
+}
+
 static void wait_adaptive(struct engine *engine, uint64_t until, bool worked,
                           uint64_t moved)
 {
@@ -180,6 +193,7 @@ static void wait_adaptive(struct engine *engine, uint64_t until, bool worked,
         if (pace->idle_since)
             pace->credit -= earlier(pace->credit, engine->now - pace->idle_since);
         pace->idle_since = 0;
+        pace->awakened = false;
         return;
     }
     if (may_spin(engine))
@@ -188,12 +202,13 @@ static void wait_adaptive(struct engine *engine, uint64_t until, bool worked,
     engine_commit_counters(engine);
     until = earlier(until, timers_next(&engine->timers));
     bool shares = engine->first->nothers;
-    if (packets_on_links(engine) || (shares && engine->starved))
+    bool futile = was_futile(pace);
+    if (futile || packets_on_links(engine) || (shares && engine->starved))
         until = earlier(until, engine->now + COALESCE_MOST);
     if (shares) /* other cores may have use for them */
         packet_freelist_release();
     if (engine_sleep_begin(engine)) {
-        sleep_until(engine, engine->npolls, until);
+        pace->awakened = sleep_until(engine, futile ? 1 : engine->npolls, until);
         engine_sleep_end(engine);
     }
     pace->idle_since = 0;

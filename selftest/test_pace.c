@@ -189,6 +189,19 @@ START_TEST(polled_descriptor_wakes)
 END_TEST
 
 /* Readable all the time, and yet the engine sleeps. */
+/* What is there cannot be taken: no reason to look more often than every 200 us or so. */
+START_TEST(descriptor_that_stays_ready)
+{
+    app_poll(actor, pipe_fds[0], POLLIN);
+    ck_assert_int_eq(write(pipe_fds[1], "x", 1), 1);
+    uint64_t before = engine_clock(engine);
+    engine_run(engine, before + 200 * MS);
+    uint64_t passed = engine_clock(engine) - before;
+    ck_assert_uint_gt(engine->counter[ENGINE_SLEEPS], 0);
+    ck_assert_uint_lt(engine->counter[ENGINE_SLEEPS], 2 * passed / 200000 + 10);
+}
+END_TEST
+
 START_TEST(descriptor_nobody_polls_any_more)
 {
     ck_assert_int_eq(write(pipe_fds[1], "x", 1), 1);
@@ -296,6 +309,7 @@ static Suite *suite_pace(void)
     tcase_add_test(tests, stop_from_within_a_breath);
     tcase_add_test(tests, wake_makes_a_breath);
     tcase_add_test(tests, polled_descriptor_wakes);
+    tcase_add_test(tests, descriptor_that_stays_ready);
     tcase_add_test(tests, descriptor_nobody_polls_any_more);
     tcase_add_test(tests, other_events_replace);
     tcase_add_test(tests, descriptors_go_with_their_app);
