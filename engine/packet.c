@@ -241,11 +241,9 @@ static void forget_offload(struct packet *p)
     p->gso_type = 0;
 }
 
-bool packet_push_vlan(struct packet *p)
+bool packet_insert_vlan(struct packet *p)
 {
     enum { TAG = 4, ADDRESSES = 12 };
-    if (likely(!(p->flags & PACKET_VLAN)))
-        return true;
     if (p->length < ADDRESSES || !packet_prepend(p, TAG))
         return false;
     memmove(p->data, p->data + TAG, ADDRESSES);

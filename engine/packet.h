@@ -380,9 +380,15 @@ struct packet *packet_from_bytes(const void *bytes, uint32_t length);
 bool packet_append(struct packet *p, const void *bytes, uint32_t length);
 bool packet_prepend(struct packet *p, uint32_t length);
 bool packet_trim_front(struct packet *p, uint32_t length);
+
 /* Puts the tag that travels beside a frame (PACKET_VLAN) into it; nothing without one. False
  * when the frame is shorter than its addresses or there is no room: it is as it was. */
-bool packet_push_vlan(struct packet *p);
+bool packet_insert_vlan(struct packet *p);
+static inline bool packet_push_vlan(struct packet *p)
+{
+    return likely(!(p->flags & PACKET_VLAN)) || packet_insert_vlan(p);
+}
+
 bool packet_resize(struct packet *p, uint32_t length); /* new bytes at the end are 0 */
 
 /* The packet in whose chunk the address lies, NULL when it is not in the arena. */

@@ -8,7 +8,9 @@
 #define UDP_HEADER      8
 #define TCP_DATA_OFFSET 12
 
-uint32_t vnet_header_length(const struct packet *p)
+/* Bytes of all headers of a super-frame, up to its payload; more than its length when it is
+ * wrongly described. */
+static uint32_t header_length(const struct packet *p)
 {
     uint32_t l4 = p->csum_start;
     if (p->gso_type == SEGMENT_UDP)
@@ -25,7 +27,7 @@ int vnet_write(const struct packet *p, struct virtio_net_hdr *vnet)
         return 0;
     if (!(p->flags & PACKET_CSUM_PARTIAL))
         return -EINVAL;
-    uint32_t header = p->gso_type ? vnet_header_length(p) : 0;
+    uint32_t header = p->gso_type ? header_length(p) : 0;
     if (header > p->length)
         return -EINVAL;
     *vnet = (struct virtio_net_hdr){

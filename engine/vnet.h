@@ -14,10 +14,6 @@
  * wrong. */
 int vnet_write(const struct packet *p, struct virtio_net_hdr *vnet);
 
-/* Bytes of all headers of a super-frame, up to its payload; more than its length when it is
- * wrongly described. */
-uint32_t vnet_header_length(const struct packet *p);
-
 /* Notes in p, whose frame is in place, what is left to do. -EINVAL when that is not within the
  * frame: hostile headers leave p as it was. Whether a super-frame can be split is not looked
  * at here (lib/segment.h). */

@@ -1,11 +1,9 @@
 /* send: from packets on a link to the wire. */
 #include "apps/raw_socket/send.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
-#include <linux/virtio_net.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,11 +11,9 @@
 #include "apps/raw_socket/merge.h"
 #include "apps/raw_socket/socket.h"
 #include "engine/engine.h"
+#include "engine/vnet.h"
 
 #define TAG_SIZE    4
-#define TCP_OFFSET  12 /* of the byte that says how long a TCP header is */
-#define TCP_HEADER  20
-#define UDP_HEADER  8
 #define RETRY       100000    /* ns */
 #define BUFFER_SIZE (4 << 20) /* bytes of super-frames that may be under way */
 
@@ -118,53 +114,16 @@ void sender_close(struct app *app, struct sender *sender)
     sender->fd = sender->merge_fd = -1;
 }
 
-/* Puts a tag that travels beside the frame into it. */
-static void insert_vlan(struct packet *p)
-{
-    if (!packet_prepend(p, TAG_SIZE))
-        return;
-    memmove(p->data, p->data + TAG_SIZE, 2 * ETH_ALEN);
-    uint16_t tag[2] = { htons(p->vlan_tpid), htons(p->vlan_tci) };
-    memcpy(p->data + 2 * ETH_ALEN, tag, sizeof(tag));
-    p->flags &= (uint16_t)~PACKET_VLAN;
-}
-
-/* Bytes of all headers of a frame whose L4 header starts at csum_start; more than the
- * frame has where it does not. */
-static uint32_t header_length(const struct packet *p)
-{
-    uint32_t l4 = p->csum_start;
-    if (p->gso_type == SEGMENT_UDP)
-        return l4 + UDP_HEADER;
-    return l4 + TCP_HEADER > p->length
-               ? l4 + TCP_HEADER
-               : l4 + (uint32_t)(p->data[l4 + TCP_OFFSET] >> 4) * 4;
-}
-
 /* Says of a packet what is left to do, as the kernel wants to hear it. 0, or why it cannot
  * be sent: the kernel would send segments that are longer than the interface allows. */
 static int describe(const struct sender *sender, const struct packet *p,
                     struct virtio_net_hdr *vnet)
 {
-    *vnet = (struct virtio_net_hdr){ 0 };
-    if (likely(packet_is_plain(p)))
-        return 0;
-    if (!(p->flags & PACKET_CSUM_PARTIAL))
-        return -EINVAL;
-    vnet->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-    vnet->csum_start = p->csum_start;
-    vnet->csum_offset = p->csum_offset;
-    if (!p->gso_type)
-        return 0;
-    uint32_t header = header_length(p);
-    if (header > p->length)
-        return -EINVAL;
-    if (header - ETH_HLEN + p->gso_size > sender->mtu + TAG_SIZE)
+    int error = vnet_write(p, vnet);
+    if (!error && vnet->gso_type &&
+        vnet->hdr_len - ETH_HLEN + vnet->gso_size > (int64_t)sender->mtu + TAG_SIZE)
         return -EMSGSIZE;
-    vnet->gso_type = (uint8_t)p->gso_type;
-    vnet->gso_size = p->gso_size;
-    vnet->hdr_len = (uint16_t)header;
-    return 0;
+    return error;
 }
 
 /* Hands n packets to the kernel; returns how many it took, or -errno for the first. */
@@ -175,8 +134,7 @@ static int send_burst(struct sender *sender, struct packet **p, uint32_t n)
     struct virtio_net_hdr headers[LINK_BURST];
     bool vnet = sender->vnet;
     for (uint32_t i = 0; i < n; i++) {
-        if (unlikely(p[i]->flags & PACKET_VLAN))
-            insert_vlan(p[i]);
+        packet_push_vlan(p[i]);
         int error = vnet ? describe(sender, p[i], &headers[i]) : 0;
         if (unlikely(error) && !i)
             return error;
@@ -234,8 +192,7 @@ static int refuse_length(const struct sender *sender, const struct packet *p)
 static int put_burst(struct sender *sender, struct packet **p, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        if (unlikely(p[i]->flags & PACKET_VLAN))
-            insert_vlan(p[i]);
+        packet_push_vlan(p[i]);
         int error = refuse_length(sender, p[i]);
         if (!error && !tx_ring_put(&sender->ring, p[i]->data, p[i]->length))
             error = -EAGAIN;
