@@ -108,7 +108,7 @@ check: deps ## build everything and run all tests
 
 tsan: ## what runs on several threads, under ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory TSAN=1 build/tsan/selftest
-	$(Q)build/tsan/selftest interlink cores pinning config_cores
+	$(Q)build/tsan/selftest interlink cores pinning config_cores engine_fd
 
 all: $(BUILD)/vanguard ## build vanguard
 

@@ -116,6 +116,7 @@ int vm_stop(struct vm *vm, struct error *err)
     if (vm->options.signals)
         signals_forget();
     if (vm->engine) {
+        engine_pause(vm->engine);
         timers_void(vm);
         links_forget(vm->L);
         core_vms_quiesce(vm);

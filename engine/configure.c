@@ -13,7 +13,7 @@
  * costs nothing; the price is that a device which lets itself be opened once only must be
  * reconfigured in place.
  */
-#include "engine/engine.h"
+#include "engine/internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -279,6 +279,7 @@ static int apply_between_breaths(struct engine *engine, struct graph *graph,
     engine->counter[ENGINE_CONFIGS] += !error;
     counters_change_end(engine->counters);
     engine_resume(engine, paused);
+    host_changed(engine);
     return error;
 }
 

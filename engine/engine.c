@@ -1,5 +1,5 @@
 /* engine: the breath, and what surrounds it. */
-#include "engine/engine.h"
+#include "engine/internal.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -108,6 +108,7 @@ static void tear_down(struct engine *engine)
     counters_remove(engine->counters, engine->counter);
     counters_remove(engine->counters, engine->breath_latency);
     pace_free(engine->pace);
+    host_free(engine->host);
     free(engine->polls);
     free(engine->poll_apps);
     free(engine->pulls);
@@ -142,6 +143,7 @@ void engine_free(struct engine *engine)
 {
     if (!engine)
         return;
+    engine_pause(engine);
     if (engine->graph)
         engine_configure(engine, graph_new(), NULL);
     for (uint32_t i = 0; i < engine->nothers; i++) {
@@ -255,6 +257,9 @@ static void flush(struct engine *engine)
  * and the sender sees that: all four are sequentially consistent. */
 bool engine_sleep_begin(struct engine *engine)
 {
+    engine_commit_counters(engine);
+    if (engine->first->nothers) /* other cores may have use for them */
+        packet_freelist_release();
     atomic_store(&engine->asleep, true);
     for (uint32_t i = 0; i < engine->nincoming; i++)
         if (!interlink_empty(engine->incoming[i])) {
@@ -283,6 +288,8 @@ static void breathe_core(struct engine *engine)
 {
     uint64_t frees = packet_freelist.frees, freebytes = packet_freelist.freebytes;
     uint64_t misses = packet_freelist.misses;
+    uint64_t moved = engine->frees + engine->crossed, fetched = engine->fetched;
+    uint32_t free_packets = packet_freelist.count;
     engine->now = engine_clock(engine);
     fetch(engine);
     timers_run(&engine->timers, engine->now);
@@ -298,17 +305,24 @@ static void breathe_core(struct engine *engine)
     share_packets();
     if (unlikely(engine->now >= engine->next_tick))
         tick(engine);
+    engine->moved = engine->frees + engine->crossed - moved;
+    engine->worked = engine->moved || engine->fetched != fetched ||
+                     packet_freelist.count != free_packets;
 }
 
 void engine_breathe(struct engine *engine)
 {
+    if (engine->host)
+        host_breath_begin(engine);
     breathe_core(engine);
-    for (uint32_t i = 0; i < engine->nothers; i++) {
+    for (uint32_t i = 0; i < engine->nothers && !engine->running; i++) {
         struct engine *other = engine->others[i];
         if (engine->options.virtual_time)
             other->now = engine->now;
         breathe_core(other);
     }
+    if (engine->host)
+        host_breath_end(engine);
 }
 
 void engine_set_time(struct engine *engine, uint64_t now)
@@ -321,15 +335,10 @@ void engine_breathe_on(struct engine *engine, uint64_t until)
     uint64_t last = engine_clock(engine);
     while (!atomic_load_explicit(&engine->stopping, memory_order_relaxed) &&
            last < until) {
-        uint64_t moved = engine->frees + engine->crossed, fetched = engine->fetched;
-        uint32_t free_packets = packet_freelist.count;
         breathe_core(engine);
         histogram_add(engine->breath_latency, engine->now - last);
-        moved = engine->frees + engine->crossed - moved;
-        bool worked =
-            moved || engine->fetched != fetched || packet_freelist.count != free_packets;
         uint64_t slept = engine->counter[ENGINE_SLEEPS];
-        pace_wait(engine, until, worked, moved);
+        pace_wait(engine, until);
         last =
             engine->counter[ENGINE_SLEEPS] != slept ? engine_clock(engine) : engine->now;
     }
@@ -340,9 +349,11 @@ void engine_run(struct engine *engine, uint64_t until)
 {
     workers_go(engine);
     engine_breathe_on(engine, until);
-    workers_halt(engine);
+    if (!engine->host)
+        workers_halt(engine);
     cores_unpin();
     engine->stopping = false;
+    host_changed(engine);
 }
 
 bool engine_pause(struct engine *engine)
@@ -365,6 +376,11 @@ void engine_stop(struct engine *engine)
     engine_wake(engine->first);
 }
 
+bool engine_stopped(const struct engine *engine)
+{
+    return engine->first->stopping;
+}
+
 void engine_wake(struct engine *engine)
 {
     uint64_t one = 1;
@@ -372,9 +388,16 @@ void engine_wake(struct engine *engine)
     (void)written; /* a full counter wakes as well */
 }
 
+bool engine_take_wake(struct engine *engine)
+{
+    uint64_t count;
+    return read(engine->wake_fd, &count, sizeof(count)) == sizeof(count);
+}
+
 void engine_timer_set(struct engine *engine, struct timer *timer, uint64_t time)
 {
     timer_set(&engine->timers, timer, time);
+    host_changed(engine);
 }
 
 void engine_timer_cancel(struct engine *engine, struct timer *timer)
@@ -418,6 +441,9 @@ void app_poll(struct app *app, int fd, short events)
     }
     engine->polls[i] = (struct pollfd){ fd, events, 0 };
     engine->poll_apps[i] = app;
+    int error = engine->host ? host_poll(engine->host, fd, events) : 0;
+    if (error)
+        app_log(app, "cannot be woken by descriptor %d: %s", fd, strerror(-error));
 }
 
 void app_log(struct app *app, const char *format, ...)
@@ -436,6 +462,8 @@ void app_log(struct app *app, const char *format, ...)
 
 static void remove_poll(struct engine *engine, uint32_t i)
 {
+    if (engine->host)
+        host_unpoll(engine->host, engine->polls[i].fd);
     engine->npolls--;
     engine->polls[i] = engine->polls[engine->npolls];
     engine->poll_apps[i] = engine->poll_apps[engine->npolls];
@@ -468,4 +496,5 @@ void app_wake_at(struct app *app, uint64_t time)
 {
     app->wake.fire = wake_up;
     timer_set(&app->engine->timers, &app->wake, time);
+    host_changed(app->engine);
 }

@@ -5,6 +5,8 @@
  *   engine_breathe       one breath
  *   engine_run           breathe and pace until told to stop
  *   engine_stop          ... from any thread or signal handler
+ *   engine_fd            for a program with an event loop of its own, instead of engine_run
+ *   engine_stopped       ... which ends when somebody said so
  *   engine_pause, engine_resume      the other cores, for a look at their apps
  *   engine_now           the time of this breath
  *   engine_timer_set, engine_timer_cancel
@@ -38,7 +40,10 @@
 #include "engine/timer.h"
 #include "lib/histogram.h"
 
+struct host;
 struct journal;
+struct pace;
+struct worker;
 
 #define ENGINE_TICK 1000000 /* ns between ticks */
 
@@ -117,10 +122,12 @@ struct engine {
     uint32_t nown, noutgoing, nincoming;
     uint64_t next_tick;
     uint64_t breaths;
-    uint64_t frees, freebytes;        /* of packets, in breaths of this engine */
-    uint64_t crossed, fetched;        /* to and from other cores */
-    bool starved;                     /* the last breath found no packet to allocate */
-    bool measure;                     /* time each app in the next breath */
+    uint64_t frees, freebytes; /* of packets, in breaths of this engine */
+    uint64_t crossed, fetched; /* to and from other cores */
+    uint64_t moved;            /* packets freed and handed over in the last breath */
+    bool worked;               /* it did anything with packets */
+    bool starved;              /* it found no packet to allocate */
+    bool measure;              /* time each app in the next breath */
     struct histogram *breath_latency; /* ns from breath to breath while awake */
 
     /* sleeping */
@@ -130,6 +137,7 @@ struct engine {
     int wake_fd;
     atomic_bool stopping;
     struct pace *pace;
+    struct host *host; /* first engine: of engine_fd; NULL without */
 };
 
 /* NULL on error. Strings in options must outlive the engine. Opens the arena when it is
@@ -160,6 +168,19 @@ void engine_run(struct engine *engine, uint64_t until);
 /* Makes engine_run return after the present breath, whichever core's engine is given.
  * Async-signal-safe, any thread. */
 void engine_stop(struct engine *engine);
+
+/* For a host program that waits in an event loop of its own: a descriptor that is readable
+ * (level-triggered) when engine_breathe is due: packets flow, a timer is due, a descriptor
+ * of an app has something, engine_wake or engine_stop was called. It is made by the first
+ * call, belongs to the engine and is never read or written by the host. From then on the
+ * further cores of a graph breathe on threads of their own, as within engine_run, and
+ * engine_breathe is for the first core; the host's thread is not pinned. -ENOTSUP on
+ * virtual time. What a host changes between breaths (timers, app_wake_at, the graph) is
+ * seen; of packets that it puts on links itself it tells by engine_wake. */
+int engine_fd(struct engine *engine, struct error *err);
+
+/* Was engine_stop called, for a host, since engine_run returned last? */
+bool engine_stopped(const struct engine *engine);
 
 /* Apps and links of other cores may be looked at while those do not breathe: between these
  * two when that is within engine_run. engine_pause returns what engine_resume needs. */
@@ -197,43 +218,3 @@ void engine_commit_counters(struct engine *engine);
 /* An app's share of the engine's time, from breaths that were measured: ns, and breaths.
  */
 enum { APP_TIME_NS, APP_TIME_BREATHS, APP_TIME_WORDS };
-
-/* --- for engine/ itself ------------------------------------------------------------ */
-
-/* The order in which apps push: engine/order.c. Fills pulls, pushes, ticks of all cores. */
-void engine_order(struct engine *first);
-
-/* engine/relink.c: the links of a new graph, which has been checked and whose cores exist.
- * links_make returns them in the order of the graph, those there are already and new
- * ones; or NULL with a message. links_discard undoes that. links_commit puts them in the
- * place of the old ones, whose packets move; the apps are the new graph's already. */
-struct link **links_make(struct engine *first, const struct graph *graph,
-                         struct error *err);
-void links_discard(struct engine *first, const struct graph *graph, struct link **links);
-void links_commit(struct engine *first, const struct graph *graph, struct link **links);
-void links_rename(struct link **links, const struct graph *graph);
-
-/* Forgets what an app wanted to be woken for. */
-void engine_forget_app(struct engine *engine, struct app *app);
-
-/* Another engine of the same network. */
-struct engine *engine_new_core(struct engine *first, uint32_t core, struct error *err);
-
-/* Breathes and paces until `stopping`, which it leaves as it is. */
-void engine_breathe_on(struct engine *engine, uint64_t until);
-
-/* engine/worker.c: the threads of further cores, parked outside of engine_run. */
-struct worker *worker_new(struct engine *engine, struct error *err);
-void worker_free(struct worker *worker);
-void workers_go(struct engine *first);
-void workers_halt(struct engine *first);
-
-/* Around a sleep that packets from other cores are to end. False: do not sleep, there are
- * some. */
-bool engine_sleep_begin(struct engine *engine);
-void engine_sleep_end(struct engine *engine);
-
-/* engine/pace.c: what to do between breaths. */
-struct pace *pace_new(struct engine *engine);
-void pace_free(struct pace *pace);
-void pace_wait(struct engine *engine, uint64_t until, bool worked, uint64_t moved);

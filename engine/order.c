@@ -13,7 +13,7 @@
  * One order is made for the apps of all cores, in which links between cores do not count;
  * each engine then takes what is its own.
  */
-#include "engine/engine.h"
+#include "engine/internal.h"
 
 #include <stdlib.h>
 #include <string.h>

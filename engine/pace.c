@@ -14,7 +14,7 @@
  * back to SCHED_OTHER, because a real-time thread that never sleeps is stopped for 50 ms
  * in every second.
  */
-#include "engine/engine.h"
+#include "engine/internal.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -114,9 +114,7 @@ static bool sleep_until(struct engine *engine, uint32_t npolls, uint64_t until)
     }
     int ready = ppoll(engine->polls, npolls, limit, NULL);
     if (engine->polls[0].revents) {
-        uint64_t count;
-        ssize_t got = read(engine->wake_fd, &count, sizeof(count));
-        (void)got; /* it is empty now, whoever emptied it */
+        engine_take_wake(engine);
         engine->polls[0].revents = 0;
         ready--;
     }
@@ -144,6 +142,14 @@ static bool packets_on_links(const struct engine *engine)
         if (!link_empty(engine->incoming[i]->to))
             return true;
     return false;
+}
+
+uint64_t pace_idle_until(const struct engine *engine, bool futile)
+{
+    uint64_t until = timers_next(&engine->timers);
+    if (futile || packets_on_links(engine) || (engine->first->nothers && engine->starved))
+        until = earlier(until, engine->now + COALESCE_MOST);
+    return until;
 }
 
 static bool may_spin(struct engine *engine)
@@ -181,15 +187,15 @@ static bool was_futile(struct pace *pace)
     return futile;
 }
 
-static void wait_adaptive(struct engine *engine, uint64_t until, bool worked,
-                          uint64_t moved)
+static void wait_adaptive(struct engine *engine, uint64_t until)
 {
     struct pace *pace = engine->pace;
-    if (pace->rate >= COALESCE_RATE && pace->rate < BUSY_RATE && moved < COALESCE) {
+    if (pace->rate >= COALESCE_RATE && pace->rate < BUSY_RATE &&
+        engine->moved < COALESCE) {
         coalesce(engine, until);
         return;
     }
-    if (worked) {
+    if (engine->worked) {
         if (pace->idle_since)
             pace->credit -= earlier(pace->credit, engine->now - pace->idle_since);
         pace->idle_since = 0;
@@ -199,14 +205,8 @@ static void wait_adaptive(struct engine *engine, uint64_t until, bool worked,
     if (may_spin(engine))
         return;
     pace->credit -= earlier(pace->credit, engine->now - pace->idle_since);
-    engine_commit_counters(engine);
-    until = earlier(until, timers_next(&engine->timers));
-    bool shares = engine->first->nothers;
     bool futile = was_futile(pace);
-    if (futile || packets_on_links(engine) || (shares && engine->starved))
-        until = earlier(until, engine->now + COALESCE_MOST);
-    if (shares) /* other cores may have use for them */
-        packet_freelist_release();
+    until = earlier(until, pace_idle_until(engine, futile));
     if (engine_sleep_begin(engine)) {
         pace->awakened = sleep_until(engine, futile ? 1 : engine->npolls, until);
         engine_sleep_end(engine);
@@ -224,7 +224,7 @@ static void wait_hz(struct engine *engine, uint64_t until)
     sleep_until(engine, 1, earlier(until, pace->next_beat));
 }
 
-void pace_wait(struct engine *engine, uint64_t until, bool worked, uint64_t moved)
+void pace_wait(struct engine *engine, uint64_t until)
 {
     if (engine->stopping)
         return;
@@ -236,5 +236,5 @@ void pace_wait(struct engine *engine, uint64_t until, bool worked, uint64_t move
     if (engine->options.pace == PACE_HZ)
         wait_hz(engine, until);
     else
-        wait_adaptive(engine, until, worked, moved);
+        wait_adaptive(engine, until);
 }

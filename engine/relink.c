@@ -5,7 +5,7 @@
  * input now, so that order is kept, else what leaves the same output. A link that has
  * moved to other cores is its own heir.
  */
-#include "engine/engine.h"
+#include "engine/internal.h"
 
 #include <errno.h>
 #include <stdlib.h>

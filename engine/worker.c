@@ -1,12 +1,12 @@
 /* worker: the threads of further cores.
  *
  * A thread is made when a graph first names its core, pinned to it, and lives as long as
- * the engine. It breathes only while the first engine runs and does not configure, and is
- * parked otherwise: then the first engine's thread may touch everything. Whoever parks it
- * waits until the present breath is over, so that a graph changes between breaths. Signals
- * are for the first thread alone.
+ * the engine. It breathes only while the first engine runs (or belongs to a host program:
+ * engine_fd) and does not configure, and is parked otherwise: then the first engine's
+ * thread may touch everything. Whoever parks it waits until the present breath is over, so
+ * that a graph changes between breaths. Signals are for the first thread alone.
  */
-#include "engine/engine.h"
+#include "engine/internal.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -85,10 +85,11 @@ void worker_free(struct worker *worker)
     free(worker);
 }
 
-/* The first thread is pinned as well, unless it is the only one and nobody asked for it. */
+/* The first thread is pinned as well, unless it is the only one and nobody asked for it, or
+ * it is a host's. */
 void workers_go(struct engine *first)
 {
-    if (first->nothers || first->cores.chosen)
+    if (!first->host && (first->nothers || first->cores.chosen))
         cores_pin(&first->cores, 0);
     for (uint32_t i = 0; i < first->nothers; i++) {
         struct engine *other = first->others[i];

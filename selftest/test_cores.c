@@ -1,6 +1,6 @@
 /* cores: one graph on two cores, in turn on one thread and on two threads. No test measures
  * how fast: a wake-up that gets lost is found by the time-out. */
-#include "engine/engine.h"
+#include "engine/internal.h"
 
 #include <errno.h>
 #include <pthread.h>
