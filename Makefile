@@ -7,6 +7,7 @@ SANITIZE ?= 0
 TSAN     ?= 0
 DEBUG    ?= 0
 PREFIX   ?= /usr/local
+LIBDIR   ?= $(PREFIX)/lib
 DESTDIR  ?=
 ifeq ($(origin CC),default)
 CC := gcc
@@ -75,17 +76,19 @@ BENCH_SRC := $(sort $(wildcard selftest/bench/*.c))
 FUZZ_SRC  := $(sort $(wildcard selftest/fuzz/*.c))
 LUA_SRC   := $(sort $(wildcard config/*.lua config/*/*.lua programs/*.lua))
 SHELL_SRC := $(sort vethtest.sh .ci/run $(wildcard selftest/*.sh selftest/*/*.sh))
-HEADERS   := $(sort $(wildcard lib/*.h engine/*.h apps/*.h apps/*/*.h config/*.h selftest/*.h))
+HEADERS   := $(sort $(wildcard *.h lib/*.h engine/*.h apps/*.h apps/*/*.h config/*.h selftest/*.h))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call obj,$(CORE_SRC)) $(BUILD)/obj/embedded.o
+PIC_OBJ  := $(CORE_OBJ:$(BUILD)/obj/%=$(BUILD)/pic/%)
+LIBRARY  := $(BUILD)/libvanguard.a $(BUILD)/libvanguard.so.0
 BENCH    := $(patsubst selftest/bench/%.c,$(BUILD)/bench/%,$(BENCH_SRC))
 FUZZ     := $(patsubst selftest/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
 SKELETON := $(patsubst %.bpf.c,build/gen/%.skel.h,$(notdir $(BPF_SRC)))
 
 # --- verbs -------------------------------------------------------------------------
 
-.PHONY: help deps all demo check check-c tsan bench fuzz lint layers format install uninstall clean
+.PHONY: help deps all lib demo check check-c tsan bench fuzz lint layers format install uninstall clean
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
@@ -103,14 +106,16 @@ demo: deps ## two namespaces with a lossy, slow network between them: ping and i
 	$(Q)./vethtest.sh demo
 
 check: deps ## build everything and run all tests
-	$(Q)$(MAKE) --no-print-directory all $(BUILD)/selftest fuzz
+	$(Q)$(MAKE) --no-print-directory all lib $(BUILD)/selftest fuzz
 	$(Q)BUILD=$(BUILD) selftest/run.sh
 
 tsan: ## what runs on several threads, under ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory TSAN=1 build/tsan/selftest
-	$(Q)build/tsan/selftest interlink cores pinning config_cores engine_fd
+	$(Q)build/tsan/selftest interlink cores pinning config_cores engine_fd hosted
 
 all: $(BUILD)/vanguard ## build vanguard
+
+lib: $(LIBRARY) ## build libvanguard, for programs that hold an engine (doc/embedding.md)
 
 bench: all $(BENCH) ## measure speed beside others: tables on stdout, build/bench.json
 	$(Q).ci/deps $(BENCH_PACKAGES)
@@ -129,11 +134,21 @@ layers: ## fail when an include points up
 format: ## let clang-format rewrite the tree
 	$(Q)clang-format -i $(CORE_SRC) $(BPF_SRC) $(MAIN_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(HEADERS)
 
-install: all ## copy vanguard to $(PREFIX)
+install: all lib ## copy vanguard, libvanguard and its headers to $(PREFIX)
 	install -D -m 755 $(BUILD)/vanguard $(DESTDIR)$(PREFIX)/bin/vanguard
+	install -D -m 644 $(BUILD)/libvanguard.a $(DESTDIR)$(LIBDIR)/libvanguard.a
+	install -D -m 644 $(BUILD)/libvanguard.so.0 $(DESTDIR)$(LIBDIR)/libvanguard.so.0
+	ln -sf libvanguard.so.0 $(DESTDIR)$(LIBDIR)/libvanguard.so
+	for header in $$($(CC) -I. -MM vanguard.h | sed 's/^.*://; s/\\$$//'); do \
+	    install -D -m 644 $$header $(DESTDIR)$(PREFIX)/include/vanguard/$$header || exit; \
+	done
+	mkdir -p $(DESTDIR)$(LIBDIR)/pkgconfig
+	printf '%s\n' $(PC_FILE) >$(DESTDIR)$(LIBDIR)/pkgconfig/vanguard.pc
 
 uninstall: ## remove what install copied
-	rm -f $(DESTDIR)$(PREFIX)/bin/vanguard
+	rm -f $(DESTDIR)$(PREFIX)/bin/vanguard $(addprefix $(DESTDIR)$(LIBDIR)/,\
+	    libvanguard.a libvanguard.so.0 libvanguard.so pkgconfig/vanguard.pc)
+	rm -rf $(DESTDIR)$(PREFIX)/include/vanguard
 
 clean: ## remove build/
 	rm -rf build
@@ -147,6 +162,40 @@ $(BUILD)/vanguard: $(call obj,$(MAIN_SRC)) $(CORE_OBJ)
 $(BUILD)/selftest: $(call obj,$(TEST_SRC)) $(CORE_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) $(shell pkg-config --libs check 2>/dev/null)
+
+# --- libvanguard. The static library has the program's objects. Those of the shared one hide what
+# vanguard.h does not declare; their thread-local data may come late, by dlopen(3).
+
+PIC_FLAGS = -fPIC -ftls-model=global-dynamic -fvisibility=hidden -include vanguard.h
+
+# The lines of vanguard.pc. --static is for those who have but the static library; with both,
+# `static` is what to link to instead of --libs.
+PC_FILE = 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(PREFIX)/include' \
+          'static=$(LIBDIR)/libvanguard.a $(LIBS) -pthread' '' \
+          'Name: vanguard' 'Description: packets through graphs of small apps' \
+          'Version: $(VERSION)' \
+          'Cflags: -I$${includedir}/vanguard -pthread' \
+          'Libs: -L$${libdir} -lvanguard -pthread' 'Libs.private: $(LIBS)'
+
+$(BUILD)/libvanguard.a: $(CORE_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/libvanguard.so.0: $(PIC_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,libvanguard.so.0 -Wl,-Bsymbolic-functions \
+	    $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/pic/%.o: %.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(PIC_FLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/pic/embedded.o: $(BUILD)/embedded.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(PIC_FLAGS) -c -o $@ $<
+
+# --- the rest
 
 $(BUILD)/bench/%: selftest/bench/%.c $(CORE_OBJ)
 	$(call say,LINK,$@)
@@ -190,7 +239,7 @@ build/gen/%.bpf.o: %.bpf.c
 build/gen/%.skel.h: build/gen/%.bpf.o
 	$(Q)/usr/sbin/bpftool gen skeleton $< name $*_bpf >$@.new && mv $@.new $@
 
-$(CORE_OBJ) $(FUZZ_OBJ) $(call obj,$(TEST_SRC)): | $(SKELETON)
+$(CORE_OBJ) $(PIC_OBJ) $(FUZZ_OBJ) $(call obj,$(TEST_SRC)): | $(SKELETON)
 
 $(BUILD)/obj/%.o: %.c
 	$(call say,CC,$<)

@@ -2,8 +2,11 @@
 #include "apps/apps.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "lib/nearest.h"
 
 #define APPS(APP)                                                                        \
     APP(clumsy)                                                                          \
@@ -61,4 +64,34 @@ int apps_add(const struct app_class *class, struct error *err)
     all[count++] = class;
     all[count] = NULL;
     return 0;
+}
+
+static int no_class(const char *app, const char *name, struct error *err)
+{
+    const char **names = calloc(count + 1, sizeof(*names));
+    for (size_t i = 0; i < count; i++)
+        names[i] = apps_all()[i]->name;
+    const char *near = nearest(name, names);
+    free(names);
+    return error_set(
+        err, ERROR_CONFIG, ENOENT, "app \"%.80s\": no app class \"%.80s\"%s%s%s", app,
+        name, near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
+}
+
+int apps_put(struct graph *graph, struct error *err, const char *name, const char *class,
+             ...)
+{
+    const struct app_class *found = apps_find(class);
+    if (!found)
+        return no_class(name, class, err);
+    struct value args = value_table();
+    const char *key, *text;
+    va_list list;
+    va_start(list, class);
+    while ((key = va_arg(list, const char *)) && (text = va_arg(list, const char *)))
+        value_table_add(&args, key, value_string(text));
+    va_end(list);
+    int error = graph_add_app(graph, name, found, &args, NULL, err);
+    value_free(&args);
+    return error;
 }

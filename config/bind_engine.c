@@ -27,7 +27,8 @@ uint64_t check_duration(lua_State *L, int index)
 
 uint64_t vm_now(struct vm *vm)
 {
-    return vm->running ? engine_now(vm->engine) : engine_clock(vm->engine);
+    bool in_breath = vm->running || vm->calls;
+    return in_breath ? engine_now(vm->engine) : engine_clock(vm->engine);
 }
 
 static void set_text(lua_State *L, const char *field, char *to, size_t size)
@@ -221,8 +222,9 @@ static int engine_loop(lua_State *L)
 
 static int engine_lua_stop(lua_State *L)
 {
-    if (vm_of(L)->running)
-        engine_stop(vm_of(L)->engine);
+    const struct vm *vm = vm_of(L);
+    if (vm->running || (vm->options.hosted && vm->engine))
+        engine_stop(vm->engine);
     return 0;
 }
 
@@ -421,6 +423,13 @@ static int engine_checking(lua_State *L)
     return 1;
 }
 
+/* engine.hosted(): does a program around this one run the engine? */
+static int engine_hosted(lua_State *L)
+{
+    lua_pushboolean(L, vm_of(L)->options.hosted);
+    return 1;
+}
+
 /* The stack is configure, path, arguments. */
 static int load_graph(lua_State *L)
 {
@@ -469,6 +478,7 @@ void open_engine(lua_State *L)
         { "checking", engine_checking },
         { "configure", engine_lua_configure },
         { "graph", engine_lua_graph },
+        { "hosted", engine_hosted },
         { "links", engine_lua_links },
         { "load", engine_lua_load },
         { "load_file", engine_load_file },
@@ -483,7 +493,6 @@ void open_engine(lua_State *L)
         { "set_pace", engine_set_pace },
         { "set_time", engine_lua_set_time },
         { "setup", engine_setup },
-
         { "stop", engine_lua_stop },
         { NULL, NULL },
     };

@@ -81,9 +81,9 @@ local function start_timers (options)
 end
 
 -- Runs until the duration is over, a signal, engine.stop(), or done() says so. While a file is read
--- again, or only checked, it returns at once.
+-- again, or only checked, or runs inside another program that drives the engine, it returns at once.
 function engine.main (options)
-   if running or engine.checking() then return end
+   if running or engine.checking() or engine.hosted() then return end
    options = options_of(options)
    engine.set_pace(options.busy, options.hz)
    running = true

@@ -5,7 +5,7 @@
  *   vm_run_text          the same for a text: tests
  *   vm_call_global       call a function that a file or text defined
  *   vm_stop              free the engine: apps stop, the run directory goes
- *   vm_engine            the engine, when something has needed one
+ *   vm_engine            the engine, when something has needed one; NULL before
  *   vm_message           all of what went wrong, with the traceback
  *
  * The engine is made when a file first needs it, so that engine.setup can choose its
@@ -27,6 +27,8 @@ struct vm_options {
     void *log_user;
     bool signals;  /* SIGINT and SIGTERM end engine.main, SIGHUP reloads */
     bool checking; /* graphs are checked and nothing runs: engine.main returns at once */
+    bool hosted;   /* engine.main returns at once, too: the caller drives vm_engine, be it
+                    * by engine_run or by engine_fd */
     int most_instructions; /* after that many of Lua's own an error is raised; 0: no limit
                             */
 };
@@ -41,7 +43,8 @@ int vm_run_text(struct vm *vm, const char *name, const char *text, size_t length
                 struct error *err);
 int vm_call_global(struct vm *vm, const char *name, struct error *err);
 
-/* Errors are those of Lua's stop methods and of putting the host back. */
+/* Errors are those of Lua's methods and timers that nobody has heard of yet (they stop the
+ * engine), and of putting the host back. */
 int vm_stop(struct vm *vm, struct error *err);
 
 struct engine *vm_engine(const struct vm *vm);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs everything that `make check` promises: namespace scenarios, a moment of every fuzzer, and the
-# libcheck suites. Prints what failed, libcheck's summary, and a closing line.
+# Runs everything that `make check` promises: namespace scenarios, libvanguard in host programs, a moment
+# of every fuzzer, and the libcheck suites. Prints what failed, libcheck's summary, and a closing line.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
@@ -35,6 +35,8 @@ elif [ -n "${CI-}" ]; then
 else
     echo "SKIPPED vethtest: needs root to make network namespaces"
 fi
+
+run embedding selftest/embedding.sh
 
 for fuzzer in build/fuzz/*; do
     if [ -d "$fuzzer" ] || [ ! -x "$fuzzer" ]; then continue; fi
