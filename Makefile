@@ -76,7 +76,7 @@ BENCH_SRC := $(sort $(wildcard selftest/bench/*.c))
 FUZZ_SRC  := $(sort $(wildcard selftest/fuzz/*.c))
 LUA_SRC   := $(sort $(wildcard config/*.lua config/*/*.lua programs/*.lua))
 SHELL_SRC := $(sort vethtest.sh .ci/run $(wildcard selftest/*.sh selftest/*/*.sh))
-HEADERS   := $(sort $(wildcard *.h lib/*.h engine/*.h apps/*.h apps/*/*.h config/*.h selftest/*.h))
+HEADERS   := $(sort $(wildcard packaging/*.h lib/*.h engine/*.h apps/*.h apps/*/*.h config/*.h selftest/*.h))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call obj,$(CORE_SRC)) $(BUILD)/obj/embedded.o
@@ -139,8 +139,8 @@ install: all lib ## copy vanguard, libvanguard and its headers to $(PREFIX)
 	install -D -m 644 $(BUILD)/libvanguard.a $(DESTDIR)$(LIBDIR)/libvanguard.a
 	install -D -m 644 $(BUILD)/libvanguard.so.0 $(DESTDIR)$(LIBDIR)/libvanguard.so.0
 	ln -sf libvanguard.so.0 $(DESTDIR)$(LIBDIR)/libvanguard.so
-	for header in $$($(CC) -I. -MM vanguard.h | sed 's/^.*://; s/\\$$//'); do \
-	    install -D -m 644 $$header $(DESTDIR)$(PREFIX)/include/vanguard/$$header || exit; \
+	for header in $$($(CC) -I. -MM packaging/vanguard.h | sed 's/^.*://; s/\\$$//'); do \
+	    install -D -m 644 $$header $(DESTDIR)$(PREFIX)/include/vanguard/$${header#packaging/} || exit; \
 	done
 	mkdir -p $(DESTDIR)$(LIBDIR)/pkgconfig
 	printf '%s\n' $(PC_FILE) >$(DESTDIR)$(LIBDIR)/pkgconfig/vanguard.pc
@@ -164,9 +164,9 @@ $(BUILD)/selftest: $(call obj,$(TEST_SRC)) $(CORE_OBJ)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) $(shell pkg-config --libs check 2>/dev/null)
 
 # --- libvanguard. The static library has the program's objects. Those of the shared one hide what
-# vanguard.h does not declare; their thread-local data may come late, by dlopen(3).
+# packaging/vanguard.h does not declare; their thread-local data may come late, by dlopen(3).
 
-PIC_FLAGS = -fPIC -ftls-model=global-dynamic -fvisibility=hidden -include vanguard.h
+PIC_FLAGS = -fPIC -ftls-model=global-dynamic -fvisibility=hidden -include packaging/vanguard.h
 
 # The lines of vanguard.pc. --static is for those who have but the static library; with both,
 # `static` is what to link to instead of --libs.

@@ -32,20 +32,19 @@ static int call(const char *name, void *argument)
 /* The first answer says how many words of link modes there are to make room for. */
 static void query_link(const char *name, struct ethtool_state *state)
 {
-    struct {
-        struct ethtool_link_settings settings;
-        uint32_t modes[3 * 127];
-    } link = { .settings = { .cmd = ETHTOOL_GLINKSETTINGS } };
-    if (call(name, &link) || link.settings.link_mode_masks_nwords >= 0)
+    static const struct ethtool_link_settings question = { .cmd = ETHTOOL_GLINKSETTINGS };
+    uint32_t room[sizeof(question) / 4 + 3 * INT8_MAX] = { 0 };
+    struct ethtool_link_settings *link = (struct ethtool_link_settings *)room;
+    *link = question;
+    if (call(name, link) || link->link_mode_masks_nwords >= 0)
         return;
-    int8_t words = (int8_t)-link.settings.link_mode_masks_nwords;
-    memset(&link, 0, sizeof(link));
-    link.settings.cmd = ETHTOOL_GLINKSETTINGS;
-    link.settings.link_mode_masks_nwords = words;
-    if (call(name, &link) || link.settings.speed == (uint32_t)SPEED_UNKNOWN)
+    int8_t words = (int8_t)-link->link_mode_masks_nwords;
+    *link = question;
+    link->link_mode_masks_nwords = words;
+    if (call(name, link) || link->speed == (uint32_t)SPEED_UNKNOWN)
         return;
-    state->speed = link.settings.speed;
-    state->full_duplex = link.settings.duplex == DUPLEX_FULL;
+    state->speed = link->speed;
+    state->full_duplex = link->duplex == DUPLEX_FULL;
 }
 
 static void query_rings(const char *name, struct ethtool_state *state)

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "vanguard.h"
+#include "packaging/vanguard.h"
 
 #include "selftest/selftest.h"
 
