@@ -347,6 +347,8 @@ void engine_breathe_on(struct engine *engine, uint64_t until)
 
 void engine_run(struct engine *engine, uint64_t until)
 {
+    if (engine->running) /* a host's: they are told how to breathe from now on */
+        workers_halt(engine);
     workers_go(engine);
     engine_breathe_on(engine, until);
     if (!engine->host)
