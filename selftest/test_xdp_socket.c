@@ -1,6 +1,7 @@
 /* XdpSocket: frames between real interfaces, in a network namespace of the test's own. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <linux/if_link.h>
 #include <net/if.h>
 #include <poll.h>
@@ -479,6 +480,8 @@ START_TEST(queue_that_is_taken_or_not_there)
     ck_assert_str_eq(err.text,
                      "app \"if1\" (XdpSocket): queue: if1 has 4, numbered from 0 "
                      "(not 4)");
+    ck_assert_int_lt(engine_configure(rig.engine, listener("queue=0-1,4"), &err), 0);
+    ck_assert_int_ge(fcntl(0, F_GETFD), 0); /* closed only what it had opened */
     struct graph *graph = graph_new();
     ck_assert_int_eq(try_socket(graph, "a", "if1", "queue=0"), 0);
     ck_assert_int_eq(try_socket(graph, "b", "if1", "queue=0-1"), 0);

@@ -46,6 +46,8 @@ static int choose_queues(struct app *app, const struct xdp_socket_conf *conf,
 {
     struct xdp_socket *xdp = app->state;
     char text[160];
+    for (unsigned i = 0; i < QUEUES_MAX; i++)
+        xdp->queues[i].fd = -1;
     for (unsigned queue = 0; queue < QUEUES_MAX; queue++) {
         if (!(conf->queue >> queue & 1))
             continue;
@@ -56,8 +58,6 @@ static int choose_queues(struct app *app, const struct xdp_socket_conf *conf,
                              "queue: %s has %u, numbered from 0 (not %u)", conf->ifname,
                              have, queue);
     }
-    for (unsigned i = 0; i < xdp->nqueues; i++)
-        xdp->queues[i].fd = -1;
     if (xdp->nqueues < have)
         app_log(app,
                 "%u queues of %s have no socket here (queue = \"%s\"): their frames go "
