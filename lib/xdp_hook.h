@@ -45,7 +45,7 @@ void xdp_hook_close(struct xdp_hook *hook); /* may be NULL */
 /* On error the old match stays. */
 int xdp_hook_match(struct xdp_hook *hook, const char *match, struct error *err);
 
-/* -EBUSY when the queue has a socket already. A socket that is closed is removed as well. */
+/* -EEXIST when the queue has a socket already. A socket that is closed is removed as well. */
 int xdp_hook_add(struct xdp_hook *hook, unsigned queue, int fd, struct error *err);
 void xdp_hook_remove(struct xdp_hook *hook, unsigned queue);
 

@@ -6,6 +6,7 @@
 #include <net/if.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -540,6 +541,48 @@ START_TEST(match_that_is_wrong)
 }
 END_TEST
 
+/* An XSKMAP of somebody else's, pinned in a file system of this test's own. */
+static char pins[] = "/tmp/selftest_bpf_XXXXXX", pin[64];
+
+static int pinned_map(void)
+{
+    ck_assert_ptr_nonnull(mkdtemp(pins));
+    ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
+    ck_assert_int_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    ck_assert_int_eq(mount("bpf", pins, "bpf", 0, NULL), 0);
+    snprintf(pin, sizeof(pin), "%s/map", pins);
+    int map = bpf_map_create(BPF_MAP_TYPE_XSKMAP, "xsks", 4, 4, 4, NULL);
+    ck_assert_int_eq(bpf_obj_pin(map, pin), 0);
+    return map;
+}
+
+static void unpin(int map)
+{
+    close(map);
+    umount2(pins, MNT_DETACH);
+    rmdir(pins);
+}
+
+/* What was in the map's place is somebody else's, and stays. */
+START_TEST(place_in_a_map_is_taken)
+{
+    if (!rig_network())
+        return;
+    char options[100];
+    int map = pinned_map(), socket_fd = socket(AF_XDP, SOCK_RAW, 0);
+    uint32_t first = 0;
+    snprintf(options, sizeof(options), "xskmap=%s", pin);
+    start(listener(options));
+    struct graph *graph = listener(options);
+    socket_on(graph, "if2", options);
+    ck_assert_int_eq(engine_configure(rig.engine, graph, &err), -EEXIST);
+    ck_assert_int_eq(bpf_map_update_elem(map, &first, &socket_fd, BPF_NOEXIST), -EEXIST);
+    close(socket_fd);
+    stop();
+    unpin(map);
+}
+END_TEST
+
 /* Other parameters: in place, and back when that fails. */
 START_TEST(reconfigured)
 {
@@ -730,6 +773,7 @@ static Suite *suite_xdp_socket(void)
     tcase_add_test(tests, queue_that_is_taken_or_not_there);
     tcase_add_test(tests, named_traffic_only);
     tcase_add_test(tests, match_that_is_wrong);
+    tcase_add_test(tests, place_in_a_map_is_taken);
     tcase_add_test(tests, reconfigured);
     tcase_add_loop_test(tests, jumbo_frames, 0, 2);
     tcase_add_test(tests, jumbo_frames_not_asked_for);

@@ -102,6 +102,8 @@ static int open_queue(struct app *app, const struct xdp_socket_conf *conf, unsig
     }
     if (!error && xdp->hook)
         error = xdp_hook_add(xdp->hook, xdp->numbers[i], xdp->queues[i].fd, err);
+    if (error) /* also lest what is in the map, somebody else's, be removed as ours */
+        xsk_close(&xdp->queues[i]);
     return error;
 }
 
