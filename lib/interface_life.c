@@ -78,13 +78,12 @@ static void note(const struct link_event *event, void *user)
 
 /* Another of that name may be there already: where the kernel dropped messages, the news
  * of it comes before that of this one's end. */
-static enum life_event go_away(struct interface_life *life)
+void life_lost(struct interface_life *life)
 {
     life->state = LIFE_GONE;
     life->gone = life->went_down = life->new_mtu = false;
     life->try_at = 0;
     life->delay = RETRY_FIRST;
-    return LIFE_WENT_AWAY;
 }
 
 static enum life_event next_open(struct interface_life *life)
@@ -95,8 +94,10 @@ static enum life_event next_open(struct interface_life *life)
         return LIFE_WENT_DOWN;
     }
     life->went_down = false;
-    if (life->gone)
-        return go_away(life);
+    if (life->gone) {
+        life_lost(life);
+        return LIFE_WENT_AWAY;
+    }
     if (life->state == LIFE_DOWN && life->up) {
         life->state = LIFE_UP;
         return LIFE_WENT_UP;

@@ -5,6 +5,7 @@
  *   life_next      what has happened: call until it returns LIFE_NOTHING
  *   life_opened    the caller has the interface open now
  *   life_failed    ... could not open it
+ *   life_lost      ... has it open no more, for another reason than those told
  *   life_wake_at   when life_next wants to be called at the latest
  *   life_close
  *
@@ -74,6 +75,9 @@ void life_close(struct interface_life *life);
 /* index and up (IFF_UP) as interface_query gave them before the caller opened it. */
 void life_opened(struct interface_life *life, unsigned index, bool up);
 void life_failed(struct interface_life *life, uint64_t now);
+
+/* LIFE_TRY_OPEN is next, if one of that name is there. */
+void life_lost(struct interface_life *life);
 
 /* now: ns, of any clock that does not go back. */
 enum life_event life_next(struct interface_life *life, uint64_t now);

@@ -583,6 +583,31 @@ START_TEST(place_in_a_map_is_taken)
 }
 END_TEST
 
+/* The map is gone when the parameters change: nor can it be as it was. */
+START_TEST(neither_new_nor_old)
+{
+    if (!rig_network())
+        return;
+    char options[100], others[100];
+    int map = pinned_map();
+    snprintf(options, sizeof(options), "xskmap=%s", pin);
+    snprintf(others, sizeof(others), "xskmap=%s;fill=64", pin);
+    start(listener(options));
+    unlink(pin);
+    ck_assert_int_lt(engine_configure(rig.engine, listener(others), &err), 0);
+    ck_assert_ptr_nonnull(strstr(rig.log, "interface if1 could not be opened again: "));
+    test_inject_bytes(rig.engine, "in", frame_make(1, 60), 60);
+    RIG_UNTIL(&rig, count("if1", "drop_link_down") == 1);
+    ck_assert_uint_eq(count("if1", "link_downs"), 1);
+    ck_assert_int_eq(bpf_obj_pin(map, pin), 0);
+    RIG_UNTIL(&rig, count("if1", "reopens") == 1);
+    test_inject_bytes(rig.engine, "in", frame_make(2, 60), 60);
+    expect_frame(rig.left, frame_make(2, 60), 60);
+    stop();
+    unpin(map);
+}
+END_TEST
+
 /* Other parameters: in place, and back when that fails. */
 START_TEST(reconfigured)
 {
@@ -774,6 +799,7 @@ static Suite *suite_xdp_socket(void)
     tcase_add_test(tests, named_traffic_only);
     tcase_add_test(tests, match_that_is_wrong);
     tcase_add_test(tests, place_in_a_map_is_taken);
+    tcase_add_test(tests, neither_new_nor_old);
     tcase_add_test(tests, reconfigured);
     tcase_add_loop_test(tests, jumbo_frames, 0, 2);
     tcase_add_test(tests, jumbo_frames_not_asked_for);

@@ -178,26 +178,35 @@ static void report(struct app *app, FILE *out)
 static bool only_match_differs(const struct xdp_socket_conf *a,
                                const struct xdp_socket_conf *b);
 
+/* Neither the new parameters nor the old ones can be had any more. */
+static void lose_device(struct app *app, const struct error *why)
+{
+    struct xdp_socket *xdp = app->state;
+    app_log(app, "interface %s could not be opened again: %s", xdp->life.name, why->text);
+    app_count(app, LINK_DOWNS, xdp->life.state == LIFE_UP);
+    life_lost(&xdp->life);
+    app_wake_at(app, engine_now(app->engine));
+}
+
 /* In place, because a queue has room for one socket: a successor could not be opened
  * beside us. */
 static int reconfigure(struct app *app, const void *new, struct error *err)
 {
     struct xdp_socket *xdp = app->state;
     const struct xdp_socket_conf *conf = app->conf, *wanted = new;
+    struct error why;
     if (strcmp(conf->ifname, wanted->ifname))
         return -EOPNOTSUPP;
     if (xdp->hook && only_match_differs(conf, wanted))
         return xdp_hook_match(xdp->hook, wanted->match, err);
-    if (xdp->life.state == LIFE_GONE)
-        return 0;
     int error = wanted->frags ? packet_large_reserve(LARGE, err) : 0;
-    if (error)
+    if (error || xdp->life.state == LIFE_GONE)
         return error;
     read_statistics(app);
     device_close(app);
     error = device_open(app, wanted, err);
-    if (error)
-        device_open(app, conf, NULL);
+    if (error && device_open(app, conf, &why))
+        lose_device(app, &why);
     return error;
 }
 
