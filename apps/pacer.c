@@ -9,6 +9,8 @@
  */
 #include "engine/engine.h"
 
+#define INTERVAL_MAX 1e18 /* ns, 30 years: what may be asked for is beyond any clock */
+
 struct pacer_conf {
     double pps;
     uint64_t rate; /* bit/s of frames, 0: any */
@@ -42,7 +44,8 @@ static void advance(struct pacer *pacer, const struct pacer_conf *conf, uint32_t
 {
     double packet = conf->pps > 0 ? 1e9 / conf->pps : 0;
     double bits = conf->rate ? 8e9 * length / (double)conf->rate : 0;
-    pacer->rest += packet > bits ? packet : bits;
+    double interval = packet > bits ? packet : bits;
+    pacer->rest += interval < INTERVAL_MAX ? interval : INTERVAL_MAX;
     uint64_t whole = (uint64_t)pacer->rest;
     pacer->due += whole;
     pacer->rest -= (double)whole;
@@ -91,7 +94,7 @@ static void push(struct app *app)
         ;
     if (conf->count && pacer->passed == (uint64_t)conf->count)
         app->counters[FINISHED] = 1;
-    else if (!link_empty(input))
+    else if (!link_empty(input) && pacer->due > now) /* else it waits for the output */
         app_wake_at(app, pacer->due);
 }
 

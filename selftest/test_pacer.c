@@ -143,6 +143,40 @@ START_TEST(full_output)
 }
 END_TEST
 
+/* Packets that are due and find no room ask for no time: it would be in the past, and the
+ * engine would not sleep. */
+START_TEST(waiting_for_room)
+{
+    struct graph *g = graph_new();
+    test_app(g, "in", "Inject", NULL);
+    test_app(g, "pacer", "Pacer", NULL);
+    test_app(g, "slow", "Pacer", "pps", "1", NULL);
+    test_app(g, "out", "Collect", NULL);
+    test_link(g, "in -> pacer");
+    test_link(g, "pacer -> slow");
+    test_link(g, "slow -> out");
+    test_configure(engine, g);
+    offer(3000, 60);
+    for (int i = 0; i < 3; i++)
+        ck_assert_uint_eq(at(START + 10), 1);
+    ck_assert_uint_gt(link_readable(engine_find_link(engine, "in.output -> pacer.input")),
+                      0);
+    ck_assert_uint_eq(timers_next(&engine->timers), START + 1000000000);
+}
+END_TEST
+
+/* Slower than any clock can tell. */
+START_TEST(hardly_ever)
+{
+    graph("pps", "1e-300", NULL, NULL);
+    offer(3, 60);
+    ck_assert_uint_eq(at(START), 1);
+    ck_assert_uint_eq(timers_next(&engine->timers), START + 1000000000000000000);
+    ck_assert_uint_eq(at(START + 1000000000000000000), 2);
+    ck_assert_uint_eq(at(START + 1999999999999999999), 2);
+}
+END_TEST
+
 START_TEST(counted)
 {
     graph("count", "7", NULL, NULL);
@@ -174,6 +208,8 @@ static Suite *suite_pacer(void)
     tcase_add_test(tests, lateness_is_made_up_for);
     tcase_add_test(tests, idleness_is_not);
     tcase_add_test(tests, full_output);
+    tcase_add_test(tests, waiting_for_room);
+    tcase_add_test(tests, hardly_ever);
     tcase_add_test(tests, counted);
     suite_add_tcase(suite, tests);
     return suite;
