@@ -166,7 +166,9 @@ static int request_address(struct nlmsghdr *message)
     return error;
 }
 
-static int set_address(const struct tap *tap, const char *text, struct error *err)
+/* how: RTM_NEWADDR, RTM_DELADDR. */
+static int set_address(const struct tap *tap, uint16_t how, const char *text,
+                       struct error *err)
 {
     char buffer[512];
     struct prefix prefix;
@@ -174,8 +176,10 @@ static int set_address(const struct tap *tap, const char *text, struct error *er
     if (error)
         return error;
     struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
-    message->nlmsg_type = RTM_NEWADDR;
-    message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
+    message->nlmsg_type = how;
+    message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+    if (how == RTM_NEWADDR)
+        message->nlmsg_flags |= NLM_F_CREATE | NLM_F_REPLACE;
     struct ifaddrmsg *address = mnl_nlmsg_put_extra_header(message, sizeof(*address));
     *address = (struct ifaddrmsg){ .ifa_family = (uint8_t)prefix.family,
                                    .ifa_prefixlen = prefix.length,
@@ -206,9 +210,6 @@ static int open_failed(const struct tap_conf *conf, struct error *err)
 
 static int attach(struct tap *tap, const struct tap_conf *conf, struct error *err)
 {
-    static const unsigned offloads[] = {
-        0, TUN_F_CSUM, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN
-    };
     struct ifreq request = { .ifr_flags = IFF_NO_PI | IFF_VNET_HDR };
     request.ifr_flags |= conf->mode == MODE_TAP ? IFF_TAP : IFF_TUN;
     if (strlen(conf->ifname) >= IFNAMSIZ)
@@ -219,9 +220,27 @@ static int attach(struct tap *tap, const struct tap_conf *conf, struct error *er
     if (tap->fd < 0 || ioctl(tap->fd, TUNSETIFF, &request))
         return open_failed(conf, err);
     strcpy(tap->name, request.ifr_name);
+    return 0;
+}
+
+/* What can be changed while the device is open; it has the address `had`, or NULL. */
+static int adjust(const struct tap *tap, const struct tap_conf *conf, const char *had,
+                  struct error *err)
+{
+    static const unsigned offloads[] = {
+        0, TUN_F_CSUM, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN
+    };
+    bool moved = had && (!conf->address || strcmp(had, conf->address));
     if (ioctl(tap->fd, TUNSETOFFLOAD, offloads[conf->offload]))
         return error_system(err, ERROR_RUN, "%s: offload", tap->name);
-    return 0;
+    int error = set_mtu(tap, conf->mtu, err);
+    if (!error && moved)
+        set_address(tap, RTM_DELADDR, had, NULL); /* if it is still there */
+    if (!error && conf->address)
+        error = set_address(tap, RTM_NEWADDR, conf->address, err);
+    if (!error && conf->up)
+        error = set_up(tap, err);
+    return error;
 }
 
 static void close_device(struct app *app)
@@ -240,11 +259,7 @@ static int open_device(struct app *app, struct error *err)
     const struct tap_conf *conf = app->conf;
     int error = attach(tap, conf, err);
     if (!error)
-        error = set_mtu(tap, conf->mtu, err);
-    if (!error && conf->address)
-        error = set_address(tap, conf->address, err);
-    if (!error && conf->up)
-        error = set_up(tap, err);
+        error = adjust(tap, conf, NULL, err);
     if (error)
         close_device(app);
     else
@@ -274,6 +289,22 @@ static void stop(struct app *app)
         packet_free(tap->spare);
     if (tap->large)
         packet_free(tap->large);
+}
+
+/* In place, because a device is open once: with its routes and whoever uses it it stays. */
+static int reconfigure(struct app *app, const void *to, struct error *err)
+{
+    const struct tap *tap = app->state;
+    const struct tap_conf *conf = app->conf, *wanted = to;
+    if (strcmp(conf->ifname, wanted->ifname) || conf->mode != wanted->mode)
+        return -EOPNOTSUPP;
+    int error = wants_large(wanted) ? packet_large_reserve(LARGE, err) : 0;
+    if (error || tap->fd < 0)
+        return error;
+    error = adjust(tap, wanted, conf->address, err);
+    if (error)
+        adjust(tap, conf, wanted->address, NULL);
+    return error;
 }
 
 /* The device was deleted: by then reading says EBADFD. */
@@ -523,6 +554,7 @@ const struct app_class tap_class = {
     .pull = pull,
     .push = push,
     .tick = tick,
+    .reconfigure = reconfigure,
     .report = report,
     .verify = verify,
 };

@@ -233,6 +233,30 @@ START_TEST(taken_away_and_made_again)
 }
 END_TEST
 
+/* The device stays, with its index, and is as it is wanted or as it was. */
+START_TEST(reconfigured)
+{
+    if (!begin("tap", "off", "0"))
+        return;
+    unsigned index = if_nametoindex("tap0");
+    test_configure(engine, graph_of("tap", "csum", "1300"));
+    shell("ip link show tap0 | grep -q 'mtu 1300 '");
+    struct graph *graph = graph_new();
+    test_app(graph, "tap", "Tap", "ifname", "tap0", "address", "10.8.0.1/24", NULL);
+    test_configure(engine, graph);
+    shell("ip -o addr show tap0 | grep -q 10.8.0.1/24");
+    shell("! ip -o addr show tap0 | grep -q 10.9.0.1");
+    graph = graph_new();
+    test_app(graph, "tap", "Tap", "ifname", "tap0", "address", "10.7.0.1/24", "mtu", "20",
+             NULL);
+    ck_assert_int_lt(engine_configure(engine, graph, &err), 0);
+    shell("ip -o addr show tap0 | grep -q 10.8.0.1/24");
+    shell("! ip -o addr show tap0 | grep -q 10.7.0.1");
+    ck_assert_uint_eq(if_nametoindex("tap0"), index);
+    engine_free(engine);
+}
+END_TEST
+
 /* One that was there before stays, with whoever made it. */
 START_TEST(persistent_device)
 {
@@ -309,6 +333,7 @@ static Suite *suite_tap(void)
     tcase_add_test(tests, longer_than_expected);
     tcase_add_loop_test(tests, packets_that_cannot_be_sent, 0, 2);
     tcase_add_test(tests, taken_away_and_made_again);
+    tcase_add_test(tests, reconfigured);
     tcase_add_test(tests, persistent_device);
     tcase_add_test(tests, killed);
     tcase_add_test(tests, wrong_addresses);
