@@ -198,7 +198,7 @@ static int parse_primitive(struct parser *parser, struct traffic_primitive *p)
     }
     if (take(parser, "ether"))
         return take(parser, "proto")
-                   ? parse_number(parser, 65535, "Ethernet type", &p->ethertype)
+                   ? parse_number(parser, TRAFFIC_TAGGED, "Ethernet type", &p->ethertype)
                    : fail(parser, "proto");
     bool named = parse_protocol(parser, p);
     if (named && p->protocol == TRAFFIC_ANY && take(parser, "proto"))

@@ -135,6 +135,8 @@ START_TEST(refused)
         { "net 10.0.0.0/33",
           "\"net 10.0.0.0/33\": \"10.0.0.0/33\" is no network (ADDRESS/BITS)" },
         { "ip host fe80::1", "\"ip host fe80::1\": \"fe80::1\" is no IPv4 address" },
+        { "ether proto 0xffff", /* which is how "any" is written down */
+          "\"ether proto 0xffff\": \"0xffff\" is no Ethernet type" },
         { "vlan 4096", "\"vlan 4096\": \"4096\" is no VLAN" },
         { "(udp", "\"(udp\": closing parenthesis missing at the end" },
         { "udp)", "\"udp)\": \")\" is no \"and\" or \"or\"" },
