@@ -126,7 +126,9 @@ local function undo (i, say)
    local changes = {}
    for n = #notes, 1, -1 do
       local now = get(i.name, notes[n].setting)
-      changes[#changes + 1] = { setting = notes[n].setting, from = tostring(now), to = notes[n].to, why = "as before" }
+      if tostring(now) ~= notes[n].to then -- what was refused, or put back by hand, needs nothing
+         changes[#changes + 1] = { setting = notes[n].setting, from = tostring(now), to = notes[n].to, why = "as before" }
+      end
    end
    local refused = carry_out(i, changes, say)
    if refused == 0 then os.remove(notes_path(i.name)) end
