@@ -51,7 +51,11 @@ function Once:pull ()
 end
 
 local function made_up (o)
-   if o.hex then return { frames.from_hex(o.hex) } end
+   if o.hex then
+      local frame = frames.from_hex(o.hex)
+      if #frame > 1536 then error("--hex: a frame has 1536 bytes at most", 0) end
+      return { frame }
+   end
    local ethernet = { src = o.src, dst = o.dst, vlan = o.vlan, size = o.size or 60 }
    if not o.udp then return { frames.ethernet(ethernet) } end
    local list = {}

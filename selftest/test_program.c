@@ -85,6 +85,8 @@ static const struct use uses[] = {
     { "$V inject lo --hex 12", 2,
       "vanguard inject: \"12\" is not a frame of at least 14 bytes in hexadecimal (vanguard help "
       "inject)\n" },
+    { "$V inject lo --count 1 --hex $(printf '%04000d' 0)", 2,
+      "vanguard inject: --hex: a frame has 1536 bytes at most (vanguard help inject)\n" },
     { "$V inject lo --udp 1.2.3.4:5-[::1]:2", 2, NULL },
     { "$V inject lo --dst 1:2:3 --udp 1.2.3.4:5-1.2.3.5:2", 2,
       "vanguard inject: \"1:2:3\" is not a MAC address (vanguard help inject)\n" },
