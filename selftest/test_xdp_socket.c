@@ -99,7 +99,8 @@ static void check_sent(const struct app *app)
 {
     uint64_t ends = count(app->name, "tx_packets") +
                     count(app->name, "drop_tx_oversize") +
-                    count(app->name, "drop_tx_runt") + count(app->name, "drop_link_down");
+                    count(app->name, "drop_tx_runt") +
+                    count(app->name, "drop_link_down") + count(app->name, "drop_rx_only");
     ck_assert_uint_eq(ends, app->inputs[0] ? app->inputs[0]->read : 0);
 }
 
@@ -250,6 +251,19 @@ START_TEST(frames_that_cannot_be_sent)
     ck_assert_uint_eq(next_frame(rig.left), 104);
     ck_assert_mem_eq(got + 12, "\x81\x00\x00\x07\x88\xb5", 6);
     ck_assert_uint_eq(count("if1", "drop_tx_runt"), 1);
+    stop();
+}
+END_TEST
+
+START_TEST(receiving_only)
+{
+    if (!rig_network())
+        return;
+    start(listener("mode=rx"));
+    test_inject_bytes(rig.engine, "in", frame_make(1, 60), 60);
+    RIG_UNTIL(&rig, count("if1", "drop_rx_only") == 1);
+    wire_send(rig.left, frame_make(2, 60), 60);
+    RIG_UNTIL(&rig, collected() == 1);
     stop();
 }
 END_TEST
@@ -787,6 +801,7 @@ static Suite *suite_xdp_socket(void)
     tcase_add_test(tests, zerocopy_not_to_be_had);
     tcase_add_loop_test(tests, many_at_once, 0, 3);
     tcase_add_test(tests, frames_that_cannot_be_sent);
+    tcase_add_test(tests, receiving_only);
     tcase_add_test(tests, down_and_up);
     tcase_add_test(tests, deleted_and_made_again);
     tcase_add_test(tests, chunks_are_accounted_for);

@@ -77,7 +77,7 @@ static uint32_t ring_size(const struct xdp_socket *xdp, int64_t wanted)
 }
 
 static int open_queue(struct app *app, const struct xdp_socket_conf *conf, unsigned index,
-                      unsigned i, struct error *err)
+                      unsigned i, bool patient, struct error *err)
 {
     struct xdp_socket *xdp = app->state;
     bool receives = conf->mode != MODE_TX, sends = conf->mode != MODE_RX;
@@ -96,7 +96,7 @@ static int open_queue(struct app *app, const struct xdp_socket_conf *conf, unsig
         .frags = conf->frags,
     };
     int error = xsk_open(&xdp->queues[i], &options, err);
-    for (int tries = 0; error == -EBUSY && tries < BUSY_TRIES; tries++) {
+    for (int tries = 0; patient && error == -EBUSY && tries < BUSY_TRIES; tries++) {
         usleep(20000u << (tries > 8 ? tries - 8 : 0));
         error = xsk_open(&xdp->queues[i], &options, err);
     }
@@ -162,7 +162,7 @@ static int open_hook(struct app *app, const struct xdp_socket_conf *conf, unsign
 }
 
 static int open_parts(struct app *app, const struct xdp_socket_conf *conf,
-                      const struct interface *interface, struct error *err)
+                      const struct interface *interface, bool patient, struct error *err)
 {
     struct xdp_socket *xdp = app->state;
     struct ethtool_state device;
@@ -176,7 +176,7 @@ static int open_parts(struct app *app, const struct xdp_socket_conf *conf,
     if (!error)
         error = open_hook(app, conf, interface->index, have, err);
     for (unsigned i = 0; i < xdp->nqueues && !error; i++) {
-        error = open_queue(app, conf, interface->index, i, err);
+        error = open_queue(app, conf, interface->index, i, patient, err);
         if (!error)
             set_busy_poll(app, xdp->queues[i].fd, &conf->busy_poll);
     }
@@ -185,14 +185,15 @@ static int open_parts(struct app *app, const struct xdp_socket_conf *conf,
     return error;
 }
 
-int device_open(struct app *app, const struct xdp_socket_conf *conf, struct error *err)
+int device_open(struct app *app, const struct xdp_socket_conf *conf, bool patient,
+                struct error *err)
 {
     struct xdp_socket *xdp = app->state;
     struct interface interface;
     int error = interface_query(conf->ifname, &interface, err);
     if (error)
         return error;
-    error = open_parts(app, conf, &interface, err);
+    error = open_parts(app, conf, &interface, patient, err);
     if (error) {
         device_close(app);
         return error;

@@ -182,12 +182,12 @@ static void put_packets(struct app *app, struct xsk *xsk, struct link *input)
         app_count(app, TX_BLOCKED, 1);
 }
 
-static void drop_all(struct app *app, struct link *input)
+static void drop_all(struct app *app, struct link *input, uint32_t reason)
 {
     struct xdp_socket *xdp = app->state;
-    app_count(app, DROP_LINK_DOWN, plain_drop(&xdp->plain));
+    app_count(app, reason, plain_drop(&xdp->plain));
     while (!link_empty(input))
-        app_drop(app, DROP_LINK_DOWN, link_receive(input));
+        app_drop(app, reason, link_receive(input));
 }
 
 /* Frames that are on their way out are in the send ring until the kernel has taken them. */
@@ -197,8 +197,8 @@ static void send_rest(struct app *app, struct xsk *xsk)
     uint64_t kicks = xsk->kicks;
     int error = xsk_kick(xsk);
     app_count(app, TX_KICKS, xsk->kicks - kicks);
-    xdp->owed = error == -EAGAIN;
-    if (xdp->owed)
+    xdp->owed = error != 0; /* while the device is down, too: it will be up again */
+    if (error == -EAGAIN)
         app_wake_at(app, engine_now(app->engine) + KICK_AGAIN);
 }
 
@@ -207,10 +207,10 @@ void transfer_push(struct app *app)
     struct xdp_socket *xdp = app->state;
     const struct xdp_socket_conf *conf = app->conf;
     struct link *input = app_input(app, 0);
-    if (conf->mode == MODE_RX || !input)
+    if (!input)
         return;
-    if (unlikely(xdp->life.state != LIFE_UP)) {
-        drop_all(app, input);
+    if (unlikely(conf->mode == MODE_RX || xdp->life.state != LIFE_UP)) {
+        drop_all(app, input, conf->mode == MODE_RX ? DROP_RX_ONLY : DROP_LINK_DOWN);
         return;
     }
     struct xsk *xsk = &xdp->queues[0];

@@ -48,6 +48,7 @@ static const struct counter_row counters[] = {
     [DROP_TX_RUNT] = { "drop_tx_runt", "packets shorter than an Ethernet header" },
     [DROP_TX_OFFLOAD] = { "drop_tx_offload",
                           "packets wrongly described or too long to be split" },
+    [DROP_RX_ONLY] = { "drop_rx_only", "packets to be sent, with mode = \"rx\"" },
     [DROP_LINK_DOWN] = { "drop_link_down",
                          "packets to an interface that was down or gone" },
     [FILLING] = { "filling", "packets the kernel has to receive into, now" },
@@ -66,7 +67,7 @@ static int start(struct app *app, struct error *err)
     if (!error)
         error = life_open(&xdp->life, conf->ifname, err);
     if (!error)
-        error = device_open(app, conf, err);
+        error = device_open(app, conf, true, err);
     if (error)
         return error;
     app_poll(app, life_fd(&xdp->life), POLLIN);
@@ -120,7 +121,7 @@ static void try_open(struct app *app)
     struct error err;
     if (!conf->reopen)
         return;
-    if (device_open(app, conf, &err)) {
+    if (device_open(app, conf, false, &err)) {
         life_failed(&xdp->life, engine_now(app->engine));
         app_wake_at(app, life_wake_at(&xdp->life));
         return;
@@ -204,8 +205,8 @@ static int reconfigure(struct app *app, const void *new, struct error *err)
         return error;
     read_statistics(app);
     device_close(app);
-    error = device_open(app, wanted, err);
-    if (error && device_open(app, conf, &why))
+    error = device_open(app, wanted, true, err);
+    if (error && device_open(app, conf, true, &why))
         lose_device(app, &why);
     return error;
 }

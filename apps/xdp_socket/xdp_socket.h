@@ -70,6 +70,7 @@ enum xdp_socket_counter {
     DROP_TX_OVERSIZE,
     DROP_TX_RUNT,
     DROP_TX_OFFLOAD,
+    DROP_RX_ONLY,
     DROP_LINK_DOWN,
     FILLING,
     SENDING,
@@ -77,9 +78,11 @@ enum xdp_socket_counter {
     REOPENS,
 };
 
-/* Opens what conf asks for on the interface of its name and tells app's life. On error nothing
- * is left open: -ENODEV without such an interface. */
-int device_open(struct app *app, const struct xdp_socket_conf *conf, struct error *err);
+/* Opens what conf asks for on the interface of its name and tells app's life. Patient: waits
+ * up to half a second for a queue that was just closed; otherwise that is -EBUSY. On error
+ * nothing is left open: -ENODEV without such an interface. */
+int device_open(struct app *app, const struct xdp_socket_conf *conf, bool patient,
+                struct error *err);
 void device_close(struct app *app);
 
 void transfer_pull(struct app *app);
