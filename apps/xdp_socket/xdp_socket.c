@@ -274,7 +274,7 @@ static const struct param params[] = {
                   "packets per queue that the kernel has to receive into"),
     PARAM_INTEGER(struct xdp_socket_conf, completion, "2048", "64", "32768",
                   "completion descriptors; at least as many as tx"),
-    PARAM_INTEGER(struct xdp_socket_conf, rx_batch, "64", "1", "512",
+    PARAM_INTEGER(struct xdp_socket_conf, rx_batch, "256", "1", "512",
                   "frames taken per queue and breath"),
     PARAM_TABLE(struct xdp_socket_conf, busy_poll, busy_poll_params,
                 "poll the device from here (napi(7) in the kernel's documentation)"),
