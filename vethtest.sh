@@ -570,11 +570,11 @@ timer.every("100ms", function ()
 end)
 engine.main{ no_report = true }
 LUA
-    # A session that is there before, during and after.
+    # A session that is there before, during and after; so slow that it drives nothing out of a queue.
     quiet m iperf3 -s -1 -B 192.0.2.9 >/dev/null 2>&1 &
     pids+=("$!")
     wait_for "iperf3's server" sh -c "ip netns exec $id-m ss -Hltn 'sport = :5201' | grep -q ."
-    quiet a iperf3 -c 192.0.2.9 -t 4 -i 0.5 -J >"$tmp/session.json" &
+    quiet a iperf3 -c 192.0.2.9 -t 4 -b 50M -i 0.5 -J >"$tmp/session.json" &
     local session=$!
     pids+=("$session")
     sleep 0.7
