@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/ethtool.h>
+#include <linux/if_packet.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -296,4 +297,16 @@ int interface_set_offloads(const char *name, unsigned mask, struct error *err)
     }
     close(fd);
     return status;
+}
+
+/* ---- address filter ---------------------------------------------------------------- */
+
+int interface_promisc(int packet_socket, unsigned index, struct error *err)
+{
+    struct packet_mreq request = { .mr_ifindex = (int)index,
+                                   .mr_type = PACKET_MR_PROMISC };
+    if (setsockopt(packet_socket, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request,
+                   sizeof(request)))
+        return error_system(err, ERROR_RUN, "promiscuous mode");
+    return 0;
 }

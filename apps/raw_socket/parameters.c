@@ -83,17 +83,6 @@ static const struct param fanout_params[] = {
     PARAM_END,
 };
 
-static const struct param busy_poll_params[] = {
-    PARAM_INTEGER(struct busy_poll_conf, usecs, "0", "0", "1000000",
-                  "microseconds to look at the device's queue for; 0: no busy polling"),
-    PARAM_BOOL(struct busy_poll_conf, prefer, "true",
-               "busy polling in place of interrupts, where napi_defer_hard_irqs and "
-               "gro_flush_timeout of the interface allow it"),
-    PARAM_INTEGER(struct busy_poll_conf, budget, "64", "1", "65535",
-                  "frames taken from the device at a time"),
-    PARAM_END,
-};
-
 static const struct param_initial by_default[] = { { NULL } };
 static const struct param_initial throughput[] = {
     { "version", "v3" }, { "ring", "32768" }, { "rx_batch", "256" }, { NULL }

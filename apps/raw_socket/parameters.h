@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "apps/raw_socket/send.h"
+#include "lib/busy_poll.h"
 #include "lib/error.h"
 #include "lib/param.h"
 
@@ -22,12 +23,6 @@ struct fanout_conf {
     int64_t id;
     bool uniqueid, defrag, rollover, ignore_outgoing;
     char *program;
-};
-
-struct busy_poll_conf {
-    int64_t usecs; /* 0: none */
-    bool prefer;
-    int64_t budget;
 };
 
 struct raw_socket_conf {

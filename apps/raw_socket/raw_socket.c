@@ -81,7 +81,7 @@ static int open_receiver(struct raw_socket *raw, const struct raw_socket_conf *c
     if (!error && conf->fanout.mode && raw->group < 0)
         error = raw->group;
     if (!error && conf->promisc)
-        error = packet_socket_promisc(raw->fd, interface->index, err);
+        error = interface_promisc(raw->fd, interface->index, err);
     return error;
 }
 
@@ -94,9 +94,7 @@ static int open_wishes(struct app *app, struct error *err)
     if (raw->ring.blocks < raw->ring.wanted)
         app_log(app, "memory for a ring of %u blocks, not %u, of %u KiB",
                 raw->ring.blocks, raw->ring.wanted, raw->ring.block_size >> 10);
-    if (!conf->busy_poll.usecs)
-        return 0;
-    int error = packet_socket_busy_poll(raw->fd, &conf->busy_poll, &why);
+    int error = busy_poll_set(raw->fd, &conf->busy_poll, &why);
     if (error == -EPERM && !raw->warned)
         app_log(app, "%s", why.text);
     raw->warned |= error == -EPERM;

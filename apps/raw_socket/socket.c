@@ -50,15 +50,6 @@ int packet_socket_bind(int fd, unsigned index, int protocol, const char *ifname,
     return 0;
 }
 
-int packet_socket_promisc(int fd, unsigned index, struct error *err)
-{
-    struct packet_mreq request = { .mr_ifindex = (int)index,
-                                   .mr_type = PACKET_MR_PROMISC };
-    if (setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof(request)))
-        return error_system(err, ERROR_RUN, "promiscuous mode");
-    return 0;
-}
-
 /* --- fanout ------------------------------------------------------------------------- */
 
 static int join(int fd, const struct fanout_conf *fanout, unsigned flags)
@@ -136,31 +127,4 @@ int packet_socket_fanout(int fd, const struct fanout_conf *fanout, bool incoming
     if (getsockopt(fd, SOL_PACKET, PACKET_FANOUT, &value, &size))
         return error_system(err, ERROR_RUN, "fanout");
     return value & 0xffff;
-}
-
-/* --- busy polling ------------------------------------------------------------------- */
-
-int packet_socket_busy_poll(int fd, const struct busy_poll_conf *poll, struct error *err)
-{
-    const struct {
-        int option, value;
-        const char *name;
-    } options[] = {
-        { SO_BUSY_POLL, (int)poll->usecs, "usecs" },
-        { SO_PREFER_BUSY_POLL, poll->prefer, "prefer" },
-        { SO_BUSY_POLL_BUDGET, (int)poll->budget, "budget" },
-    };
-    int error = 0;
-    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]) && !error; i++) {
-        if (!setsockopt(fd, SOL_SOCKET, options[i].option, &options[i].value,
-                        sizeof(options[i].value)))
-            continue;
-        error = -errno;
-        if (error == -EPERM)
-            error_set(err, ERROR_PRIVILEGE, EPERM,
-                      "busy_poll.%s needs CAP_NET_ADMIN: it is not set", options[i].name);
-        else
-            error_system(err, ERROR_RUN, "busy_poll.%s", options[i].name);
-    }
-    return error;
 }

@@ -3,9 +3,7 @@
  *   packet_socket            a new one, not bound to anything
  *   packet_socket_set        an option of level SOL_PACKET
  *   packet_socket_bind       ... to an interface
- *   packet_socket_promisc
  *   packet_socket_fanout     join a group
- *   packet_socket_busy_poll
  *
  * A socket is made for no protocol: no frame comes in before it is bound, when it has its
  * filter. Nothing here outlives the socket.
@@ -23,13 +21,7 @@ int packet_socket_set(int fd, int option, int value, const char *name, struct er
 int packet_socket_bind(int fd, unsigned index, int protocol, const char *ifname,
                        struct error *err);
 
-int packet_socket_promisc(int fd, unsigned index, struct error *err);
-
 /* A bound socket joins; returns the number of the group, or -errno. incoming: what this
  * host sends is not wanted. */
 int packet_socket_fanout(int fd, const struct fanout_conf *fanout, bool incoming,
                          struct error *err);
-
-/* Returns 0, or -EPERM (it then polls as far as it may) with a text that names the
- * capability, or another -errno. */
-int packet_socket_busy_poll(int fd, const struct busy_poll_conf *poll, struct error *err);

@@ -1,6 +1,5 @@
 /* device: the sockets of an interface's queues, and the program that feeds them. */
 #include <errno.h>
-#include <linux/if_packet.h>
 #include <net/if.h>
 #include <poll.h>
 #include <string.h>
@@ -8,7 +7,6 @@
 #include <unistd.h>
 
 #include "apps/xdp_socket/xdp_socket.h"
-#include "lib/compat_uapi.h"
 #include "lib/ethtool.h"
 #include "lib/units.h"
 
@@ -110,14 +108,10 @@ static int open_queue(struct app *app, const struct xdp_socket_conf *conf, unsig
 /* XDP sees what passed the interface's address filter. Ends with the socket. */
 static int set_promisc(struct xdp_socket *xdp, unsigned index, struct error *err)
 {
-    struct packet_mreq request = { .mr_ifindex = (int)index,
-                                   .mr_type = PACKET_MR_PROMISC };
     xdp->promisc_fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-    if (xdp->promisc_fd < 0 ||
-        setsockopt(xdp->promisc_fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request,
-                   sizeof(request)))
+    if (xdp->promisc_fd < 0)
         return error_system(err, ERROR_RUN, "promiscuous mode");
-    return 0;
+    return interface_promisc(xdp->promisc_fd, index, err);
 }
 
 /* Interfaces without hardware hand over frames whose checksum nobody has filled in. */
@@ -134,13 +128,9 @@ static bool is_virtual(const char *driver)
 /* Refusals are no reason not to run: frames come all the same. */
 static void set_busy_poll(struct app *app, int fd, const struct busy_poll_conf *conf)
 {
-    int usecs = (int)conf->usecs, prefer = conf->prefer, budget = (int)conf->budget;
-    if (usecs &&
-        (setsockopt(fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, &prefer, sizeof(prefer)) ||
-         setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &usecs, sizeof(usecs)) ||
-         setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL_BUDGET, &budget, sizeof(budget))))
-        app_log(app, "busy_poll is not in force: %s%s", strerror(errno),
-                errno == EPERM ? " (needs CAP_NET_ADMIN)" : "");
+    struct error why;
+    if (busy_poll_set(fd, conf, &why))
+        app_log(app, "%s", why.text);
 }
 
 static int open_hook(struct app *app, const struct xdp_socket_conf *conf, unsigned index,

@@ -225,15 +225,6 @@ static const char *const binds[] = { "auto", "copy", "zerocopy", NULL };
 static const char *const fallbacks[] = { "pass", "drop", NULL };
 static const char *const checksums[] = { "auto", "complete", "trust", NULL };
 
-static const struct param busy_poll_params[] = {
-    PARAM_INTEGER(struct busy_poll_conf, usecs, "0", "0", "1000000",
-                  "microseconds to poll the device for; 0: do not"),
-    PARAM_BOOL(struct busy_poll_conf, prefer, "true",
-               "have the device polled by us rather than interrupt us"),
-    PARAM_INTEGER(struct busy_poll_conf, budget, "64", "1", "65535", "packets per poll"),
-    PARAM_END,
-};
-
 static const struct param params[] = {
     PARAM_INTERFACE(struct xdp_socket_conf, ifname, NULL, "network interface"),
     PARAM_STRING(

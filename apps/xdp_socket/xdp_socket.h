@@ -7,6 +7,7 @@
 #include "apps/xdp_socket/xsk.h"
 #include "engine/engine.h"
 #include "engine/plain.h"
+#include "lib/busy_poll.h"
 #include "lib/interface_life.h"
 #include "lib/xdp_hook.h"
 
@@ -15,11 +16,6 @@
 enum mode { MODE_RXTX, MODE_RX, MODE_TX };
 enum checksum_mode { CHECKSUM_AUTO, CHECKSUM_COMPLETE, CHECKSUM_TRUST };
 enum fallback { FALLBACK_PASS, FALLBACK_DROP };
-
-struct busy_poll_conf {
-    int64_t usecs, budget;
-    bool prefer;
-};
 
 struct xdp_socket_conf {
     char *ifname, *match, *xskmap;
