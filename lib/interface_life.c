@@ -132,3 +132,19 @@ uint64_t life_wake_at(const struct interface_life *life)
 {
     return life->state == LIFE_GONE ? life->try_at : LIFE_NEVER;
 }
+
+const char *life_state_name(const struct interface_life *life)
+{
+    static const char *const names[] = {
+        [LIFE_UP] = "up", [LIFE_DOWN] = "down", [LIFE_GONE] = "gone"
+    };
+    return names[life->state];
+}
+
+const char *life_news(enum life_event event)
+{
+    return event == LIFE_WENT_UP     ? "is up"
+           : event == LIFE_WENT_DOWN ? "went down"
+           : event == LIFE_WENT_AWAY ? "is gone"
+                                     : NULL;
+}

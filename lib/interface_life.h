@@ -8,6 +8,7 @@
  *   life_lost      ... has it open no more, for another reason than those told
  *   life_wake_at   when life_next wants to be called at the latest
  *   life_close
+ *   life_state_name, life_news    state and events in words
  *
  *                 LIFE_WENT_DOWN
  *            UP ------------------> DOWN          A state is what the caller was told,
@@ -25,7 +26,8 @@
  * name.
  *
  * Nothing that matters is lost: an interface that went down and up again between two
- * calls went down and up, and one that was deleted and made again went away.
+ * calls went down and up, and one that was deleted and made again went away. One that goes
+ * away while up goes down first.
  */
 #pragma once
 #include <stdbool.h>
@@ -84,3 +86,10 @@ enum life_event life_next(struct interface_life *life, uint64_t now);
 
 /* LIFE_NEVER when only the descriptor matters. */
 uint64_t life_wake_at(const struct interface_life *life);
+
+/* "up", "down", "gone" */
+const char *life_state_name(const struct interface_life *life);
+
+/* What follows the interface's name when a person is told: "is up", "went down", "is gone";
+ * NULL for events that are no news. */
+const char *life_news(enum life_event event);

@@ -278,6 +278,16 @@ START_TEST(no_name)
 }
 END_TEST
 
+START_TEST(words)
+{
+    struct interface_life up = { .state = LIFE_UP }, gone = { .state = LIFE_GONE };
+    ck_assert_str_eq(life_state_name(&up), "up");
+    ck_assert_str_eq(life_state_name(&gone), "gone");
+    ck_assert_str_eq(life_news(LIFE_WENT_AWAY), "is gone");
+    ck_assert_ptr_null(life_news(LIFE_NEW_MTU));
+}
+END_TEST
+
 static Suite *suite_interface_life(void)
 {
     Suite *suite = suite_create("interface_life");
@@ -295,6 +305,7 @@ static Suite *suite_interface_life(void)
     tcase_add_test(tests, not_to_be_opened_again);
     tcase_add_test(tests, not_there_at_the_start);
     tcase_add_test(tests, no_name);
+    tcase_add_test(tests, words);
     suite_add_tcase(suite, tests);
     return suite;
 }

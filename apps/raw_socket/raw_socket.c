@@ -278,17 +278,15 @@ static void try_open(struct app *app)
 static void take_event(struct app *app, enum life_event event)
 {
     struct raw_socket *raw = app->state;
-    const char *ifname = ((const struct raw_socket_conf *)app->conf)->ifname;
+    const struct raw_socket_conf *conf = app->conf;
+    const char *news = life_news(event);
+    if (news)
+        app_log(app, "interface %s %s", conf->ifname, news);
     switch (event) {
-    case LIFE_WENT_UP:
-        app_log(app, "interface %s is up", ifname);
-        break;
     case LIFE_WENT_DOWN:
         app_count(app, LINK_DOWNS, 1);
-        app_log(app, "interface %s went down", ifname);
         break;
     case LIFE_WENT_AWAY:
-        app_log(app, "interface %s is gone", ifname);
         close_sockets(app);
         break;
     case LIFE_TRY_OPEN:
@@ -297,6 +295,7 @@ static void take_event(struct app *app, enum life_event event)
     case LIFE_NEW_MTU: /* the ring stays: longer frames come through the socket's queue */
         raw->sender.mtu = raw->life.mtu;
         break;
+    case LIFE_WENT_UP:
     case LIFE_NOTHING:
         break;
     }
@@ -371,12 +370,9 @@ static void push(struct app *app)
 
 static void report(struct app *app, FILE *out)
 {
-    static const char *const states[] = {
-        [LIFE_UP] = "up", [LIFE_DOWN] = "down", [LIFE_GONE] = "gone"
-    };
     const struct raw_socket *raw = app->state;
     const struct raw_socket_conf *conf = app->conf;
-    fprintf(out, "%s %s", conf->ifname, states[raw->life.state]);
+    fprintf(out, "%s %s", conf->ifname, life_state_name(&raw->life));
     if (raw->group >= 0)
         fprintf(out, ", fanout group %d", raw->group);
 }

@@ -131,29 +131,37 @@ static void try_open(struct app *app)
             xdp->life.state == LIFE_UP ? "" : ", down");
 }
 
+static void take_event(struct app *app, enum life_event event)
+{
+    const struct xdp_socket_conf *conf = app->conf;
+    const char *news = life_news(event);
+    if (news)
+        app_log(app, "interface %s %s", conf->ifname, news);
+    switch (event) {
+    case LIFE_WENT_DOWN:
+        app_count(app, LINK_DOWNS, 1);
+        break;
+    case LIFE_WENT_AWAY:
+        read_statistics(app);
+        device_close(app);
+        break;
+    case LIFE_TRY_OPEN:
+        try_open(app);
+        break;
+    case LIFE_NEW_MTU: /* nothing here depends on it */
+    case LIFE_WENT_UP:
+    case LIFE_NOTHING:
+        break;
+    }
+}
+
 static void tick(struct app *app)
 {
     struct xdp_socket *xdp = app->state;
-    const struct xdp_socket_conf *conf = app->conf;
     uint64_t now = engine_now(app->engine);
-    bool was_up = xdp->life.state == LIFE_UP;
     enum life_event event;
-    while ((event = life_next(&xdp->life, now)) != LIFE_NOTHING) {
-        if (event == LIFE_WENT_UP) {
-            app_log(app, "interface %s is up", conf->ifname);
-        } else if (event == LIFE_WENT_DOWN) {
-            app_log(app, "interface %s went down", conf->ifname);
-        } else if (event == LIFE_WENT_AWAY) {
-            app_log(app, "interface %s is gone", conf->ifname);
-            read_statistics(app);
-            device_close(app);
-        } else if (event == LIFE_TRY_OPEN) {
-            try_open(app);
-        }
-        if (was_up && xdp->life.state != LIFE_UP)
-            app_count(app, LINK_DOWNS, 1);
-        was_up = xdp->life.state == LIFE_UP;
-    }
+    while ((event = life_next(&xdp->life, now)))
+        take_event(app, event);
     if (now >= xdp->statistics_at) {
         read_statistics(app);
         xdp->statistics_at = now + STATISTICS;
@@ -162,12 +170,9 @@ static void tick(struct app *app)
 
 static void report(struct app *app, FILE *out)
 {
-    static const char *const states[] = {
-        [LIFE_UP] = "up", [LIFE_DOWN] = "down", [LIFE_GONE] = "gone"
-    };
     const struct xdp_socket *xdp = app->state;
     const struct xdp_socket_conf *conf = app->conf;
-    fprintf(out, "%s %s", conf->ifname, states[xdp->life.state]);
+    fprintf(out, "%s %s", conf->ifname, life_state_name(&xdp->life));
     if (xdp->life.state != LIFE_GONE)
         fprintf(out, ", %u queue%s, %s, %s", xdp->nqueues, xdp->nqueues == 1 ? "" : "s",
                 xdp->hook ? xdp_hook_describe(xdp->hook) : "no program",
