@@ -15,7 +15,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_ether.h>
 #include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
@@ -24,12 +23,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "engine/engine.h"
 #include "engine/vnet.h"
+#include "lib/netlink.h"
 
 #define LARGE  128        /* packets of the second size class, for super-frames */
 #define REOPEN 1000000000 /* ns between tries to make the device again */
@@ -95,32 +94,19 @@ static const struct counter_row counters[] = {
 
 /* --- the device ----------------------------------------------------------------------- */
 
-static int control(unsigned long command, struct ifreq *request, const char *what,
-                   struct error *err)
+/* mtu 0, flags 0: as they are. */
+static int set_link(struct netlink *netlink, const char *name, uint32_t mtu,
+                    unsigned flags, const char *what, struct error *err)
 {
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    int error = 0;
-    if (fd < 0 || ioctl(fd, command, request))
-        error = error_system(err, ERROR_RUN, "%s: %s", request->ifr_name, what);
-    if (fd >= 0)
-        close(fd);
+    struct ifinfomsg header = { .ifi_flags = flags, .ifi_change = flags };
+    netlink_request(netlink, RTM_NEWLINK, 0, &header, sizeof(header));
+    netlink_put_string(netlink, IFLA_IFNAME, name);
+    if (mtu)
+        netlink_put_u32(netlink, IFLA_MTU, mtu);
+    int error = netlink_ask(netlink, NULL, NULL, err);
+    if (error)
+        error_prefix(err, "%s: %s: ", name, what);
     return error;
-}
-
-static int set_mtu(const struct tap *tap, int64_t mtu, struct error *err)
-{
-    struct ifreq request = { .ifr_mtu = (int)mtu };
-    strcpy(request.ifr_name, tap->name);
-    return mtu ? control(SIOCSIFMTU, &request, "mtu", err) : 0;
-}
-
-static int set_up(const struct tap *tap, struct error *err)
-{
-    struct ifreq request = { 0 };
-    strcpy(request.ifr_name, tap->name);
-    int error = control(SIOCGIFFLAGS, &request, "flags", err);
-    request.ifr_flags |= IFF_UP;
-    return error ? error : control(SIOCSIFFLAGS, &request, "up", err);
 }
 
 struct prefix {
@@ -150,48 +136,27 @@ static int parse_prefix(const char *text, struct prefix *prefix, struct error *e
     return 0;
 }
 
-/* Sends a request and returns what the kernel says to it. */
-static int request_address(struct nlmsghdr *message)
-{
-    char answer[8192];
-    struct mnl_socket *socket = mnl_socket_open(NETLINK_ROUTE);
-    ssize_t got = -1;
-    if (socket && !mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) &&
-        mnl_socket_sendto(socket, message, message->nlmsg_len) > 0)
-        got = mnl_socket_recvfrom(socket, answer, sizeof(answer));
-    int error =
-        got < 0 || mnl_cb_run(answer, (size_t)got, 0, 0, NULL, NULL) < 0 ? -errno : 0;
-    if (socket)
-        mnl_socket_close(socket);
-    return error;
-}
-
 /* how: RTM_NEWADDR, RTM_DELADDR. */
-static int set_address(const struct tap *tap, uint16_t how, const char *text,
-                       struct error *err)
+static int set_address(struct netlink *netlink, const char *name, uint16_t how,
+                       const char *text, struct error *err)
 {
-    char buffer[512];
     struct prefix prefix;
     int error = parse_prefix(text, &prefix, err);
     if (error)
         return error;
-    struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
-    message->nlmsg_type = how;
-    message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-    if (how == RTM_NEWADDR)
-        message->nlmsg_flags |= NLM_F_CREATE | NLM_F_REPLACE;
-    struct ifaddrmsg *address = mnl_nlmsg_put_extra_header(message, sizeof(*address));
-    *address = (struct ifaddrmsg){ .ifa_family = (uint8_t)prefix.family,
-                                   .ifa_prefixlen = prefix.length,
-                                   .ifa_flags = IFA_F_NODAD,
-                                   .ifa_index = if_nametoindex(tap->name) };
+    struct ifaddrmsg header = { .ifa_family = (uint8_t)prefix.family,
+                                .ifa_prefixlen = prefix.length,
+                                .ifa_flags = IFA_F_NODAD,
+                                .ifa_index = if_nametoindex(name) };
     size_t size = prefix.family == AF_INET ? 4 : 16;
-    mnl_attr_put(message, IFA_LOCAL, size, prefix.bytes);
-    mnl_attr_put(message, IFA_ADDRESS, size, prefix.bytes);
-    error = request_address(message);
-    return error ? error_set(err, ERROR_RUN, -error, "%s: address %s: %s", tap->name,
-                             text, strerror(-error))
-                 : 0;
+    netlink_request(netlink, how, how == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_REPLACE : 0,
+                    &header, sizeof(header));
+    netlink_put(netlink, IFA_LOCAL, prefix.bytes, size);
+    netlink_put(netlink, IFA_ADDRESS, prefix.bytes, size);
+    error = netlink_ask(netlink, NULL, NULL, err);
+    if (error)
+        error_prefix(err, "%s: address %s: ", name, text);
+    return error;
 }
 
 static int open_failed(const struct tap_conf *conf, struct error *err)
@@ -223,6 +188,22 @@ static int attach(struct tap *tap, const struct tap_conf *conf, struct error *er
     return 0;
 }
 
+static int set_host_side(struct netlink *netlink, const struct tap *tap,
+                         const struct tap_conf *conf, const char *had, struct error *err)
+{
+    bool moved = had && (!conf->address || strcmp(had, conf->address));
+    int error = 0;
+    if (conf->mtu)
+        error = set_link(netlink, tap->name, (uint32_t)conf->mtu, 0, "mtu", err);
+    if (!error && moved)
+        set_address(netlink, tap->name, RTM_DELADDR, had, NULL); /* if still there */
+    if (!error && conf->address)
+        error = set_address(netlink, tap->name, RTM_NEWADDR, conf->address, err);
+    if (!error && conf->up)
+        error = set_link(netlink, tap->name, 0, IFF_UP, "up", err);
+    return error;
+}
+
 /* What can be changed while the device is open; it has the address `had`, or NULL. */
 static int adjust(const struct tap *tap, const struct tap_conf *conf, const char *had,
                   struct error *err)
@@ -230,16 +211,11 @@ static int adjust(const struct tap *tap, const struct tap_conf *conf, const char
     static const unsigned offloads[] = {
         0, TUN_F_CSUM, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN
     };
-    bool moved = had && (!conf->address || strcmp(had, conf->address));
     if (ioctl(tap->fd, TUNSETOFFLOAD, offloads[conf->offload]))
         return error_system(err, ERROR_RUN, "%s: offload", tap->name);
-    int error = set_mtu(tap, conf->mtu, err);
-    if (!error && moved)
-        set_address(tap, RTM_DELADDR, had, NULL); /* if it is still there */
-    if (!error && conf->address)
-        error = set_address(tap, RTM_NEWADDR, conf->address, err);
-    if (!error && conf->up)
-        error = set_up(tap, err);
+    struct netlink *netlink = netlink_open(NETLINK_ROUTE, err);
+    int error = netlink ? set_host_side(netlink, tap, conf, had, err) : -EIO;
+    netlink_close(netlink);
     return error;
 }
 

@@ -2,31 +2,21 @@
 #include "lib/ethtool.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/ethtool.h>
 #include <linux/genetlink.h>
 #include <linux/sockios.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
+
+#include "lib/netlink.h"
 
 /* --- the ioctl ---------------------------------------------------------------------- */
 
-/* Returns 0 or -errno. */
 static int call(const char *name, void *argument)
 {
-    struct ifreq request = { .ifr_data = argument };
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
-    int error = ioctl(fd, SIOCETHTOOL, &request) ? -errno : 0;
-    close(fd);
-    return error;
+    return interface_ioctl(name, SIOCETHTOOL, argument);
 }
 
 /* The first answer says how many words of link modes there are to make room for. */
@@ -229,81 +219,39 @@ int ethtool_set(const char *name, const char *wanted, uint32_t value, struct err
 #define NETDEV_A_DEV_IFINDEX      1
 #define NETDEV_A_DEV_XDP_FEATURES 3
 
-struct answer {
-    int type; /* of the attribute that is looked for */
-    uint64_t value;
-    bool found;
-};
-
-static int on_attribute(const struct nlattr *attribute, void *user)
+static int take_features(const struct nlmsghdr *message, void *features)
 {
-    struct answer *answer = user;
-    if (mnl_attr_get_type(attribute) != answer->type)
-        return MNL_CB_OK;
-    size_t length = mnl_attr_get_payload_len(attribute);
-    answer->found = length >= 2;
-    answer->value = length >= 8   ? mnl_attr_get_u64(attribute)
-                    : length >= 2 ? mnl_attr_get_u16(attribute)
-                                  : 0;
-    return MNL_CB_OK;
+    const void *found = netlink_attribute(message, sizeof(struct genlmsghdr),
+                                          NETDEV_A_DEV_XDP_FEATURES, sizeof(uint64_t));
+    if (!found)
+        return -EOPNOTSUPP;
+    memcpy(features, found, sizeof(uint64_t));
+    return 0;
 }
 
-static int on_answer(const struct nlmsghdr *message, void *user)
+static int ask_features(struct netlink *netlink, uint32_t index, uint64_t *features,
+                        struct error *err)
 {
-    return mnl_attr_parse(message, sizeof(struct genlmsghdr), on_attribute, user);
-}
-
-static struct nlmsghdr *generic(char *buffer, uint16_t family, uint8_t command)
-{
-    struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
-    message->nlmsg_type = family;
-    message->nlmsg_flags = NLM_F_REQUEST;
-    message->nlmsg_seq = 1;
-    struct genlmsghdr *header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
-    *header = (struct genlmsghdr){ .cmd = command, .version = 1 };
-    return message;
-}
-
-/* Sends a request and looks for one attribute in the answer. */
-static int ask(struct mnl_socket *socket, struct nlmsghdr *request, struct answer *answer)
-{
-    char buffer[8192];
-    if (mnl_socket_sendto(socket, request, request->nlmsg_len) < 0)
-        return -errno;
-    ssize_t got = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
-    if (got < 0)
-        return -errno;
-    if (mnl_cb_run(buffer, (size_t)got, 1, 0, on_answer, answer) < 0)
-        return -errno;
-    return answer->found ? 0 : -EOPNOTSUPP;
-}
-
-static int ask_features(struct mnl_socket *socket, unsigned index, uint64_t *features)
-{
-    char buffer[256];
-    struct answer id = { .type = CTRL_ATTR_FAMILY_ID };
-    struct answer mask = { .type = NETDEV_A_DEV_XDP_FEATURES };
-    struct nlmsghdr *request = generic(buffer, GENL_ID_CTRL, CTRL_CMD_GETFAMILY);
-    mnl_attr_put_strz(request, CTRL_ATTR_FAMILY_NAME, NETDEV_FAMILY);
-    int error = ask(socket, request, &id);
+    struct genlmsghdr header = { .cmd = NETDEV_CMD_DEV_GET, .version = 1 };
+    uint16_t family;
+    int error = netlink_family(netlink, NETDEV_FAMILY, &family, err);
+    if (error == -ENOENT)
+        return error_set(err, ERROR_RUN, EOPNOTSUPP, "%s", strerror(EOPNOTSUPP));
     if (error)
-        return error == -ENOENT ? -EOPNOTSUPP : error;
-    request = generic(buffer, (uint16_t)id.value, NETDEV_CMD_DEV_GET);
-    mnl_attr_put_u32(request, NETDEV_A_DEV_IFINDEX, index);
-    error = ask(socket, request, &mask);
-    *features = mask.value;
-    return error;
+        return error;
+    netlink_request(netlink, family, 0, &header, sizeof(header));
+    netlink_put_u32(netlink, NETDEV_A_DEV_IFINDEX, index);
+    return netlink_ask(netlink, take_features, features, err);
 }
 
 int ethtool_xdp_features(unsigned index, uint64_t *features, struct error *err)
 {
-    struct mnl_socket *socket = mnl_socket_open(NETLINK_GENERIC);
-    int error = socket ? mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) : -1;
-    error = error < 0 ? -errno : ask_features(socket, index, features);
-    if (socket)
-        mnl_socket_close(socket);
-    return error ? error_set(err, ERROR_RUN, -error, "XDP features: %s", strerror(-error))
-                 : 0;
+    struct netlink *netlink = netlink_open(NETLINK_GENERIC, err);
+    int error = netlink ? ask_features(netlink, index, features, err) : -EIO;
+    netlink_close(netlink);
+    if (error)
+        error_prefix(err, "XDP features: ");
+    return error;
 }
 
 /* --- interrupts ----------------------------------------------------------------------- */

@@ -6,30 +6,12 @@
 #include <linux/ethtool.h>
 #include <linux/net_tstamp.h>
 #include <linux/sockios.h>
-#include <net/if.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "lib/error.h"
-
-/* An ioctl that takes the name of an interface and a pointer. */
-static int ask(const char *ifname, unsigned long request, void *data)
-{
-    struct ifreq ifr = { .ifr_data = data };
-    if (strlen(ifname) >= sizeof(ifr.ifr_name))
-        return -ENODEV;
-    strcpy(ifr.ifr_name, ifname);
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    int error = ioctl(fd, request, &ifr) ? -errno : 0;
-    close(fd);
-    return error;
-}
+#include "lib/interface.h"
 
 static int cannot(const char *ifname, const char *what, struct error *err)
 {
@@ -41,7 +23,7 @@ int hardware_clock_open(const char *ifname, struct error *err)
 {
     struct ethtool_ts_info info = { .cmd = ETHTOOL_GET_TS_INFO };
     char path[32];
-    int error = ask(ifname, SIOCETHTOOL, &info);
+    int error = interface_ioctl(ifname, SIOCETHTOOL, &info);
     unsigned wanted = SOF_TIMESTAMPING_RX_HARDWARE | SOF_TIMESTAMPING_RAW_HARDWARE;
     if (error || info.phc_index < 0 || (info.so_timestamping & wanted) != wanted)
         return cannot(ifname, "has no clock that stamps packets", err);
@@ -64,7 +46,7 @@ uint64_t hardware_clock_now(int clock)
 int hardware_stamps(const char *ifname, struct hardware_stamps *stamps, struct error *err)
 {
     struct hwtstamp_config config = { 0 };
-    int error = ask(ifname, SIOCGHWTSTAMP, &config);
+    int error = interface_ioctl(ifname, SIOCGHWTSTAMP, &config);
     if (error == -EOPNOTSUPP)
         return cannot(ifname, "does not say what it stamps", err);
     errno = -error;
@@ -80,7 +62,7 @@ int hardware_set_stamps(const char *ifname, const struct hardware_stamps *stamps
 {
     struct hwtstamp_config config = { .tx_type = (int)stamps->tx_type,
                                       .rx_filter = (int)stamps->rx_filter };
-    int error = ask(ifname, SIOCSHWTSTAMP, &config);
+    int error = interface_ioctl(ifname, SIOCSHWTSTAMP, &config);
     if (error == -EPERM)
         return error_set(err, ERROR_PRIVILEGE, EPERM,
                          "hardware timestamps of %s need CAP_NET_ADMIN: run as root",

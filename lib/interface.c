@@ -4,6 +4,7 @@
 
 #include "lib/error.h"
 #include "lib/nearest.h"
+#include "lib/netlink.h"
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -19,10 +20,6 @@
 #include <unistd.h>
 
 _Static_assert(INTERFACE_NAME_SIZE == IFNAMSIZ, "the kernel's size of an interface name");
-
-/* A link message without virtual functions, which nobody asks for here, is below 4 KiB.
- */
-#define REPLY_SIZE 32768
 
 /* Names offered as candidates and shown in a message; a host with thousands has no use
  * for all. */
@@ -136,55 +133,41 @@ int interface_parse(const void *message, size_t length, struct interface *out)
 
 static int take_reply(const struct nlmsghdr *reply, void *out)
 {
-    if (!interface_parse(reply, reply->nlmsg_len, out))
-        return MNL_CB_STOP;
-    errno = EBADMSG;
-    return MNL_CB_ERROR;
-}
-
-/* Returns 0, or -1 with errno set. */
-static int ask(struct mnl_socket *socket, const char *name, struct interface *out)
-{
-    union {
-        struct nlmsghdr header;
-        char bytes[REPLY_SIZE];
-    } buffer;
-    struct nlmsghdr *request = mnl_nlmsg_put_header(buffer.bytes);
-    request->nlmsg_type = RTM_GETLINK;
-    request->nlmsg_flags = NLM_F_REQUEST;
-    request->nlmsg_seq = 1;
-    mnl_nlmsg_put_extra_header(request, sizeof(struct ifinfomsg));
-    mnl_attr_put_strz(request, IFLA_IFNAME, name);
-
-    if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
-        mnl_socket_sendto(socket, request, request->nlmsg_len) < 0)
-        return -1;
-    ssize_t length;
-    do {
-        length = mnl_socket_recvfrom(socket, &buffer, sizeof(buffer));
-    } while (length < 0 && errno == EINTR);
-    if (length < 0)
-        return -1;
-    return mnl_cb_run(&buffer, (size_t)length, 1, mnl_socket_get_portid(socket),
-                      take_reply, out) < 0
-               ? -1
-               : 0;
+    return interface_parse(reply, reply->nlmsg_len, out);
 }
 
 int interface_query(const char *name, struct interface *out, struct error *err)
 {
+    struct ifinfomsg header = { 0 };
     if (!name_fits(name))
         return no_such_interface(name, err);
-    int status = -1;
-    struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-    if (socket)
-        status = ask(socket, name, out);
-    if (status < 0)
-        status = errno == ENODEV
-                     ? no_such_interface(name, err)
-                     : error_system(err, ERROR_RUN, "cannot look at interface %s", name);
-    if (socket)
-        mnl_socket_close(socket);
+    struct netlink *netlink = netlink_open(NETLINK_ROUTE, err);
+    int status = -EIO;
+    if (netlink) {
+        netlink_request(netlink, RTM_GETLINK, 0, &header, sizeof(header));
+        netlink_put_string(netlink, IFLA_IFNAME, name);
+        status = netlink_ask(netlink, take_reply, out, err);
+    }
+    netlink_close(netlink);
+    if (status == -ENODEV)
+        return no_such_interface(name, err);
+    if (status)
+        error_prefix(err, "cannot look at interface %s: ", name);
+    return status;
+}
+
+int interface_ioctl(const char *name, unsigned long command, void *data)
+{
+    struct ifreq request = { .ifr_data = data };
+    if (!name_fits(name))
+        return -ENODEV;
+    strcpy(request.ifr_name, name);
+    /* Any family will do; AF_UNIX is in every kernel. */
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int status = ioctl(fd, command, &request) ? -errno : 0;
+    close(fd);
     return status;
 }
 
@@ -204,52 +187,46 @@ static const struct {
 
 #define OFFLOAD_COUNT (sizeof(offloads) / sizeof(offloads[0]))
 
-/* Returns 0, or -1 with errno set. */
-static int ethtool(int fd, const char *name, uint32_t command, uint32_t *value)
+static int ethtool(const char *name, uint32_t command, uint32_t *value)
 {
     struct ethtool_value argument = { .cmd = command, .data = *value };
-    struct ifreq request = { .ifr_data = (void *)&argument };
-    strcpy(request.ifr_name, name);
-    if (ioctl(fd, SIOCETHTOOL, &request) < 0)
-        return -1;
+    int status = interface_ioctl(name, SIOCETHTOOL, &argument);
     *value = argument.data;
-    return 0;
+    return status;
 }
 
-static int offload_get(int fd, const char *name, size_t i, bool *on, struct error *err)
+static int offload_get(const char *name, size_t i, bool *on, struct error *err)
 {
     uint32_t value = 0;
-    if (ethtool(fd, name, offloads[i].get, &value) < 0) {
-        if (errno == ENODEV)
-            return no_such_interface(name, err);
-        if (errno != EOPNOTSUPP)
-            return error_system(err, ERROR_RUN, "%s: cannot read %s", name,
-                                offloads[i].name);
-    }
+    int status = ethtool(name, offloads[i].get, &value);
     *on = value != 0;
+    if (status == -ENODEV)
+        return no_such_interface(name, err);
+    if (status && status != -EOPNOTSUPP)
+        return error_set(err, ERROR_RUN, -status, "%s: cannot read %s: %s", name,
+                         offloads[i].name, strerror(-status));
     return 0;
 }
 
 /* The kernel says yes and does nothing when an offload lacks another one that it needs,
  * so the answer is the state afterwards. */
-static int offload_set(int fd, const char *name, size_t i, bool wanted, struct error *err)
+static int offload_set(const char *name, size_t i, bool wanted, struct error *err)
 {
     bool on;
     const char *what = offloads[i].name, *state = wanted ? "on" : "off";
-    int status = offload_get(fd, name, i, &on, err);
+    int status = offload_get(name, i, &on, err);
     if (status < 0 || on == wanted)
         return status;
     uint32_t value = wanted;
-    if (ethtool(fd, name, offloads[i].set, &value) < 0) {
-        if (errno == EPERM)
-            return error_set(err, ERROR_PRIVILEGE, EPERM,
-                             "%s: cannot turn %s %s: needs CAP_NET_ADMIN", name, what,
-                             state);
-        if (errno != EOPNOTSUPP)
-            return error_system(err, ERROR_RUN, "%s: cannot turn %s %s", name, what,
-                                state);
-    } else {
-        status = offload_get(fd, name, i, &on, err);
+    status = ethtool(name, offloads[i].set, &value);
+    if (status == -EPERM)
+        return error_set(err, ERROR_PRIVILEGE, EPERM,
+                         "%s: cannot turn %s %s: needs CAP_NET_ADMIN", name, what, state);
+    if (status && status != -EOPNOTSUPP)
+        return error_set(err, ERROR_RUN, -status, "%s: cannot turn %s %s: %s", name, what,
+                         state, strerror(-status));
+    if (!status) {
+        status = offload_get(name, i, &on, err);
         if (status < 0 || on == wanted)
             return status;
     }
@@ -257,45 +234,28 @@ static int offload_set(int fd, const char *name, size_t i, bool wanted, struct e
                      state);
 }
 
-static int control_socket(const char *name, struct error *err)
-{
-    if (!name_fits(name))
-        return no_such_interface(name, err);
-    /* Any family will do; AF_UNIX is in every kernel. */
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    return fd < 0 ? error_system(err, ERROR_RUN, "%s: cannot make a socket", name) : fd;
-}
-
 int interface_offloads(const char *name, unsigned *mask, struct error *err)
 {
-    int fd = control_socket(name, err);
-    int status = fd < 0 ? fd : 0;
     unsigned found = 0;
-    for (size_t i = 0; i < OFFLOAD_COUNT && !status; i++) {
-        bool on = false;
-        status = offload_get(fd, name, i, &on, err);
+    for (size_t i = 0; i < OFFLOAD_COUNT; i++) {
+        bool on;
+        int status = offload_get(name, i, &on, err);
+        if (status)
+            return status;
         found |= on ? offloads[i].bit : 0;
     }
-    if (fd >= 0)
-        close(fd);
-    if (!status)
-        *mask = found;
-    return status;
+    *mask = found;
+    return 0;
 }
 
 int interface_set_offloads(const char *name, unsigned mask, struct error *err)
 {
-    int fd = control_socket(name, err);
-    if (fd < 0)
-        return fd;
     int status = 0;
     for (size_t i = 0; i < OFFLOAD_COUNT; i++) {
-        int result =
-            offload_set(fd, name, i, mask & offloads[i].bit, status ? NULL : err);
+        int result = offload_set(name, i, mask & offloads[i].bit, status ? NULL : err);
         if (!status)
             status = result;
     }
-    close(fd);
     return status;
 }
 

@@ -5,6 +5,7 @@
  *   interface_parse         the same facts out of an rtnetlink message
  *   interface_offloads      which offloads are on
  *   interface_set_offloads  turn offloads on and off
+ *   interface_ioctl         an ioctl about an interface, netdevice(7)
  *   interface_promisc       receive frames for other stations too
  *
  * Everything is asked of the kernel anew each time: rtnetlink(7) for the facts (sysfs may
@@ -63,6 +64,10 @@ int interface_offloads(const char *name, unsigned *mask, struct error *err);
  * CAP_NET_ADMIN. TSO is one switch for all its protocol variants; turning it on enables
  * every variant that can be. */
 int interface_set_offloads(const char *name, unsigned mask, struct error *err);
+
+/* With data as ifr_data: SIOCETHTOOL, SIOCGHWTSTAMP ... Returns 0 or -errno; -ENODEV also for
+ * what cannot be a name. */
+int interface_ioctl(const char *name, unsigned long command, void *data);
 
 /* Promiscuous for as long as the packet socket (packet(7), of any protocol, bound or not)
  * is open. */
