@@ -29,6 +29,7 @@
 #include "engine/engine.h"
 #include "engine/vnet.h"
 #include "lib/netlink.h"
+#include "lib/prefix.h"
 
 #define LARGE  128        /* packets of the second size class, for super-frames */
 #define REOPEN 1000000000 /* ns between tries to make the device again */
@@ -109,30 +110,12 @@ static int set_link(struct netlink *netlink, const char *name, uint32_t mtu,
     return error;
 }
 
-struct prefix {
-    int family;
-    uint8_t bytes[16];
-    uint8_t length;
-};
-
-/* "192.0.2.1/24" or "2001:db8::1/64"; without a length it is all of the address. */
-static int parse_prefix(const char *text, struct prefix *prefix, struct error *err)
+static int parse_address(const char *text, struct prefix *prefix, struct error *err)
 {
-    char address[INET6_ADDRSTRLEN + 4], *slash, *end = "";
-    snprintf(address, sizeof(address), "%s", text);
-    slash = strchr(address, '/');
-    if (slash)
-        *slash++ = 0;
-    prefix->family = strchr(address, ':') ? AF_INET6 : AF_INET;
-    unsigned long most = prefix->family == AF_INET ? 32 : 128;
-    unsigned long length = slash ? strtoul(slash, &end, 10) : most;
-    if (strlen(text) >= sizeof(address) ||
-        inet_pton(prefix->family, address, prefix->bytes) != 1 || *end ||
-        (slash && (*slash < '0' || *slash > '9')) || length > most)
+    if (prefix_parse(prefix, text))
         return error_set(err, ERROR_CONFIG, EINVAL,
                          "address: \"%s\" is not ADDRESS/BITS (such as 192.0.2.1/24)",
                          text);
-    prefix->length = (uint8_t)length;
     return 0;
 }
 
@@ -141,18 +124,17 @@ static int set_address(struct netlink *netlink, const char *name, uint16_t how,
                        const char *text, struct error *err)
 {
     struct prefix prefix;
-    int error = parse_prefix(text, &prefix, err);
+    int error = parse_address(text, &prefix, err);
     if (error)
         return error;
     struct ifaddrmsg header = { .ifa_family = (uint8_t)prefix.family,
-                                .ifa_prefixlen = prefix.length,
+                                .ifa_prefixlen = prefix.bits,
                                 .ifa_flags = IFA_F_NODAD,
                                 .ifa_index = if_nametoindex(name) };
-    size_t size = prefix.family == AF_INET ? 4 : 16;
     netlink_request(netlink, how, how == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_REPLACE : 0,
                     &header, sizeof(header));
-    netlink_put(netlink, IFA_LOCAL, prefix.bytes, size);
-    netlink_put(netlink, IFA_ADDRESS, prefix.bytes, size);
+    netlink_put(netlink, IFA_LOCAL, prefix.address, prefix_size(&prefix));
+    netlink_put(netlink, IFA_ADDRESS, prefix.address, prefix_size(&prefix));
     error = netlink_ask(netlink, NULL, NULL, err);
     if (error)
         error_prefix(err, "%s: address %s: ", name, text);
@@ -487,7 +469,7 @@ static int verify(const void *conf, struct error *err)
 {
     struct prefix prefix;
     const struct tap_conf *c = conf;
-    return c->address ? parse_prefix(c->address, &prefix, err) : 0;
+    return c->address ? parse_address(c->address, &prefix, err) : 0;
 }
 
 /* --- the class ------------------------------------------------------------------------ */

@@ -1,10 +1,12 @@
 /* traffic_match: from text to alternatives of conjunctions, by recursive descent. */
 #include "lib/traffic_match.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+
+#include "lib/prefix.h"
 
 #define WORD_SIZE 64
 #define DEPTH_MAX 32 /* nested parentheses and nots */
@@ -99,25 +101,18 @@ static void set_mask(struct traffic_primitive *p, unsigned bits)
 }
 
 /* An address, or a prefix where one is wanted. */
-static int parse_address(struct parser *parser, struct traffic_primitive *p, bool prefix)
+static int parse_address(struct parser *parser, struct traffic_primitive *p, bool net)
 {
-    const char *wanted = prefix ? "network (ADDRESS/BITS)" : "address";
-    char text[WORD_SIZE];
-    strcpy(text, parser->word);
-    char *slash = prefix ? strchr(text, '/') : NULL;
-    if (slash)
-        *slash = 0;
-    bool v6 = strchr(text, ':');
-    unsigned long bits = v6 ? 128 : 32;
-    const char *at = slash ? slash + 1 : "";
-    if (inet_pton(v6 ? AF_INET6 : AF_INET, text, p->address) != 1 ||
-        (slash && (!read_number(&at, bits, &bits) || *at)))
+    const char *wanted = net ? "network (ADDRESS/BITS)" : "address";
+    struct prefix prefix;
+    if ((!net && strchr(parser->word, '/')) || prefix_parse(&prefix, parser->word))
         return fail(parser, wanted);
-    __u16 ethertype = v6 ? 0x86dd : 0x0800;
+    __u16 ethertype = prefix.family == AF_INET6 ? 0x86dd : 0x0800;
     if (p->ethertype != TRAFFIC_ANY && p->ethertype != ethertype)
         return fail(parser, p->ethertype == 0x0800 ? "IPv4 address" : "IPv6 address");
     p->ethertype = ethertype;
-    set_mask(p, (unsigned)bits);
+    memcpy(p->address, prefix.address, sizeof(prefix.address));
+    set_mask(p, prefix.bits);
     next_word(parser);
     return 0;
 }

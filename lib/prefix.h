@@ -1,0 +1,33 @@
+/* prefix: an IPv4 or IPv6 address with the number of bits that name its network.
+ *
+ *   prefix_parse      "192.0.2.1/24", "2001:db8::/32", "192.0.2.1"
+ *   prefix_format     the same back
+ *   prefix_contains   is an address in the network?
+ *   prefix_size       bytes of an address: 4 or 16
+ *
+ * The address keeps its bits behind the prefix, as that of an interface does; they do not
+ * matter for what it contains. RFC 4291 2.2, 2.3; RFC 4632 3.1.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PREFIX_TEXT_SIZE 50 /* of the longest, with its NUL */
+
+struct prefix {
+    int family; /* AF_INET, AF_INET6 */
+    uint8_t bits;
+    uint8_t address[16]; /* in the order of the wire; zeros behind one of IPv4 */
+};
+
+/* Without /BITS it is all of the address. Any text may come in; -EINVAL when it is anything
+ * else, with prefix as it was. */
+int prefix_parse(struct prefix *prefix, const char *text);
+
+/* Returns text, PREFIX_TEXT_SIZE bytes. /BITS is always there. */
+char *prefix_format(const struct prefix *prefix, char *text);
+
+/* address: prefix_size bytes of that family; one of the other family is not contained. */
+bool prefix_contains(const struct prefix *prefix, int family, const void *address);
+size_t prefix_size(const struct prefix *prefix);
