@@ -76,13 +76,10 @@ static void query_coalesce(const char *name, struct ethtool_state *state)
 
 int ethtool_query(const char *name, struct ethtool_state *state, struct error *err)
 {
-    struct interface interface;
     struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
-    int error = interface_query(name, &interface, err);
     *state = (struct ethtool_state){ 0 };
-    if (error)
-        return error;
-    call(name, &info);
+    if (call(name, &info) == -ENODEV)
+        return error_set(err, ERROR_CONFIG, ENODEV, "no interface \"%s\"", name);
     snprintf(state->driver, sizeof(state->driver), "%s", info.driver);
     snprintf(state->version, sizeof(state->version), "%s", info.version);
     snprintf(state->bus, sizeof(state->bus), "%s", info.bus_info);

@@ -32,7 +32,7 @@ struct ethtool_state {
     bool lro, rxvlan, txvlan, ntuple, rxhash;
 };
 
-/* -ENODEV as interface_query. Needs no privilege. */
+/* -ENODEV, ERROR_CONFIG; what interface_query says of that helps more. Needs no privilege. */
 int ethtool_query(const char *name, struct ethtool_state *state, struct error *err);
 
 /* Settings: rx_ring, tx_ring, rx_usecs, rx_frames, adaptive_rx, lro, rxvlan, txvlan, gro.

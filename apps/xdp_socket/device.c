@@ -80,6 +80,7 @@ static int open_queue(struct app *app, const struct xdp_socket_conf *conf, unsig
     struct xdp_socket *xdp = app->state;
     bool receives = conf->mode != MODE_TX, sends = conf->mode != MODE_RX;
     uint32_t tx = sends ? ring_size(xdp, conf->tx) : 0;
+    uint32_t completion = ring_size(xdp, conf->completion);
     struct xsk_options options = {
         .ifname = conf->ifname,
         .index = index,
@@ -87,8 +88,7 @@ static int open_queue(struct app *app, const struct xdp_socket_conf *conf, unsig
         .rx = receives ? ring_size(xdp, conf->rx) : 0,
         .tx = tx,
         .fill = ring_size(xdp, conf->fill),
-        .completion =
-            ring_size(xdp, conf->completion) > tx ? ring_size(xdp, conf->completion) : tx,
+        .completion = completion > tx ? completion : tx,
         .bind = (enum xsk_bind)conf->bind,
         .need_wakeup = conf->need_wakeup,
         .frags = conf->frags,

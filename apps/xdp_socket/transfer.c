@@ -11,13 +11,14 @@
 
 /* --- receiving ---------------------------------------------------------------------- */
 
-static void complete_checksum(struct app *app, struct packet *p)
+/* Returns whether it had to be. */
+static bool complete_checksum(struct packet *p)
 {
     size_t start, offset;
     if (!checksum_find_partial(p->data, p->length, &start, &offset))
-        return;
+        return false;
     checksum_complete(p->data, p->length, start, offset);
-    app_count(app, RX_CSUM, 1);
+    return true;
 }
 
 /* A piece of a frame; returns the frame when that was the last. */
@@ -53,13 +54,14 @@ static uint32_t take(struct app *app, unsigned queue, const struct xsk_frame *fr
 {
     const struct xdp_socket *xdp = app->state;
     bool frags = ((const struct xdp_socket_conf *)app->conf)->frags;
-    uint32_t packets = 0;
+    uint32_t packets = 0, completed = 0;
     for (uint32_t i = 0; i < n; i++) {
         p[packets] = unlikely(frags) ? gather(app, queue, &frames[i]) : frames[i].packet;
         if (xdp->complete && p[packets])
-            complete_checksum(app, p[packets]);
+            completed += complete_checksum(p[packets]);
         packets += p[packets] != NULL;
     }
+    app_count(app, RX_CSUM, completed);
     return packets;
 }
 
@@ -107,12 +109,20 @@ void transfer_pull(struct app *app)
 
 /* --- sending ------------------------------------------------------------------------ */
 
+/* What one breath gives the kernel. */
+struct burst {
+    uint32_t room; /* descriptors in the send ring */
+    uint32_t most; /* bytes of a frame that can be sent */
+    uint32_t packets;
+    uint64_t bytes;
+};
+
 /* Copies a frame that is too long for one descriptor, or outside of the kernel's reach, into
  * packets that are within. Returns how many; 0 when there is no room, or no packet. */
 static uint32_t put_copy(struct xsk *xsk, const struct packet *p, uint32_t room)
 {
     struct packet *pieces[PIECES_MAX];
-    uint32_t size = xsk_piece_max(), n = (p->length + size - 1) / size;
+    uint32_t size = xsk->chunk, n = (p->length + size - 1) / size;
     if (n > room)
         return 0;
     uint32_t got = packet_allocate_burst(pieces, n);
@@ -129,55 +139,47 @@ static uint32_t put_copy(struct xsk *xsk, const struct packet *p, uint32_t room)
     return n;
 }
 
-/* The reason why a packet cannot be sent, or -1. */
-static int refusal(const struct app *app, const struct packet *p)
-{
-    const struct xdp_socket_conf *conf = app->conf;
-    uint32_t most = xsk_piece_max() * (conf->frags ? PIECES_MAX : 1);
-    return p->length < RUNT ? DROP_TX_RUNT : p->length > most ? DROP_TX_OVERSIZE : -1;
-}
-
-/* Puts a packet into the send ring, which has room for so many descriptors, or drops it.
- * Returns how many are left, -1 when the packet has to wait. */
-static int put(struct app *app, struct xsk *xsk, struct packet *p, uint32_t room)
+/* Puts a packet into the send ring, or drops it. False when it has to wait. */
+static bool put(struct app *app, struct xsk *xsk, struct packet *p, struct burst *burst)
 {
     packet_push_vlan(p);
-    int reason = refusal(app, p);
-    if (unlikely(reason >= 0)) {
-        app_drop(app, (uint32_t)reason, p);
-        return (int)room;
+    if (unlikely(p->length < RUNT || p->length > burst->most)) {
+        app_drop(app, p->length < RUNT ? DROP_TX_RUNT : DROP_TX_OVERSIZE, p);
+        return true;
     }
     uint32_t length = p->length, used = 1;
-    if (likely(xsk_reaches(p))) {
+    if (likely(xsk_reaches(xsk, p))) {
         xsk_put(xsk, p, false);
     } else {
-        used = put_copy(xsk, p, room);
+        used = put_copy(xsk, p, burst->room);
         if (!used)
-            return -1;
+            return false;
         packet_free(p);
     }
-    app_count(app, TX_PACKETS, 1);
-    app_count(app, TX_BYTES, length);
-    return (int)(room - used);
+    burst->room -= used;
+    burst->packets++;
+    burst->bytes += length;
+    return true;
 }
 
 static void put_packets(struct app *app, struct xsk *xsk, struct link *input)
 {
     struct xdp_socket *xdp = app->state;
+    const struct xdp_socket_conf *conf = app->conf;
+    struct burst burst = { .room = xsk_room(xsk),
+                           .most = xsk->chunk * (conf->frags ? PIECES_MAX : 1) };
     struct packet **p;
-    int room = (int)xsk_room(xsk);
     uint32_t n, i;
-    while (room > 0 && (n = plain_run(&xdp->plain, input, &p, (uint32_t)room))) {
-        for (i = 0; i < n && room > 0; i++) {
-            int left = put(app, xsk, p[i], (uint32_t)room);
-            if (left < 0)
-                break;
-            room = left;
-        }
+    while (burst.room && (n = plain_run(&xdp->plain, input, &p, burst.room))) {
+        i = 0;
+        while (i < n && burst.room && put(app, xsk, p[i], &burst))
+            i++;
         plain_advance(&xdp->plain, input, i);
         if (i < n)
             break;
     }
+    app_count(app, TX_PACKETS, burst.packets);
+    app_count(app, TX_BYTES, burst.bytes);
     if (plain_front(&xdp->plain, input))
         app_count(app, TX_BLOCKED, 1);
 }

@@ -27,11 +27,6 @@ uint32_t xsk_frame_max(void)
     return umem_chunk() - XSK_HEADROOM;
 }
 
-uint32_t xsk_piece_max(void)
-{
-    return umem_chunk();
-}
-
 static int set(int fd, int option, const void *value, socklen_t size, const char *what,
                struct error *err)
 {
@@ -40,12 +35,12 @@ static int set(int fd, int option, const void *value, socklen_t size, const char
     return 0;
 }
 
-static int register_memory(int fd, struct error *err)
+static int register_memory(const struct xsk *xsk, struct error *err)
 {
     struct xdp_umem_reg memory = { .addr = (uintptr_t)arena.chunks,
                                    .len = (uint64_t)arena.count << arena.chunk_shift,
-                                   .chunk_size = umem_chunk() };
-    if (!setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &memory, sizeof(memory)))
+                                   .chunk_size = xsk->chunk };
+    if (!setsockopt(xsk->fd, SOL_XDP, XDP_UMEM_REG, &memory, sizeof(memory)))
         return 0;
     if (errno == ENOBUFS)
         return error_set(
@@ -170,11 +165,13 @@ static int open_socket(struct error *err)
 
 int xsk_open(struct xsk *xsk, const struct xsk_options *o, struct error *err)
 {
-    *xsk = (struct xsk){ .fd = open_socket(err), .need_wakeup = o->need_wakeup };
+    *xsk = (struct xsk){ .fd = open_socket(err),
+                         .need_wakeup = o->need_wakeup,
+                         .chunk = umem_chunk() };
     if (xsk->fd < 0)
         return xsk->fd;
     xsk->held = calloc(arena.count / 64 + 1, sizeof(*xsk->held));
-    int error = register_memory(xsk->fd, err);
+    int error = register_memory(xsk, err);
     if (!error)
         error = size_rings(xsk->fd, o, err);
     if (!error)
@@ -334,10 +331,10 @@ uint32_t xsk_room(const struct xsk *xsk)
     return writable(&xsk->tx);
 }
 
-bool xsk_reaches(const struct packet *p)
+bool xsk_reaches(const struct xsk *xsk, const struct packet *p)
 {
     uint64_t from = address_of(p->data), last = from + p->length - 1;
-    uint64_t chunk = umem_chunk();
+    uint64_t chunk = xsk->chunk;
     return last < (uint64_t)arena.count << arena.chunk_shift &&
            (from & ~(chunk - 1)) == (last & ~(chunk - 1));
 }

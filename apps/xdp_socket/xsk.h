@@ -56,6 +56,8 @@ struct xsk_ring {
 struct xsk {
     int fd;
     bool zerocopy, need_wakeup;
+    uint32_t
+        chunk; /* bytes the kernel takes from one place: longer frames go in pieces */
     struct xsk_ring rx, tx, fill, completion;
     uint32_t filling; /* packets given to be received into */
     uint32_t sending; /* packets given to be sent */
@@ -63,10 +65,8 @@ struct xsk {
     uint64_t kicks;
 };
 
-/* The longest frame that is received into one packet (1,792 bytes with chunks of 2 KiB), and
- * the longest that is sent from one: more come and go in pieces. */
+/* The longest frame that is received into one packet: 1,792 bytes with chunks of 2 KiB. */
 uint32_t xsk_frame_max(void);
-uint32_t xsk_piece_max(void);
 
 /* On error nothing is left open. -EBUSY when the queue has a socket, also for some 20 ms
  * after that was closed; -EOPNOTSUPP where zero-copy was asked for and is not to be had;
@@ -94,7 +94,7 @@ uint32_t xsk_receive(struct xsk *xsk, struct xsk_frame *frames, uint32_t n,
 uint32_t xsk_room(const struct xsk *xsk);
 
 /* Is this packet's frame where the kernel can take it from? */
-bool xsk_reaches(const struct packet *p);
+bool xsk_reaches(const struct xsk *xsk, const struct packet *p);
 
 /* Puts a packet, or a piece of one with more to come, in the send ring, which has room: it is
  * the kernel's then. Nothing goes out before xsk_kick. */
