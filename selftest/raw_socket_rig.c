@@ -45,24 +45,31 @@ void rig_engine(struct rig *rig, struct journal *journal)
     rig->in_use = arena_in_use();
 }
 
-void rig_socket(struct graph *graph, const char *name, const char *ifname,
-                const char *options)
+int rig_try(struct graph *graph, const char *class, const char *name, const char *ifname,
+            const char *options, const char *separator, struct error *err)
 {
     struct value args = value_table();
-    struct error err;
     char *words = strdup(options ? options : ""), *rest = words, *word;
     value_table_add(&args, "ifname", value_string(ifname));
-    while ((word = strsep(&rest, " "))) {
+    while ((word = strsep(&rest, separator))) {
         char *text = strchr(word, '=');
         if (!text)
             continue;
         *text = 0;
         value_table_add(&args, word, value_string(text + 1));
     }
-    ck_assert_msg(!graph_add_app(graph, name, apps_find("RawSocket"), &args, NULL, &err),
-                  "%s", err.text);
+    int error = graph_add_app(graph, name, apps_find(class), &args, NULL, err);
     free(words);
     value_free(&args);
+    return error;
+}
+
+void rig_socket(struct graph *graph, const char *name, const char *ifname,
+                const char *options)
+{
+    struct error err;
+    ck_assert_msg(!rig_try(graph, "RawSocket", name, ifname, options, " ", &err), "%s",
+                  err.text);
 }
 
 void rig_pair(struct rig *rig, const char *options1, const char *options2)

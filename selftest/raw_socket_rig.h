@@ -5,6 +5,7 @@
  *   rig_bridge       ... without the far ends
  *   rig_pair         ... with different options
  *   rig_engine       ... with nothing in it yet
+ *   rig_socket       a RawSocket in a graph; rig_try: one of another class, or an error
  *   rig_listen       one socket that receives into "out" and sends from "in"
  *   rig_collected    packets at "out"
  *   rig_next, rig_expect    the next frame at a far end
@@ -51,6 +52,11 @@ void rig_stop(struct rig *rig);
 /* Adds a RawSocket of that name on that interface. */
 void rig_socket(struct graph *graph, const char *name, const char *ifname,
                 const char *options);
+
+/* Adds an app of a class that has a parameter ifname; its options have a separator of one
+ * character between them. Returns what graph_add_app says. */
+int rig_try(struct graph *graph, const char *class, const char *name, const char *ifname,
+            const char *options, const char *separator, struct error *err);
 
 /* if1 alone: Inject "in" -> if1 -> Collect "out"; rig->left is its far end. */
 void rig_listen(struct rig *rig, const char *options);
