@@ -176,6 +176,7 @@ void open_counters(lua_State *L);
 void open_engine(lua_State *L);
 void open_interface(lua_State *L);
 void open_json(lua_State *L);
+void open_lab(lua_State *L);
 void open_link(lua_State *L);
 void open_packet(lua_State *L);
 void open_program(lua_State *L);

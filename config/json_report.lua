@@ -2,9 +2,14 @@
 --
 --   report.load()      the load since the last one
 --   report.final()     all counters too: { type = "report", load, engine, apps, links }
+--   report.out         where to; the standard output unless it is set
 local report = {}
 
-local function print_line (object) io.stdout:write(json.encode(object), "\n"); io.stdout:flush() end
+local function print_line (object)
+   local out = report.out or io.stdout
+   out:write(json.encode(object), "\n")
+   out:flush()
+end
 
 function report.load ()
    local load = engine.load()

@@ -121,6 +121,15 @@ static void push_value(lua_State *L, enum param_type type, const char *text)
         lua_pushstring(L, text);
 }
 
+/* An option that may be there many times is a list; its value is below the top. */
+static void append_value(struct options *o, const char *name)
+{
+    lua_State *L = o->L;
+    luaL_getsubtable(L, o->values, name);
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+}
+
 static void set_option(struct options *o, size_t i, const char *text)
 {
     lua_State *L = o->L;
@@ -157,7 +166,13 @@ static void set_option(struct options *o, size_t i, const char *text)
     if (param.type == PARAM_TYPE_STRING)
         free(scalar.string);
     push_value(L, param.type, text);
-    lua_setfield(L, o->values, name);
+    lua_getfield(L, row, "many");
+    bool many = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    if (many)
+        append_value(o, name);
+    else
+        lua_setfield(L, o->values, name);
     lua_settop(L, row - 2);
 }
 

@@ -7,8 +7,8 @@
  *     { doc = one line, args = "FILE [ARG...]", options = rows, run = function (options,
  * args) }
  *
- * with option rows { name =, short =, type =, arg =, default =, choices =, doc = }. From
- * the rows come parsing by argp(3), --help, and the checks of values. It uses nothing
+ * with option rows { name =, short =, type =, arg =, default =, choices =, many =, doc = }
+ * (many: it may be given again and again, and its value is a list). From the rows come parsing by argp(3), --help, and the checks of values. It uses nothing
  * that a user's own file could not use.
  */
 #pragma once

@@ -14,7 +14,7 @@
 const char *run_directory_parent(char *text, size_t size)
 {
     const char *xdg = getenv("XDG_RUNTIME_DIR");
-    if (geteuid() == 0)
+    if (geteuid() == 0 && !access("/run", W_OK)) /* root of a user namespace may not */
         snprintf(text, size, "/run/vanguard");
     else if (xdg && *xdg == '/')
         snprintf(text, size, "%s/vanguard", xdg);

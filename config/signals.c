@@ -14,6 +14,7 @@
 static struct engine *volatile caught;
 static lua_State *volatile state;
 static volatile sig_atomic_t stopped, reload;
+static volatile pid_t attended;
 
 static void interrupt(lua_State *L, lua_Debug *ar)
 {
@@ -53,6 +54,28 @@ void signals_catch(struct engine *engine, lua_State *L)
     handle(SIGTERM, on_signal);
     handle(SIGHUP, on_signal);
     handle(SIGPIPE, SIG_IGN);
+}
+
+static void on_signal_for_other(int number, siginfo_t *info, void *context)
+{
+    pid_t pid = attended;
+    if (pid > 0 && info->si_code != SI_KERNEL)
+        kill(pid, number);
+}
+
+void signals_forward(pid_t pid)
+{
+    static const int forwarded[] = { SIGINT,  SIGTERM, SIGHUP,  SIGQUIT,
+                                     SIGUSR1, SIGUSR2, SIGWINCH };
+    static const int ours[] = { SIGINT, SIGTERM, SIGHUP };
+    struct sigaction action = { .sa_sigaction = on_signal_for_other,
+                                .sa_flags = SA_RESTART | SA_SIGINFO };
+    sigemptyset(&action.sa_mask);
+    attended = pid;
+    for (size_t i = 0; pid && i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
+        sigaction(forwarded[i], &action, NULL);
+    for (size_t i = 0; !pid && i < sizeof(ours) / sizeof(ours[0]); i++)
+        handle(ours[i], on_signal);
 }
 
 void signals_forget(void)

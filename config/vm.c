@@ -68,6 +68,7 @@ static int open_all(lua_State *L)
     open_app(L);
     open_interface(L);
     open_json(L);
+    open_lab(L);
     open_bench(L);
     open_screen(L);
     open_program(L);

@@ -37,6 +37,7 @@ else
 fi
 
 run embedding selftest/embedding.sh
+run lab selftest/lab.sh
 
 for fuzzer in build/fuzz/*; do
     if [ -d "$fuzzer" ] || [ ! -x "$fuzzer" ]; then continue; fi

@@ -1,0 +1,175 @@
+#!/usr/bin/env bash
+# vanguard lab as its users meet it: by root, and by a user without any privilege.
+#
+# usage: selftest/lab.sh [SCENARIO...]
+#
+# Run by root each scenario runs twice, the second time as uid 65534 without capabilities; run by
+# anybody else once, as it is. Exit code: 0 passed, 1 failed.
+# shellcheck disable=SC2016 # it is COMMAND's shell that expands
+set -euo pipefail
+cd "$(dirname "$0")/.."
+BUILD=${BUILD:-build}
+SUITE="basics exit_codes signals kill9 server"
+
+tmp=$(mktemp -d)
+chmod 755 "$tmp"
+cp "$BUILD/vanguard" "$tmp/vanguard" # the other user may not see this folder
+trap 'rm -rf "$tmp"' EXIT
+# A sanitizer's report is a failure of its own; leaks are the business of build/selftest.
+export ASAN_OPTIONS=detect_leaks=0:exitcode=99
+user=()
+nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set=-all --no-new-privs)
+scenario=setup
+asleep=77${$}
+
+say() { printf '\033[1m[%s%s]\033[0m %s\n' "$scenario" "${user[*]:+, no privilege}" "$*" >&2; }
+fail() {
+    say "FAILED: $*"
+    [ -s "$tmp/err" ] && sed 's/^/    /' "$tmp/err" | tail -25 >&2
+    [ -s "$tmp/out" ] && sed 's/^/    stdout: /' "$tmp/out" | tail -25 >&2
+    exit 1
+}
+lab() { (cd "$tmp" && "${user[@]}" ./vanguard lab "$@") >"$tmp/out" 2>"$tmp/err"; } # arguments
+code() { # expected exit code, arguments of vanguard lab
+    local want=$1 got=0
+    shift
+    lab "$@" || got=$?
+    [ "$got" -eq "$want" ] || fail "lab $*: exit code $got, not $want"
+}
+between() { # what, value, least, most
+    awk -v v="$2" -v a="$3" -v b="$4" 'BEGIN { exit !(v + 0 >= a && v + 0 <= b && v != "") }' ||
+        fail "$1 is '$2', not within $3..$4"
+    say "$1: $2 (within $3..$4)"
+}
+begin() { # arguments: in the background; sets $pid, which is vanguard's
+    (cd "$tmp" && exec "${user[@]}" ./vanguard lab "$@") >"$tmp/out" 2>"$tmp/err" &
+    pid=$!
+}
+wait_for() { # what, command...
+    local what=$1
+    shift
+    for _ in $(seq 200); do
+        "$@" >/dev/null 2>&1 && return 0
+        sleep 0.05
+    done
+    fail "waited in vain for $what"
+}
+smallest_rtt() { sed -n 's,^rtt [^=]*= \([0-9.]*\)/.*,\1,p' "$tmp/out"; }
+
+# --- scenarios --------------------------------------------------------------------------
+
+test_basics() {
+    code 0 --preset 3g -- ping -c 3 -i 0.2 b
+    between "smallest round trip in 3g, ms" "$(smallest_rtt)" 138 400
+    code 0 --delay 30ms --ba owd=10ms -- ping -4 -c 3 -i 0.2 b
+    between "smallest round trip by IPv4, ms" "$(smallest_rtt)" 40 70
+    code 1 --ab loss=100% -- ping -c 2 -i 0.2 -W 1 b
+    grep -q "dropped loss 2, held 0" "$tmp/err" || fail "the losses are not in the report"
+    code 0 --hosts client,server --seed 5 -- sh -c 'getent hosts server; echo $VANGUARD_SERVER_IPV4 $VANGUARD_SEED; id -u; pwd'
+    diff "$tmp/out" - <<WORDS || fail "not what COMMAND should see"
+fd77::2         server
+10.77.0.2 5
+$("${user[@]}" id -u)
+$tmp
+WORDS
+    code 0 --as-root -- id -u
+    [ "$(cat "$tmp/out")" = 0 ] || fail "--as-root is not root"
+}
+
+# What COMMAND ended with, and what goes wrong before.
+test_exit_codes() {
+    code 0 -- true
+    code 9 -- sh -c 'exit 9'
+    code 139 -- sh -c 'kill -SEGV $$'
+    code 127 -- no-such-program
+    grep -q '^vanguard lab: no-such-program: not found$' "$tmp/err" || fail "no word about the program"
+    code 126 -- /etc/passwd
+    code 124 -d 200ms -- sleep 10
+    code 2 --no-such-option -- true
+    code 2
+    code 2 --preset no-such -- true
+    code 3 --ab loss=150% -- true
+    code 3 --hosts a,lo -- true
+    code 0 --quiet -- sh -c 'echo out; echo err >&2'
+    [ "$(cat "$tmp/out" "$tmp/err")" = $'out\nerr' ] || fail "stdout and stderr are not COMMAND's alone"
+}
+
+# What others send to vanguard is COMMAND's to answer.
+test_signals() {
+    for signal in TERM INT HUP QUIT USR1 USR2; do
+        begin --quiet -- sh -c "trap 'echo got $signal; exit 7' $signal; echo ready; while :; do sleep 0.05; done"
+        wait_for "COMMAND" grep -q ready "$tmp/out"
+        sleep 0.1
+        kill -s "$signal" "$pid"
+        local status=0
+        wait "$pid" || status=$?
+        [ "$status" -eq 7 ] || fail "SIG$signal: exit code $status, not 7"
+        grep -q "got $signal" "$tmp/out" || fail "SIG$signal did not reach COMMAND"
+    done
+    begin --quiet -- sh -c "echo ready; exec sleep $asleep"
+    wait_for "COMMAND" grep -q ready "$tmp/out"
+    sleep 0.1
+    kill "$pid"
+    local status=0
+    wait "$pid" || status=$?
+    [ "$status" -eq 143 ] || fail "a COMMAND that SIGTERM ends: exit code $status, not 143"
+}
+
+networks() { # the network namespaces of all processes that we may look at
+    for link in /proc/[0-9]*/ns/net; do readlink "$link" 2>/dev/null || true; done | sort -u
+}
+host_state() { # what must be as before
+    ip -o link 2>/dev/null | sed 's/^[0-9]*: //' || true
+    cat /proc/self/mounts
+}
+nothing_left() {
+    ! pgrep -f "sleep $asleep" >/dev/null || return 1
+    ! networks | grep -qxFf "$tmp/networks"
+}
+
+# Processes that left COMMAND's group and session, a server, the networks: all gone with vanguard.
+test_kill9() {
+    local before
+    before=$(host_state)
+    begin --quiet --server "a=sleep $asleep" -- sh -c "
+        readlink /proc/self/ns/net
+        setsid sh -c 'setsid sleep $asleep & sleep $asleep' &
+        echo ready; exec sleep $asleep"
+    wait_for "COMMAND" grep -q ready "$tmp/out"
+    sleep 0.1
+    [ "$(pgrep -fc "sleep $asleep\$")" -ge 4 ] || fail "not everything runs that should"
+    grep net "$tmp/out" >"$tmp/networks"
+    readlink "/proc/$pid/ns/net" >>"$tmp/networks"
+    networks | grep -qxFf "$tmp/networks" || fail "no network of its own"
+    kill -9 "$pid"
+    wait "$pid" 2>/dev/null || true
+    wait_for "the end of everything" nothing_left
+    [ "$(host_state)" = "$before" ] || fail "interfaces or mounts stay behind"
+    code 0 --quiet -- true # takes the dead one's name back
+}
+
+test_server() {
+    code 0 --rate 20mbit --server 'iperf3 -s' -- iperf3 -c b -t 2 -J
+    between "goodput through 20 Mbit/s" "$(sed -n '/sum_received/,/}/s/.*"bits_per_second":[[:space:]]*\([0-9.e+]*\).*/\1/p' "$tmp/out")" 10e6 19.5e6
+    code 1 --server 'echo wrong >&2; exit 3' -- true
+    grep -q "b: wrong" "$tmp/err" || fail "the server's words are not shown"
+    code 127 --server no-such-server -- true
+    code 0 --wait 7777 --server "b=sh -c 'sleep 0.3; exec perl -MIO::Socket::INET -e \"IO::Socket::INET->new(LocalPort => 7777, Listen => 1)->accept\"'" \
+        -- perl -MIO::Socket::INET -e 'exit !IO::Socket::INET->new("10.77.0.2:7777")'
+}
+
+# --- main -------------------------------------------------------------------------------
+
+# shellcheck disable=SC2086 # one word per scenario
+[ $# -gt 0 ] || set -- $SUITE
+for scenario in "$@"; do
+    "test_$scenario"
+    say passed
+done
+if [ "$(id -u)" -eq 0 ]; then
+    user=("${nobody[@]}")
+    for scenario in "$@"; do
+        "test_$scenario"
+        say passed
+    done
+fi
