@@ -9,6 +9,7 @@
 #include "lib/nearest.h"
 
 #define APPS(APP)                                                                        \
+    APP(bridge)                                                                          \
     APP(clumsy)                                                                          \
     APP(join)                                                                            \
     APP(match)                                                                           \

@@ -11,6 +11,9 @@
  *   l:read(host, path)             a file as that host sees it, such as /proc/net/tcp
  *   l:close()                      kills all that runs there
  *
+ *   lab.clean()                    the names of killed programs' remains that were removed,
+ *                                  and what went wrong or nil
+ *
  *   p:status()                     nil while it runs, then its exit code, 128 + n after
  *                                  signal n. Never waits.
  *   p:wait(seconds)                the same; waits so long at most, or for ever
@@ -19,6 +22,7 @@
  */
 #include "config/internal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -29,6 +33,7 @@
 #include <unistd.h>
 
 #include "config/signals.h"
+#include "lib/journal.h"
 #include "lib/lab.h"
 
 #define TYPE_LAB     "lab"
@@ -314,6 +319,43 @@ static int lab_read(lua_State *L)
     return 1;
 }
 
+/* Pushes a table with the names in a folder as keys. */
+static void push_names(lua_State *L, const char *path)
+{
+    DIR *folder = opendir(path);
+    lua_newtable(L);
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        lua_pushboolean(L, true);
+        lua_setfield(L, -2, entry->d_name);
+    }
+    if (folder)
+        closedir(folder);
+}
+
+static int lab_clean(lua_State *L)
+{
+    char parent[PATH_MAX];
+    struct error err = { 0 };
+    run_directory_parent(parent, sizeof(parent));
+    lua_settop(L, 0);
+    push_names(L, parent);
+    int result = journal_sweep(parent, &err);
+    push_names(L, parent);
+    lua_newtable(L);
+    for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
+        const char *name = lua_tostring(L, -2);
+        if (lua_getfield(L, 2, name) == LUA_TNIL) {
+            lua_pushstring(L, name);
+            lua_rawseti(L, 3, (lua_Integer)lua_rawlen(L, 3) + 1);
+        }
+        lua_pop(L, 1);
+    }
+    if (result >= 0)
+        return 1;
+    lua_pushstring(L, err.text);
+    return 2;
+}
+
 static void type(lua_State *L, const char *name, const luaL_Reg *methods)
 {
     luaL_newmetatable(L, name);
@@ -336,7 +378,9 @@ void open_lab(lua_State *L)
         { "wait", process_wait },
         { NULL, NULL },
     };
-    static const luaL_Reg functions[] = { { "new", lab_lua_new }, { NULL, NULL } };
+    static const luaL_Reg functions[] = { { "clean", lab_clean },
+                                          { "new", lab_lua_new },
+                                          { NULL, NULL } };
     type(L, TYPE_LAB, lab_methods);
     type(L, TYPE_PROCESS, process_methods);
     luaL_newlib(L, functions);

@@ -88,8 +88,8 @@ int journal_undo(struct journal *journal, struct error *err);
 int journal_close(struct journal *journal, struct error *err);
 
 /* 1 when something was undone, 0 when there was nothing to do; both leave no journal
- * behind. -EBUSY when the owner lives, -EXDEV when the journal is about another network
- * namespace than ours: the file is left alone. -EBADMSG when it is not a journal (left
+ * behind. -EBUSY when the owner lives, -EXDEV when the journal tells of changes in another
+ * network namespace than ours: the file is left alone. -EBADMSG when it is not a journal (left
  * alone) or has malformed lines (skipped, the others undone, the file removed); -EPERM
  * when it is not a file of this user. */
 int journal_recover(const char *directory, struct error *err);

@@ -29,18 +29,26 @@ for _, row in ipairs {
    { name = "ab", type = "string", arg = "SETTINGS", many = true,
      doc = "from a to b only: parameters of Clumsy, as loss=5%,owd=20ms" },
    { name = "ba", type = "string", arg = "SETTINGS", many = true, doc = "from b to a only" },
+   { name = "on", type = "string", arg = "NAME:SETTINGS", many = true,
+     doc = "for one direction by its name: ab, ba; with more hosts a_up, a_down, b_up ..." },
+   { name = "partition", type = "string", arg = "LIST",
+     doc = "directions between three hosts or more that are cut: a>b, b>a; * is any host" },
    { name = "in", type = "string", arg = "HOST", doc = "where COMMAND runs (default: the first host)" },
    { name = "server", short = "s", type = "string", arg = "[HOST=]CMD", many = true,
      doc = "started before COMMAND, in the last host unless HOST is named; ended after it" },
    { name = "wait", type = "integer", arg = "PORT", minimum = "1", maximum = "65535",
      doc = "COMMAND starts when a server listens there (default: when it listens anywhere)" },
-   { name = "hosts", type = "string", arg = "NAMES", default = "a,b", doc = "the hosts" },
+   { name = "hosts", type = "string", arg = "NAMES", default = "a,b",
+     doc = "the hosts; from three on around a switch, to which each has a bad link of its own" },
    { name = "as-root", type = "flag", doc = "COMMAND believes to be root" },
    { name = "unprivileged", type = "flag", doc = "in a user namespace even when run by root" },
    { name = "duration", short = "d", type = "duration", arg = "TIME", doc = "COMMAND gets SIGTERM after that time" },
    { name = "seed", type = "integer", arg = "N", doc = "of every random decision" },
    { name = "report", short = "r", type = "duration", arg = "TIME", doc = "report the load that often" },
    { name = "json", type = "flag", doc = "reports as JSON, one object a line" },
+   { name = "status", type = "flag", doc = "one line about the traffic, renewed every second, even when COMMAND writes to the terminal" },
+   { name = "clean", type = "flag", doc = "remove what labs that were killed have left, and end" },
+   { name = "doctor", type = "flag", doc = "what this machine can promise, and end" },
    { name = "quiet", short = "q", type = "flag", doc = "no words but about failures" },
    { name = "name", short = "n", type = "string", arg = "NAME", doc = "what top knows it by" },
    { name = "busy", type = "flag", doc = "never sleep: for a core that is really ours" },
@@ -59,28 +67,60 @@ end
 
 -- --- the network ----------------------------------------------------------------------
 
--- The Clumsies, each with its direction and parameters, in the order of the report.
-local function plan (o, hosts)
-   local up, down = impairments.of_options(o)
-   if not up then return nil, down end
-   local list = {
-      { name = "ab", from = hosts[1], to = hosts[2], parameters = up },
-      { name = "ba", from = hosts[2], to = hosts[1], parameters = down },
-   }
-   for _, one in ipairs(list) do
-      for _, text in ipairs(o[one.name] or {}) do
-         local good, wrong = impairments.parse(text, one.parameters)
-         if not good then return nil, ("--%s: %s"):format(one.name, wrong) end
-      end
+-- The Clumsies, each with its direction and parameters, in the order of the report. Between two hosts ab
+-- and ba; otherwise NAME_up and NAME_down for every host, with a switch in the middle.
+local function directions (hosts, up, down)
+   if #hosts == 2 then
+      return { { name = "ab", from = hosts[1], to = hosts[2], parameters = up },
+               { name = "ba", from = hosts[2], to = hosts[1], parameters = down } }
+   end
+   local list = {}
+   for _, host in ipairs(hosts) do
+      list[#list + 1] = { name = host .. "_up", from = host, to = "switch", parameters = impairments.merge(up, {}) }
+      list[#list + 1] = { name = host .. "_down", from = "switch", to = host, parameters = impairments.merge(down, {}) }
    end
    return list
 end
 
-local function wire (c, hosts, clumsies)
+-- What --on, --ab and --ba say: { name, settings, option }.
+local function exceptions (o)
+   local list = {}
+   for _, text in ipairs(o.on or {}) do
+      local name, settings = text:match("^([%w_-]+):(.*)$")
+      if not name then return nil, ('--on: "%s" is not NAME:PATH=VALUE, such as a_up:loss=5%%'):format(text) end
+      list[#list + 1] = { name, settings, "--on" }
+   end
+   for _, name in ipairs { "ab", "ba" } do
+      for _, text in ipairs(o[name] or {}) do list[#list + 1] = { name, text, "--" .. name } end
+   end
+   return list
+end
+
+local function plan (o, hosts)
+   local up, down = impairments.of_options(o)
+   if not up then return nil, down end
+   local list, by_name = directions(hosts, up, down), {}
+   for _, one in ipairs(list) do by_name[one.name] = one end
+   local special, problem = exceptions(o)
+   if not special then return nil, problem end
+   for _, e in ipairs(special) do
+      local one = by_name[e[1]]
+      if not one then return nil, ('%s: there is no "%s"%s'):format(e[3], e[1], units.nearest(e[1], by_name)) end
+      local good, wrong = impairments.parse(e[2], one.parameters)
+      if not good then return nil, e[3] .. ": " .. wrong end
+   end
+   return list
+end
+
+local function wire (c, hosts, clumsies, partition)
    for _, host in ipairs(hosts) do config.app(c, "if_" .. host, RawSocket, host) end
+   if #hosts ~= 2 then config.app(c, "switch", Bridge, { partition = partition }) end
    for _, one in ipairs(clumsies) do
       config.app(c, one.name, Clumsy, one.parameters)
-      config.chain(c, "if_" .. one.from, one.name, "if_" .. one.to)
+      local from = one.from == "switch" and "switch." .. one.to or "if_" .. one.from .. ".output"
+      local to = one.to == "switch" and "switch." .. one.from or "if_" .. one.to .. ".input"
+      config.link(c, from .. " -> " .. one.name .. ".input")
+      config.link(c, one.name .. ".output -> " .. to)
    end
 end
 
@@ -154,16 +194,78 @@ end
 -- --- what is said ---------------------------------------------------------------------
 
 -- received = delivered + dropped by reason + held.
-local function conservation (one)
-   local a = engine.app(one.name)
-   if not a then return end
-   local c, drops = a.counters, {}
-   for counter, n in pairs(c) do
+local function drops_of (counters)
+   local drops = {}
+   for counter, n in pairs(counters) do
       if n > 0 and counter:match("^drop_") then drops[#drops + 1] = ("%s %d"):format(counter:sub(6), n) end
    end
    table.sort(drops)
+   return #drops > 0 and table.concat(drops, ", ") or "0"
+end
+
+local function conservation (one)
+   local a = engine.app(one.name)
+   if not a then return end
+   local c = a.counters
    say("%s -> %s: received %d, duplicated %d, delivered %d, dropped %s, held %d", one.from, one.to, c.packets, c.duplicated,
-       c.delivered, #drops > 0 and table.concat(drops, ", ") or 0, c.held)
+       c.delivered, drops_of(c), c.held)
+end
+
+-- One line at the foot of a terminal: rates, losses and what is on its way.
+local function status_line (clumsies, started)
+   local last = {}
+   return function ()
+      local words = { ("%3.0fs"):format(engine.now() - started) }
+      for _, one in ipairs(clumsies) do
+         local c = engine.app(one.name).counters
+         local lost = 0
+         for counter, n in pairs(c) do
+            if counter:match("^drop_") then lost = lost + n end
+         end
+         words[#words + 1] = ("%s %d/s lost %d held %d"):format(one.name, c.packets - (last[one.name] or 0), lost, c.held)
+         last[one.name] = c.packets
+      end
+      io.stderr:write("\r\27[K", table.concat(words, "  "):sub(1, 110))
+   end
+end
+
+-- --- what else it is asked for ----------------------------------------------------------
+
+-- Whoever starts sweeps as well; this is for who wants it now.
+local function clean ()
+   local removed, problem = lab.clean()
+   for _, name in ipairs(removed) do print("removed " .. name) end
+   if #removed == 0 and not problem then print("nothing to remove") end
+   if problem then say("%s", problem) end
+   return problem and 1 or 0
+end
+
+local function doctor ()
+   local facts = require "config.facts"
+   local function line (good, name, value, advice)
+      print(("%-5s %-28s %s"):format(good and "ok" or "hint", name, value))
+      if not good and advice then print("      " .. advice) end
+   end
+   local function knob (sysctl, bad, advice)
+      local value = facts.sysctl(sysctl)
+      if value then line(value ~= bad, sysctl, value, advice) end
+   end
+   knob("user.max_user_namespaces", "0", "sysctl user.max_user_namespaces=10000")
+   knob("user.max_net_namespaces", "0", "sysctl user.max_net_namespaces=10000")
+   knob("kernel.unprivileged_userns_clone", "0", "sysctl kernel.unprivileged_userns_clone=1")
+   knob("kernel.apparmor_restrict_unprivileged_userns", "1", "sysctl kernel.apparmor_restrict_unprivileged_userns=0")
+   line(facts.capabilities().sys_nice, "real-time waking", facts.capabilities().sys_nice and "yes" or "no",
+        "delays are kept within 10 ms instead of 0.5 ms (99 of 100): root, or setcap cap_sys_nice")
+   local cpus = #facts.cpus(facts.read("/sys/devices/system/cpu/online"))
+   line(cpus > 1, "CPUs", cpus, "COMMAND and the network share one")
+   local good, made = pcall(lab.new, { hosts = { "a", "b" } })
+   line(good, "a lab", good and "can be made" or tostring(made))
+   if good then
+      local process, problem = made:spawn("a", { "true" })
+      line(process and process:wait(5) == 0, "a program in it", process and "runs" or problem)
+      made:close()
+   end
+   return good and 0 or 7
 end
 
 -- --- from beginning to end --------------------------------------------------------------
@@ -221,9 +323,13 @@ local function loop (run, l, o)
       if not run.code then step(run, l, o) end
       if run.code then engine.stop() end
    end)
+   if not o.quiet and not o.json and process.tty(2) and (o.status or not process.tty(1)) then
+      run.status = timer.every("1s", status_line(run.clumsies, run.started))
+   end
    local why = engine.main { busy = o.busy, interval = o.report, no_report = true,
       each = o.json and report.load or function () engine.report_load(io.stderr) end }
    if why == "signal" and not run.code then run.code = 130 end
+   if run.status then io.stderr:write("\r\27[K") end
    return run.late and 124 or run.code
 end
 
@@ -238,6 +344,8 @@ local function finish (run, l, o, clumsies, code)
       report.final()
    elseif not o.quiet then
       for _, one in ipairs(clumsies) do conservation(one) end
+      local switch = engine.app("switch")
+      if switch then say("switch: flooded %d, dropped %s", switch.counters.flooded, drops_of(switch.counters)) end
    end
    return code
 end
@@ -248,8 +356,11 @@ function program.run (o, argv)
       impairments.list_presets(io.stdout)
       return 0
    end
+   if o.clean then return clean() end
+   if o.doctor then return doctor() end
    if #argv == 0 then return usage("which COMMAND?") end
-   if #hosts ~= 2 then return usage("--hosts: two of them") end
+   if #hosts < 2 or #hosts > 64 then return usage("--hosts: 2 to 64 of them") end
+   if o.partition and #hosts == 2 then return usage("--partition is for three hosts or more: --ab loss=100%%") end
    local host = o["in"] or hosts[1]
    if not names[host] then return usage('--in: no host "%s"%s', host, units.nearest(host, names)) end
    local clumsies, wrong = plan(o, hosts)
@@ -259,14 +370,14 @@ function program.run (o, argv)
    local l = lab.new { hosts = hosts, unprivileged = o.unprivileged, as_root = o["as-root"] }
    engine.setup { name = o.name or "lab", any_name = not o.name, seed = o.seed }
    local c = config.new()
-   wire(c, hosts, clumsies)
+   wire(c, hosts, clumsies, o.partition)
    engine.configure(c)
    if not o.quiet and not o.json then
       for _, one in ipairs(clumsies) do say("%s -> %s: %s", one.from, one.to, impairments.describe(one.parameters)) end
       say("seed %d", engine.seed())
    end
 
-   local run = { host = host, argv = argv, servers = {} }
+   local run = { host = host, argv = argv, servers = {}, clumsies = clumsies }
    for _, text in ipairs(o.server or {}) do
       local server = server_of(text, names, hosts[#hosts])
       local code = start_server(l, server, environment_of(l, o, server.host))

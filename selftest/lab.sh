@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
-SUITE="basics exit_codes signals kill9 server"
+SUITE="basics exit_codes signals kill9 server star"
 
 tmp=$(mktemp -d)
 chmod 755 "$tmp"
@@ -145,7 +145,10 @@ test_kill9() {
     wait "$pid" 2>/dev/null || true
     wait_for "the end of everything" nothing_left
     [ "$(host_state)" = "$before" ] || fail "interfaces or mounts stay behind"
-    code 0 --quiet -- true # takes the dead one's name back
+    code 0 --clean
+    grep -q "^removed lab" "$tmp/out" || fail "--clean removes nothing"
+    code 0 --clean
+    grep -q "^nothing to remove" "$tmp/out" || fail "--clean again"
 }
 
 test_server() {
@@ -156,6 +159,16 @@ test_server() {
     code 127 --server no-such-server -- true
     code 0 --wait 7777 --server "b=sh -c 'sleep 0.3; exec perl -MIO::Socket::INET -e \"IO::Socket::INET->new(LocalPort => 7777, Listen => 1)->accept\"'" \
         -- perl -MIO::Socket::INET -e 'exit !IO::Socket::INET->new("10.77.0.2:7777")'
+}
+
+# Three hosts around a switch; one direction between two of them is cut.
+test_star() {
+    code 0 --hosts a,b,c --delay 5ms --on c_down:owd=50ms -- sh -c 'ping -c 3 -i 0.2 b | grep ^rtt; ping -c 3 -i 0.2 c'
+    between "smallest round trip to b, ms" "$(smallest_rtt | head -1)" 20 40
+    between "smallest round trip to c, ms" "$(smallest_rtt | tail -1)" 65 90
+    code 1 --hosts a,b,c --partition 'b>c' --in c --server 'b=ping -c 5 -i 0.1 c' -- ping -c 2 -i 0.2 -W 1 b
+    grep -Eq "switch: flooded .*dropped .*partition [1-9]" "$tmp/err" || fail "the partition is not in the report"
+    code 0 --hosts a,b,c --partition 'b>c' --in c -- ping -c 2 -i 0.2 a
 }
 
 # --- main -------------------------------------------------------------------------------
