@@ -7,10 +7,13 @@
 --   impairments.merge(p, q)                p with what q says otherwise, as a new table
 --   impairments.preset(name)               config/presets/NAME.lua
 --   impairments.list_presets(file)
+--   impairments.netem(line, p)             p with what a line for tc-netem(8) says
 --   impairments.describe(p)                in words
 --
 -- Nothing here knows a parameter but the few that have options of their own: Clumsy's table of
 -- parameters says which are tables, and Clumsy checks the values.
+local netem = require "config.netem"
+
 local impairments = {}
 
 local SHARE = { minimum = "0%", maximum = "100%" }
@@ -35,6 +38,10 @@ impairments.options = {
    share("reorder", "packets held back behind later ones"),
    { name = "rate", type = "rate", arg = "RATE", doc = "of the bottleneck, such as 10mbit" },
    { name = "queue", type = "limit", arg = "LIMIT", doc = "in front of it: 100ms, 64KB or 100p" },
+   { name = "netem", type = "string", arg = "LINE",
+     doc = "the same as a line for tc-netem(8): \"delay 100ms 10ms loss 1%\", one way, each way" },
+   { name = "compat", type = "choice", choices = { "netem" }, arg = "MODEL",
+     doc = "netem: lines for netem with its defects too" },
    { name = "set", type = "string", arg = "PATH=VALUE", many = true,
      doc = "any parameter of Clumsy, such as rate.overhead=38; several with commas (vanguard apps Clumsy lists them)" },
 }
@@ -163,14 +170,26 @@ local function parameters (o, p)
    return p
 end
 
+-- Merges what a line for netem says into p, and says where netem would do something else. p, or nil
+-- and what is wrong.
+function impairments.netem (line, p, compat)
+   local parsed, warnings = netem.parse(line, compat)
+   if not parsed then return nil, warnings end
+   for _, warning in ipairs(warnings) do io.stderr:write("vanguard: netem: ", warning, "\n") end
+   return impairments.merge(p, parsed)
+end
+
 -- The parameters of the way up and of the way down; or nil and what is wrong.
 function impairments.of_options (o)
    local preset, problem = { up = {}, down = {} }, nil
    if o.preset then preset, problem = impairments.preset(o.preset) end
    if not preset then return nil, "--preset: " .. problem end
-   local up, wrong = parameters(o, impairments.merge(preset.up, {}))
+   local line = {}
+   if o.netem then line, problem = impairments.netem(o.netem, {}, o.compat) end
+   if not line then return nil, "--netem: " .. problem end
+   local up, wrong = parameters(o, impairments.merge(preset.up, line))
    if not up then return nil, wrong end
-   return up, parameters(o, impairments.merge(preset.down, {}))
+   return up, parameters(o, impairments.merge(preset.down, line))
 end
 
 -- --- words ----------------------------------------------------------------------------

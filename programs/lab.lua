@@ -29,6 +29,8 @@ for _, row in ipairs {
    { name = "ab", type = "string", arg = "SETTINGS", many = true,
      doc = "from a to b only: parameters of Clumsy, as loss=5%,owd=20ms" },
    { name = "ba", type = "string", arg = "SETTINGS", many = true, doc = "from b to a only" },
+   { name = "ab-netem", type = "string", arg = "LINE", doc = "from a to b only, as a line for tc-netem(8)" },
+   { name = "ba-netem", type = "string", arg = "LINE", doc = "from b to a only" },
    { name = "on", type = "string", arg = "NAME:SETTINGS", many = true,
      doc = "for one direction by its name: ab, ba; with more hosts a_up, a_down, b_up ..." },
    { name = "partition", type = "string", arg = "LIST",
@@ -101,6 +103,12 @@ local function plan (o, hosts)
    if not up then return nil, down end
    local list, by_name = directions(hosts, up, down), {}
    for _, one in ipairs(list) do by_name[one.name] = one end
+   for _, name in ipairs { "ab", "ba" } do
+      local line, one, wrong = o[name .. "-netem"], by_name[name], nil
+      if line and not one then return nil, ('--%s-netem: there is no "%s"'):format(name, name) end
+      if line then one.parameters, wrong = impairments.netem(line, one.parameters, o.compat) end
+      if wrong then return nil, ("--%s-netem: %s"):format(name, wrong) end
+   end
    local special, problem = exceptions(o)
    if not special then return nil, problem end
    for _, e in ipairs(special) do
