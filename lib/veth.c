@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
@@ -12,51 +11,25 @@
 #include <sys/socket.h>
 
 #include "lib/error.h"
+#include "lib/netlink.h"
 
-/* A request as it grows; the largest here, a veth pair, is below 300 bytes. */
-union request {
-    struct nlmsghdr header;
-    char bytes[1024];
-};
-
-static void *request_begin(union request *request, uint16_t type, uint16_t flags,
-                           size_t extra)
+static struct netlink *request(uint16_t type, uint16_t flags, const void *header,
+                               size_t size, struct error *err)
 {
-    mnl_nlmsg_put_header(request->bytes);
-    request->header.nlmsg_type = type;
-    request->header.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
-    request->header.nlmsg_seq = 1;
-    return mnl_nlmsg_put_extra_header(&request->header, extra);
+    struct netlink *netlink = netlink_open(NETLINK_ROUTE, err);
+    if (netlink)
+        netlink_request(netlink, type, flags, header, size);
+    return netlink;
 }
 
-/* Sends it and waits for the kernel's answer. Returns 0, or -1 with errno set. */
-static int exchange(struct mnl_socket *socket, union request *request)
+/* Sends it, closes, and says what it was about when that failed. */
+static int finish(struct netlink *netlink, struct error *err, const char *what,
+                  const char *which)
 {
-    char reply[4096];
-    ssize_t length;
-    if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
-        mnl_socket_sendto(socket, request, request->header.nlmsg_len) < 0)
-        return -1;
-    do {
-        length = mnl_socket_recvfrom(socket, reply, sizeof(reply));
-    } while (length < 0 && errno == EINTR);
-    if (length < 0)
-        return -1;
-    return mnl_cb_run(reply, (size_t)length, 1, mnl_socket_get_portid(socket), NULL,
-                      NULL) < 0
-               ? -1
-               : 0;
-}
-
-static int request_send(union request *request, struct error *err, const char *what,
-                        const char *which)
-{
-    struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-    int error = 0;
-    if (!socket || exchange(socket, request))
-        error = error_system(err, ERROR_RUN, "cannot %s %s", what, which);
-    if (socket)
-        mnl_socket_close(socket);
+    int error = netlink_ask(netlink, NULL, NULL, err);
+    netlink_close(netlink);
+    if (error)
+        error_prefix(err, "cannot %s %s: ", what, which);
     return error;
 }
 
@@ -67,56 +40,56 @@ static int index_of(const char *name, struct error *err)
                  : error_system(err, ERROR_CONFIG, "no interface \"%.64s\"", name);
 }
 
-static void put_end(struct nlmsghdr *header, const char *name, const uint8_t *mac)
+static void put_end(struct netlink *netlink, const char *name, const uint8_t *mac)
 {
-    mnl_attr_put_strz(header, IFLA_IFNAME, name);
+    netlink_put_string(netlink, IFLA_IFNAME, name);
     if (mac)
-        mnl_attr_put(header, IFLA_ADDRESS, 6, mac);
+        netlink_put(netlink, IFLA_ADDRESS, mac, 6);
 }
 
 int veth_new(const struct veth *veth, struct error *err)
 {
-    union request request;
-    request_begin(&request, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL,
-                  sizeof(struct ifinfomsg));
-    struct nlmsghdr *header = &request.header;
-    put_end(header, veth->name, veth->mac);
-    struct nlattr *info = mnl_attr_nest_start(header, IFLA_LINKINFO);
-    mnl_attr_put_strz(header, IFLA_INFO_KIND, "veth");
-    struct nlattr *data = mnl_attr_nest_start(header, IFLA_INFO_DATA);
-    struct nlattr *peer = mnl_attr_nest_start(header, VETH_INFO_PEER);
-    mnl_nlmsg_put_extra_header(header, sizeof(struct ifinfomsg));
-    put_end(header, veth->peer_name, veth->peer_mac);
-    mnl_attr_put_u32(header, IFLA_NET_NS_FD, (uint32_t)veth->peer_network);
-    mnl_attr_nest_end(header, peer);
-    mnl_attr_nest_end(header, data);
-    mnl_attr_nest_end(header, info);
-    return request_send(&request, err, "make interface", veth->name);
+    const struct ifinfomsg header = { 0 };
+    struct netlink *netlink =
+        request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &header, sizeof(header), err);
+    if (!netlink)
+        return -EIO;
+    put_end(netlink, veth->name, veth->mac);
+    size_t info = netlink_nest(netlink, IFLA_LINKINFO);
+    netlink_put_string(netlink, IFLA_INFO_KIND, "veth");
+    size_t data = netlink_nest(netlink, IFLA_INFO_DATA);
+    size_t peer = netlink_nest(netlink, VETH_INFO_PEER);
+    netlink_append(netlink, &header, sizeof(header));
+    put_end(netlink, veth->peer_name, veth->peer_mac);
+    netlink_put_u32(netlink, IFLA_NET_NS_FD, (uint32_t)veth->peer_network);
+    netlink_nest_end(netlink, peer);
+    netlink_nest_end(netlink, data);
+    netlink_nest_end(netlink, info);
+    return finish(netlink, err, "make interface", veth->name);
+}
+
+/* To a link by its name, without attributes. */
+static int change_link(const char *name, uint16_t type, unsigned flags, struct error *err,
+                       const char *what)
+{
+    int index = index_of(name, err);
+    if (index < 0)
+        return index;
+    const struct ifinfomsg header = { .ifi_index = index,
+                                      .ifi_flags = flags,
+                                      .ifi_change = flags };
+    struct netlink *netlink = request(type, 0, &header, sizeof(header), err);
+    return netlink ? finish(netlink, err, what, name) : -EIO;
 }
 
 int link_set_up(const char *name, struct error *err)
 {
-    union request request;
-    int index = index_of(name, err);
-    if (index < 0)
-        return index;
-    struct ifinfomsg *link =
-        request_begin(&request, RTM_NEWLINK, 0, sizeof(struct ifinfomsg));
-    link->ifi_index = index;
-    link->ifi_flags = link->ifi_change = IFF_UP;
-    return request_send(&request, err, "bring up interface", name);
+    return change_link(name, RTM_NEWLINK, IFF_UP, err, "bring up interface");
 }
 
 int link_delete(const char *name, struct error *err)
 {
-    union request request;
-    int index = index_of(name, err);
-    if (index < 0)
-        return index;
-    struct ifinfomsg *link =
-        request_begin(&request, RTM_DELLINK, 0, sizeof(struct ifinfomsg));
-    link->ifi_index = index;
-    return request_send(&request, err, "delete interface", name);
+    return change_link(name, RTM_DELLINK, 0, err, "delete interface");
 }
 
 /* Returns the bytes of the address, 4 or 16, or 0. */
@@ -135,7 +108,6 @@ static int no_address(const char *text, struct error *err)
 
 int address_add(const char *name, const char *address, unsigned prefix, struct error *err)
 {
-    union request request;
     uint8_t bytes[16], family;
     size_t length = parse_address(address, bytes, &family);
     int index = index_of(name, err);
@@ -143,31 +115,34 @@ int address_add(const char *name, const char *address, unsigned prefix, struct e
         return index;
     if (!length || prefix > 8 * length)
         return no_address(address, err);
-    struct ifaddrmsg *message = request_begin(
-        &request, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifaddrmsg));
-    message->ifa_family = family;
-    message->ifa_prefixlen = (uint8_t)prefix;
-    message->ifa_flags = family == AF_INET6 ? IFA_F_NODAD : 0;
-    message->ifa_index = (unsigned)index;
-    mnl_attr_put(&request.header, IFA_LOCAL, length, bytes);
-    mnl_attr_put(&request.header, IFA_ADDRESS, length, bytes);
-    return request_send(&request, err, "add address", address);
+    const struct ifaddrmsg header = { .ifa_family = family,
+                                      .ifa_prefixlen = (uint8_t)prefix,
+                                      .ifa_flags = family == AF_INET6 ? IFA_F_NODAD : 0,
+                                      .ifa_index = (unsigned)index };
+    struct netlink *netlink =
+        request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &header, sizeof(header), err);
+    if (!netlink)
+        return -EIO;
+    netlink_put(netlink, IFA_LOCAL, bytes, length);
+    netlink_put(netlink, IFA_ADDRESS, bytes, length);
+    return finish(netlink, err, "add address", address);
 }
 
 int route_add_default(const char *gateway, struct error *err)
 {
-    union request request;
     uint8_t bytes[16], family;
     size_t length = parse_address(gateway, bytes, &family);
     if (!length)
         return no_address(gateway, err);
-    struct rtmsg *route = request_begin(&request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL,
-                                        sizeof(struct rtmsg));
-    route->rtm_family = family;
-    route->rtm_table = RT_TABLE_MAIN;
-    route->rtm_protocol = RTPROT_STATIC;
-    route->rtm_scope = RT_SCOPE_UNIVERSE;
-    route->rtm_type = RTN_UNICAST;
-    mnl_attr_put(&request.header, RTA_GATEWAY, length, bytes);
-    return request_send(&request, err, "add the default route by", gateway);
+    const struct rtmsg header = { .rtm_family = family,
+                                  .rtm_table = RT_TABLE_MAIN,
+                                  .rtm_protocol = RTPROT_STATIC,
+                                  .rtm_scope = RT_SCOPE_UNIVERSE,
+                                  .rtm_type = RTN_UNICAST };
+    struct netlink *netlink =
+        request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &header, sizeof(header), err);
+    if (!netlink)
+        return -EIO;
+    netlink_put(netlink, RTA_GATEWAY, bytes, length);
+    return finish(netlink, err, "add the default route by", gateway);
 }
