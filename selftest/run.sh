@@ -38,6 +38,7 @@ fi
 
 run embedding selftest/embedding.sh
 run lab selftest/lab.sh
+run walkthrough selftest/walkthrough.sh
 
 for fuzzer in build/fuzz/*; do
     if [ -d "$fuzzer" ] || [ ! -x "$fuzzer" ]; then continue; fi
