@@ -1,8 +1,9 @@
 /* bind_lab: hosts on one machine, and programs in them.
  *
- *   lab.new{ hosts = { "a", "b" }, unprivileged =, as_root = }
+ *   lab.new{ hosts = { "a", "b" }, unprivileged =, as_root =, uplink = }
  *                                  namespaces and cables (lib/lab.h); this process is in
- *                                  the middle, where interface "a" leads to host a
+ *                                  the middle, where interface "a" leads to host a and,
+ *                                  where asked for, "uplink" to the caller's network
  *   l:hosts()                      { { name =, ipv4 =, ipv6 = }, ... }
  *   l:spawn(host, argv, options)   a process; or nil, why not, and the exit code that a
  *                                  shell would give. Options: environment = { NAME =
@@ -177,6 +178,16 @@ static bool field(lua_State *L, int table, const char *name)
     return value;
 }
 
+static void open_uplink(lua_State *L, struct lab *lab)
+{
+    char parent[PATH_MAX - 16], directory[PATH_MAX];
+    struct error err;
+    run_directory_parent(parent, sizeof(parent));
+    snprintf(directory, sizeof(directory), "%s/lab-uplink", parent);
+    if (lab_uplink(lab, directory, &err))
+        vm_raise_here(L, &err);
+}
+
 static int lab_lua_new(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -195,6 +206,8 @@ static int lab_lua_new(lua_State *L)
     if (lab_new(&box->lab, names, &options, &err))
         return vm_raise_here(L, &err);
     box->open = true;
+    if (field(L, 1, "uplink"))
+        open_uplink(L, &box->lab);
     return 1;
 }
 
@@ -256,7 +269,11 @@ static char **environment(lua_State *L)
 static int lab_spawn(lua_State *L)
 {
     struct lab *lab = check_lab(L);
-    struct sandbox_file files[] = { { "/etc/hosts", lab->hosts_file }, { NULL } };
+    struct sandbox_file files[] = {
+        { "/etc/hosts", lab->hosts_file },
+        { lab->resolv_file ? "/etc/resolv.conf" : NULL, lab->resolv_file },
+        { NULL },
+    };
     struct sandbox_command command = { .network = check_host(L, lab, 2),
                                        .output = -1,
                                        .files = files };

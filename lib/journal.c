@@ -31,11 +31,11 @@ struct journal {
 };
 
 /* What is noted already. */
-enum note_kind { NOTE_OFFLOADS, NOTE_STAMPS };
+enum note_kind { NOTE_OFFLOADS, NOTE_STAMPS, NOTE_FORWARDING };
 
 struct note {
     enum note_kind kind;
-    unsigned index; /* of the interface */
+    unsigned index; /* of the interface; 0: of none */
 };
 
 /* ---- parsing ----------------------------------------------------------------------- */
@@ -110,6 +110,23 @@ static int undo_stamps(const char *at, struct error *err)
     return there ? undone(hardware_set_stamps(name, &stamps, err)) : 0;
 }
 
+#define FORWARDING "/proc/sys/net/ipv4/ip_forward"
+
+/* VALUE */
+static int undo_forwarding(const char *at, struct error *err)
+{
+    uint64_t value;
+    if (!journal_file_number(&at, "", 1, &value) || *at)
+        return -EBADMSG;
+    int fd = open(FORWARDING, O_WRONLY | O_CLOEXEC);
+    ssize_t written = fd < 0 ? -1 : write(fd, value ? "1" : "0", 1);
+    int status =
+        written == 1 ? 1 : error_system(err, ERROR_RUN, "cannot write %s", FORWARDING);
+    if (fd >= 0)
+        close(fd);
+    return status;
+}
+
 /* Kinds of changes, enum note_kind. undo returns 1 when it put something back, 0 when there is nothing
  * left to put back, -EBADMSG for malformed arguments, or what failed with err filled. */
 static const struct {
@@ -118,6 +135,7 @@ static const struct {
 } kinds[] = {
     [NOTE_OFFLOADS] = { "offloads", undo_offloads },
     [NOTE_STAMPS] = { "stamps", undo_stamps },
+    [NOTE_FORWARDING] = { "forwarding", undo_forwarding },
 };
 
 static int undo_line(const char *line, size_t length, struct error *err)
@@ -307,6 +325,21 @@ static bool journal_noted(const struct journal *journal, struct note note)
     return false;
 }
 
+/* Writes the line, and remembers that it is there. */
+static int journal_add(struct journal *journal, struct note note, const char *line,
+                       struct error *err)
+{
+    struct note *noted =
+        reallocarray(journal->noted, journal->count + 1, sizeof(*journal->noted));
+    if (!noted)
+        return error_set(err, ERROR_RUN, ENOMEM, "no memory for the journal");
+    journal->noted = noted;
+    int status = journal_append(journal, line, err);
+    if (!status)
+        noted[journal->count++] = note;
+    return status;
+}
+
 /* Writes "KIND IFNAME IFINDEX STATE". state writes the last part for an interface. */
 static int journal_note(struct journal *journal, enum note_kind kind, const char *ifname,
                         int (*state)(const char *ifname, char *text, size_t size,
@@ -321,19 +354,11 @@ static int journal_note(struct journal *journal, enum note_kind kind, const char
     struct note note = { kind, interface.index };
     if (journal_noted(journal, note))
         return 0;
-    struct note *noted =
-        reallocarray(journal->noted, journal->count + 1, sizeof(*journal->noted));
-    if (!noted)
-        return error_set(err, ERROR_RUN, ENOMEM, "no memory for the journal");
-    journal->noted = noted;
     if ((status = state(interface.name, text, sizeof(text), err)))
         return status;
     snprintf(line, sizeof(line), "%s %s %u %s\n", kinds[kind].name, interface.name,
              interface.index, text);
-    if ((status = journal_append(journal, line, err)))
-        return status;
-    noted[journal->count++] = note;
-    return 0;
+    return journal_add(journal, note, line, err);
 }
 
 static int offloads_state(const char *ifname, char *text, size_t size, struct error *err)
@@ -360,6 +385,23 @@ static int stamps_state(const char *ifname, char *text, size_t size, struct erro
 int journal_stamps(struct journal *journal, const char *ifname, struct error *err)
 {
     return journal_note(journal, NOTE_STAMPS, ifname, stamps_state, err);
+}
+
+int journal_forwarding(struct journal *journal, struct error *err)
+{
+    char value = 0, line[64];
+    const struct note note = { NOTE_FORWARDING, 0 };
+    int status = check_netns(&journal->netns, err);
+    if (status || journal_noted(journal, note))
+        return status;
+    int fd = open(FORWARDING, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, &value, 1);
+    if (n != 1)
+        status = error_system(err, ERROR_RUN, "cannot read %s", FORWARDING);
+    if (fd >= 0)
+        close(fd);
+    snprintf(line, sizeof(line), "%s %c\n", kinds[NOTE_FORWARDING].name, value);
+    return status ? status : journal_add(journal, note, line, err);
 }
 
 int journal_undo(struct journal *journal, struct error *err)

@@ -6,6 +6,7 @@
  *   journal_open       begin the journal of this process
  *   journal_offloads   note an interface's offloads, to be called before changing them
  *   journal_stamps     ... which packets its clock stamps
+ *   journal_forwarding ... whether this host forwards IPv4
  *   journal_undo       put everything noted so far back
  *   journal_close      undo, remove the file, free
  *   journal_recover    do what a dead process could no longer do
@@ -18,6 +19,7 @@
  *             vanguard-journal 1 pid PID starttime STARTTIME netns DEV:INO cookie COOKIE
  *             offloads IFNAME IFINDEX MASK
  *             stamps IFNAME IFINDEX TX_TYPE RX_FILTER
+ *             forwarding VALUE
  *
  * all numbers decimal. STARTTIME is field 22 of /proc/PID/stat (clock ticks since boot),
  * which tells a process from a later one with its number; a zombie counts as dead.
@@ -78,6 +80,9 @@ int journal_offloads(struct journal *journal, const char *ifname, struct error *
 
 /* The same for what lib/hardware_clock.h changes. */
 int journal_stamps(struct journal *journal, const char *ifname, struct error *err);
+
+/* The same for net.ipv4.ip_forward of this network namespace. */
+int journal_forwarding(struct journal *journal, struct error *err);
 
 /* Puts all back, latest first. An interface that was renamed gets its state back, one
  * that is gone is no error, and one that has its name but another index is left alone.

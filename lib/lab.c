@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/error.h"
+#include "lib/lab_uplink.h"
 #include "lib/nearest.h"
 #include "lib/veth.h"
 
@@ -212,7 +213,9 @@ int lab_new(struct lab *lab, const char *const *names,
 
 void lab_free(struct lab *lab)
 {
+    lab_uplink_free(lab);
     sandbox_free(lab->sandbox);
     free(lab->hosts_file);
+    free(lab->resolv_file);
     *lab = (struct lab){ 0 };
 }

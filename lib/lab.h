@@ -2,7 +2,7 @@
  *
  *   lab_new            a sandbox with hosts in it; this process is in the middle
  *   lab_find           a host's number by its name
- *   lab_hosts_file     /etc/hosts of all of them
+ *   lab_uplink         a way out, into the caller's network
  *   lab_free
  *
  *      host a                     the middle                     host b
@@ -36,6 +36,8 @@ struct lab {
     struct lab_host hosts[LAB_HOSTS_MAX];
     int count;
     char *hosts_file;
+    char *resolv_file; /* with an uplink: /etc/resolv.conf, if it must be another */
+    struct lab_uplink *uplink;
 };
 
 /* names: NULL-ended; of letters, digits and "-", 15 bytes at most, none twice, not "lo".
@@ -45,6 +47,13 @@ int lab_new(struct lab *lab, const char *const *names,
 
 /* Its number, or -ENODEV with the nearest name. */
 int lab_find(const struct lab *lab, const char *name, struct error *err);
+
+/* The interface LAB_UPLINK of the middle leads to the caller's network, which forwards IPv4
+ * for the hosts and lends them its address; it is their default route. Only by real
+ * root; one at a time in a network. What changes there is noted in directory, a run
+ * directory that is claimed for it (lib/journal.h). */
+#define LAB_UPLINK "uplink"
+int lab_uplink(struct lab *lab, const char *directory, struct error *err);
 
 /* Kills all that runs in it. Harmless when lab_new failed, or after lab_free. */
 void lab_free(struct lab *lab);

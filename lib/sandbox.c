@@ -173,7 +173,9 @@ int sandbox_enter(struct sandbox *sandbox, int network, struct error *err)
 
 int sandbox_descriptor(const struct sandbox *sandbox, int network)
 {
-    return network == SANDBOX_MIDDLE ? sandbox->middle : sandbox->networks[network];
+    return network == SANDBOX_OUTSIDE  ? sandbox->outside
+           : network == SANDBOX_MIDDLE ? sandbox->middle
+                                       : sandbox->networks[network];
 }
 
 bool sandbox_in_user_namespace(const struct sandbox *sandbox)
@@ -196,9 +198,12 @@ static void remember_signals(struct sandbox *sandbox)
 struct sandbox *sandbox_new(const struct sandbox_options *options, struct error *err)
 {
     struct sandbox *sandbox = calloc(1, sizeof(*sandbox));
-    sandbox->middle = sandbox->pids = sandbox->lifeline = -1;
+    sandbox->outside = sandbox->middle = sandbox->pids = sandbox->lifeline = -1;
     remember_signals(sandbox);
-    int error = unshare_all(sandbox, options, err);
+    sandbox->outside = own_network(err);
+    int error = sandbox->outside < 0 ? sandbox->outside : 0;
+    if (!error)
+        error = unshare_all(sandbox, options, err);
     if (!error) {
         sandbox->middle = own_network(err);
         error = sandbox->middle < 0 ? sandbox->middle : start_init(sandbox, err);
@@ -236,6 +241,7 @@ void sandbox_free(struct sandbox *sandbox)
     free(sandbox->children);
     for (int i = 0; i < sandbox->count; i++)
         close_one(sandbox->networks[i]);
+    close_one(sandbox->outside);
     close_one(sandbox->middle);
     close_one(sandbox->pids);
     free(sandbox);

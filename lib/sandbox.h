@@ -34,6 +34,7 @@ struct error;
 struct sandbox;
 
 #define SANDBOX_MIDDLE       (-1) /* in place of a host's number */
+#define SANDBOX_OUTSIDE      (-2) /* the caller's network; entering it takes privilege */
 #define SANDBOX_NETWORKS_MAX 64
 
 struct sandbox_options {

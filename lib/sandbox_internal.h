@@ -9,6 +9,7 @@
 
 struct sandbox {
     bool user;                          /* in a user namespace */
+    int outside;                        /* network namespace of our caller */
     int middle;                         /* network namespace of the engine */
     int networks[SANDBOX_NETWORKS_MAX]; /* those of the hosts */
     int count;

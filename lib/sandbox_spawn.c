@@ -62,13 +62,17 @@ static int replace_files(const struct sandbox_file *files, struct error *err)
 }
 
 /* Name services that answer through a socket know nothing of these networks, and would be
- * asked before the files. */
+ * asked before the files. /etc/resolv.conf may lead to a file of theirs. */
 static void hide_name_services(void)
 {
-    static const char *const places[] = { "/run/systemd/resolve", "/run/nscd", NULL };
-    for (const char *const *place = places; *place; place++)
-        if (!access(*place, F_OK))
-            mount("tmpfs", *place, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k");
+    static const char resolve[] = "/run/systemd/resolve", nscd[] = "/run/nscd";
+    if (!access(resolve, F_OK) &&
+        !mount("tmpfs", resolve, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k")) {
+        write_text("/run/systemd/resolve/stub-resolv.conf", "", NULL);
+        write_text("/run/systemd/resolve/resolv.conf", "", NULL);
+    }
+    if (!access(nscd, F_OK))
+        mount("tmpfs", nscd, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k");
 }
 
 /* What may fail here does so where the caller's own /proc or /sys is covered in part (a
@@ -89,10 +93,10 @@ static int own_mounts(const struct sandbox_command *command, struct error *err)
 {
     if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL))
         return error_system(err, ERROR_RUN, "cannot make a mount namespace");
+    hide_name_services();
     int error = replace_files(command->files, err);
     if (error)
         return error;
-    hide_name_services();
     mount_kernel_views();
     return 0;
 }

@@ -42,6 +42,8 @@ for _, row in ipairs {
      doc = "COMMAND starts when a server listens there (default: when it listens anywhere)" },
    { name = "hosts", type = "string", arg = "NAMES", default = "a,b",
      doc = "the hosts; from three on around a switch, to which each has a bad link of its own" },
+   { name = "uplink", type = "flag",
+     doc = "a way out for the hosts, IPv4, through their links and the caller's network; only by root" },
    { name = "as-root", type = "flag", doc = "COMMAND believes to be root" },
    { name = "unprivileged", type = "flag", doc = "in a user namespace even when run by root" },
    { name = "duration", short = "d", type = "duration", arg = "TIME", doc = "COMMAND gets SIGTERM after that time" },
@@ -71,8 +73,9 @@ end
 
 -- The Clumsies, each with its direction and parameters, in the order of the report. Between two hosts ab
 -- and ba; otherwise NAME_up and NAME_down for every host, with a switch in the middle.
-local function directions (hosts, up, down)
+local function directions (hosts, up, down, uplink)
    if #hosts == 2 then
+      hosts = uplink and { hosts[1], "switch" } or hosts -- b and the outside are at the other end
       return { { name = "ab", from = hosts[1], to = hosts[2], parameters = up },
                { name = "ba", from = hosts[2], to = hosts[1], parameters = down } }
    end
@@ -101,7 +104,7 @@ end
 local function plan (o, hosts)
    local up, down = impairments.of_options(o)
    if not up then return nil, down end
-   local list, by_name = directions(hosts, up, down), {}
+   local list, by_name = directions(hosts, up, down, o.uplink), {}
    for _, one in ipairs(list) do by_name[one.name] = one end
    for _, name in ipairs { "ab", "ba" } do
       local line, one, wrong = o[name .. "-netem"], by_name[name], nil
@@ -120,9 +123,23 @@ local function plan (o, hosts)
    return list
 end
 
-local function wire (c, hosts, clumsies, partition)
-   for _, host in ipairs(hosts) do config.app(c, "if_" .. host, RawSocket, host) end
-   if #hosts ~= 2 then config.app(c, "switch", Bridge, { partition = partition }) end
+-- What is at the switch without a Clumsy in between.
+local function direct (c, name, ifname)
+   config.app(c, "if_" .. name, RawSocket, ifname)
+   config.link(c, "if_" .. name .. ".output -> switch." .. name)
+   config.link(c, "switch." .. name .. " -> if_" .. name .. ".input")
+end
+
+local function wire (c, hosts, clumsies, o)
+   if #hosts ~= 2 or o.uplink then config.app(c, "switch", Bridge, { partition = o.partition }) end
+   if o.uplink then direct(c, "uplink", "uplink") end
+   for i, host in ipairs(hosts) do
+      if #hosts == 2 and i == 2 and o.uplink then
+         direct(c, host, host)
+      else
+         config.app(c, "if_" .. host, RawSocket, host)
+      end
+   end
    for _, one in ipairs(clumsies) do
       config.app(c, one.name, Clumsy, one.parameters)
       local from = one.from == "switch" and "switch." .. one.to or "if_" .. one.from .. ".output"
@@ -375,10 +392,10 @@ function program.run (o, argv)
    if not clumsies then return usage("%s", wrong) end
 
    report.out = io.stderr
-   local l = lab.new { hosts = hosts, unprivileged = o.unprivileged, as_root = o["as-root"] }
+   local l = lab.new { hosts = hosts, unprivileged = o.unprivileged, as_root = o["as-root"], uplink = o.uplink }
    engine.setup { name = o.name or "lab", any_name = not o.name, seed = o.seed }
    local c = config.new()
-   wire(c, hosts, clumsies, o.partition)
+   wire(c, hosts, clumsies, o)
    engine.configure(c)
    if not o.quiet and not o.json then
       for _, one in ipairs(clumsies) do say("%s -> %s: %s", one.from, one.to, impairments.describe(one.parameters)) end

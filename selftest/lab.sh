@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
-SUITE="basics exit_codes signals kill9 server star"
+SUITE="basics exit_codes signals kill9 server star uplink"
 
 tmp=$(mktemp -d)
 chmod 755 "$tmp"
@@ -169,6 +169,46 @@ test_star() {
     code 1 --hosts a,b,c --partition 'b>c' --in c --server 'b=ping -c 5 -i 0.1 c' -- ping -c 2 -i 0.2 -W 1 b
     grep -Eq "switch: flooded .*dropped .*partition [1-9]" "$tmp/err" || fail "the partition is not in the report"
     code 0 --hosts a,b,c --partition 'b>c' --in c -- ping -c 2 -i 0.2 a
+}
+
+outer() { ip netns exec "$outer" "$@"; }
+forwards() { [ "$(outer sysctl -n net.ipv4.ip_forward)" = "$1" ]; }
+no_trace() { forwards 0 && ! outer ip -o link | grep -q vglab; }
+remove_outer() { for ns in "$outer" "$outer-far"; do ip netns del "$ns" 2>/dev/null || true; done; }
+
+# A way out, between namespaces of our own: the caller's, and one beyond that knows no way to the lab.
+test_uplink() {
+    if [ "$(id -u)" -ne 0 ] || [ ${#user[@]} -gt 0 ]; then
+        code 7 --uplink --unprivileged -- true
+        return
+    fi
+    outer=lab$$
+    trap 'remove_outer; rm -rf "$tmp"' EXIT
+    ip netns add "$outer"
+    ip netns add "$outer-far"
+    outer sysctl -qw net.ipv4.ip_forward=0
+    ip -n "$outer" link add out type veth peer name eth0 netns "$outer-far"
+    ip -n "$outer" addr add 198.51.100.1/24 dev out
+    ip -n "$outer-far" addr add 198.51.100.2/24 dev eth0
+    ip -n "$outer" link set out up
+    ip -n "$outer-far" link set eth0 up
+    user=(ip netns exec "$outer")
+    code 0 --uplink --delay 20ms -- ping -c 3 -i 0.2 198.51.100.2
+    between "smallest round trip through the uplink, ms" "$(smallest_rtt)" 40 60
+    no_trace || fail "the caller's network is not as it was"
+    begin --uplink -- sh -c "echo ready; exec sleep $asleep"
+    wait_for "COMMAND" grep -q ready "$tmp/out"
+    forwards 1 || fail "the caller's network does not forward"
+    pkill -9 -P "$pid" 2>/dev/null || true
+    kill -9 "$pid"
+    wait "$pid" 2>/dev/null || true
+    code 0 --clean
+    grep -q "^removed lab-uplink" "$tmp/out" || fail "--clean did not remove the uplink"
+    wait_for "the caller's network as it was" no_trace
+    code 0 --uplink --hosts a,b,c -- ping -c 1 198.51.100.2
+    no_trace || fail "the caller's network is not as it was, later"
+    user=()
+    remove_outer
 }
 
 # --- main -------------------------------------------------------------------------------
