@@ -33,6 +33,8 @@ for _, row in ipairs {
    { name = "ba-netem", type = "string", arg = "LINE", doc = "from b to a only" },
    { name = "on", type = "string", arg = "NAME:SETTINGS", many = true,
      doc = "for one direction by its name: ab, ba; with more hosts a_up, a_down, b_up ..." },
+   { name = "topology", type = "string", arg = "FILE.lua",
+     doc = "hosts and what is between them, as a file that returns { hosts =, graph = function (c, ports) }" },
    { name = "partition", type = "string", arg = "LIST",
      doc = "directions between three hosts or more that are cut: a>b, b>a; * is any host" },
    { name = "in", type = "string", arg = "HOST", doc = "where COMMAND runs (default: the first host)" },
@@ -149,6 +151,37 @@ local function wire (c, hosts, clumsies, o)
    end
 end
 
+-- { hosts = { "a", "b" }, graph = function (c, ports) ... end }: the names of the RawSockets are in ports,
+-- by host. nil and what is wrong.
+local function load_topology (path)
+   local chunk, problem = loadfile(path)
+   if not chunk then return nil, problem end
+   local good, topology = pcall(chunk)
+   if not good then return nil, tostring(topology) end
+   if type(topology) ~= "table" or type(topology.hosts) ~= "table" or type(topology.graph) ~= "function" then
+      return nil, path .. " does not return { hosts = { ... }, graph = function (c, ports) ... end }"
+   end
+   return topology
+end
+
+local function wire_topology (c, topology)
+   local ports = {}
+   for _, host in ipairs(topology.hosts) do
+      ports[host] = "if_" .. host
+      config.app(c, ports[host], RawSocket, host)
+   end
+   topology.graph(c, ports)
+end
+
+-- The Clumsies that a file has made, for the report.
+local function find_clumsies ()
+   local list = {}
+   for _, name in ipairs(engine.apps()) do
+      if engine.app(name).class == "Clumsy" then list[#list + 1] = { name = name } end
+   end
+   return list
+end
+
 -- --- servers --------------------------------------------------------------------------
 
 -- Words, unless it takes a shell to understand it.
@@ -232,8 +265,8 @@ local function conservation (one)
    local a = engine.app(one.name)
    if not a then return end
    local c = a.counters
-   say("%s -> %s: received %d, duplicated %d, delivered %d, dropped %s, held %d", one.from, one.to, c.packets, c.duplicated,
-       c.delivered, drops_of(c), c.held)
+   say("%s: received %d, duplicated %d, delivered %d, dropped %s, held %d",
+       one.from and one.from .. " -> " .. one.to or one.name, c.packets, c.duplicated, c.delivered, drops_of(c), c.held)
 end
 
 -- One line at the foot of a terminal: rates, losses and what is on its way.
@@ -375,8 +408,8 @@ local function finish (run, l, o, clumsies, code)
    return code
 end
 
-function program.run (o, argv)
-   local hosts, names = split_names(o.hosts)
+-- What needs no lab, or is wrong before there is one: an exit code.
+local function settle (o, argv)
    if o["list-presets"] then
       impairments.list_presets(io.stdout)
       return 0
@@ -384,31 +417,62 @@ function program.run (o, argv)
    if o.clean then return clean() end
    if o.doctor then return doctor() end
    if #argv == 0 then return usage("which COMMAND?") end
-   if #hosts < 2 or #hosts > 64 then return usage("--hosts: 2 to 64 of them") end
-   if o.partition and #hosts == 2 then return usage("--partition is for three hosts or more: --ab loss=100%%") end
-   local host = o["in"] or hosts[1]
-   if not names[host] then return usage('--in: no host "%s"%s', host, units.nearest(host, names)) end
-   local clumsies, wrong = plan(o, hosts)
-   if not clumsies then return usage("%s", wrong) end
+end
 
-   report.out = io.stderr
-   local l = lab.new { hosts = hosts, unprivileged = o.unprivileged, as_root = o["as-root"], uplink = o.uplink }
-   engine.setup { name = o.name or "lab", any_name = not o.name, seed = o.seed }
-   local c = config.new()
-   wire(c, hosts, clumsies, o)
-   engine.configure(c)
-   if not o.quiet and not o.json then
-      for _, one in ipairs(clumsies) do say("%s -> %s: %s", one.from, one.to, impairments.describe(one.parameters)) end
-      say("seed %d", engine.seed())
+-- Hosts, and the Clumsies between them or the topology of a file; or nil, what is wrong, an exit code.
+local function design (o)
+   if o.topology then
+      local topology, problem = load_topology(o.topology)
+      if not topology then return nil, problem, 3 end
+      return topology.hosts, {}, topology
    end
+   local hosts = split_names(o.hosts)
+   if #hosts < 2 or #hosts > 64 then return nil, "--hosts: 2 to 64 of them", 2 end
+   if o.partition and #hosts == 2 then return nil, "--partition is for three hosts or more: --ab loss=100%", 2 end
+   local clumsies, wrong = plan(o, hosts)
+   if not clumsies then return nil, wrong, 2 end
+   return hosts, clumsies
+end
 
-   local run = { host = host, argv = argv, servers = {}, clumsies = clumsies }
+local function start_servers (run, l, o, hosts, names)
    for _, text in ipairs(o.server or {}) do
       local server = server_of(text, names, hosts[#hosts])
       local code = start_server(l, server, environment_of(l, o, server.host))
       if code then return code end
       run.servers[#run.servers + 1] = server
    end
+end
+
+local function describe (o, clumsies)
+   if o.quiet or o.json then return end
+   for _, one in ipairs(clumsies) do say("%s -> %s: %s", one.from, one.to, impairments.describe(one.parameters)) end
+   say("seed %d", engine.seed())
+end
+
+function program.run (o, argv)
+   local code = settle(o, argv)
+   if code then return code end
+   local hosts, clumsies, topology = design(o)
+   if not hosts and topology == 2 then return usage("%s", clumsies) end
+   if not hosts then
+      say("%s", clumsies)
+      return topology
+   end
+   local _, names = split_names(table.concat(hosts, ","))
+   local host = o["in"] or hosts[1]
+   if not names[host] then return usage('--in: no host "%s"%s', host, units.nearest(host, names)) end
+
+   report.out = io.stderr
+   local l = lab.new { hosts = hosts, unprivileged = o.unprivileged, as_root = o["as-root"], uplink = o.uplink }
+   engine.setup { name = o.name or "lab", any_name = not o.name, seed = o.seed }
+   local c = config.new()
+   if topology then wire_topology(c, topology) else wire(c, hosts, clumsies, o) end
+   engine.configure(c)
+   describe(o, clumsies)
+   if topology then clumsies = find_clumsies() end
+   local run = { host = host, argv = argv, servers = {}, clumsies = clumsies }
+   code = start_servers(run, l, o, hosts, names)
+   if code then return code end
    return finish(run, l, o, clumsies, loop(run, l, o))
 end
 

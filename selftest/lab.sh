@@ -169,6 +169,17 @@ test_star() {
     code 1 --hosts a,b,c --partition 'b>c' --in c --server 'b=ping -c 5 -i 0.1 c' -- ping -c 2 -i 0.2 -W 1 b
     grep -Eq "switch: flooded .*dropped .*partition [1-9]" "$tmp/err" || fail "the partition is not in the report"
     code 0 --hosts a,b,c --partition 'b>c' --in c -- ping -c 2 -i 0.2 a
+    cat >"$tmp/ring.lua" <<LUA
+return { hosts = { "x", "y" }, graph = function (c, ports)
+   config.app(c, "slow", Clumsy, { owd = "30ms" })
+   config.chain(c, ports.x, "slow", ports.y)
+   config.chain(c, ports.y, ports.x)
+end }
+LUA
+    code 0 --topology ring.lua -- ping -c 3 -i 0.2 y
+    between "smallest round trip of a topology, ms" "$(smallest_rtt)" 30 39
+    grep -q "slow: received" "$tmp/err" || fail "the Clumsy of a topology is not in the report"
+    code 3 --topology no-such.lua -- true
 }
 
 outer() { ip netns exec "$outer" "$@"; }

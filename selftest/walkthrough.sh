@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs what doc/synthetic-networks.md prints: its lines that begin with "$ ", each by a shell, and its
 # Lua. As nobody where root runs it: the document promises that no root is needed.
+# shellcheck disable=SC2016 # the backquotes are Markdown's
 set -euo pipefail
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
@@ -16,8 +17,11 @@ export PATH=$work/bin:$PATH
 user=()
 [ "$(id -u)" -ne 0 ] || user=(setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set=-all --no-new-privs)
 
-sed -n '/^```lua$/,/^```$/p' "$document" | grep -v '^```' >"$work/here/lab.lua"
-sed -n '/^```$/,/^```$/s/^\$ //p' "$document" >"$work/commands"
+for file in topology.lua lab.lua; do
+    sed -n "/^\`\`\`lua $file\$/,/^\`\`\`\$/p" "$document" | sed '1d;$d' >"$work/here/$file"
+done
+awk '/^```/ { inside = !inside; commands = inside && $0 == "```"; next }
+    commands && sub(/^\$ /, "")' "$document" >"$work/commands"
 echo 'vanguard run lab.lua' >>"$work/commands"
 [ "$(wc -l <"$work/commands")" -gt 15 ] || { echo "walkthrough: where are the commands?" >&2; exit 1; }
 cd "$work/here"
