@@ -25,6 +25,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -288,8 +289,11 @@ static int lab_spawn(lua_State *L)
     command.background = field(L, 4, "background");
     lua_getfield(L, 4, "output");
     luaL_Stream *stream = luaL_testudata(L, -1, LUA_FILEHANDLE);
-    if (stream && stream->f)
+    if (stream && stream->f) {
         command.output = fileno(stream->f);
+        fcntl(command.output, F_SETFD,
+              FD_CLOEXEC); /* io.open does not; others need none */
+    }
     struct process *process = lua_newuserdatauv(L, sizeof(*process), 1);
     *process = (struct process){ .box = lua_touserdata(L, 1),
                                  .foreground = tcgetpgrp(STDIN_FILENO) };

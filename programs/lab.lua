@@ -426,7 +426,8 @@ local function design (o)
       if not topology then return nil, problem, 3 end
       return topology.hosts, {}, topology
    end
-   local hosts = split_names(o.hosts)
+   local hosts, names = split_names(o.hosts)
+   if names.switch or names.uplink then return nil, "--hosts: switch and uplink are the names of other things", 2 end
    if #hosts < 2 or #hosts > 64 then return nil, "--hosts: 2 to 64 of them", 2 end
    if o.partition and #hosts == 2 then return nil, "--partition is for three hosts or more: --ab loss=100%", 2 end
    local clumsies, wrong = plan(o, hosts)

@@ -72,6 +72,11 @@ fd77::2         server
 $("${user[@]}" id -u)
 $tmp
 WORDS
+    code 0 --server 'sleep 9' -- sh -c 'ls /proc/self/fd | wc -l'
+    local descriptors
+    descriptors=$(cat "$tmp/out")
+    ("${user[@]}" ls /proc/self/fd) >"$tmp/out"
+    [ "$descriptors" -eq "$(wc -l <"$tmp/out")" ] || fail "COMMAND has $descriptors descriptors"
     code 0 --as-root -- id -u
     [ "$(cat "$tmp/out")" = 0 ] || fail "--as-root is not root"
 }
