@@ -77,6 +77,8 @@ WORDS
     descriptors=$(cat "$tmp/out")
     ("${user[@]}" ls /proc/self/fd) >"$tmp/out"
     [ "$descriptors" -eq "$(wc -l <"$tmp/out")" ] || fail "COMMAND has $descriptors descriptors"
+    code 0 -- perl -MSocket -e 'socket(R, AF_INET, SOCK_RAW, 1) || die "no raw socket: $!";
+        socket(T, AF_INET, SOCK_STREAM, 0) && bind(T, sockaddr_in(80, INADDR_ANY)) || die "not port 80: $!"'
     code 0 --as-root -- id -u
     [ "$(cat "$tmp/out")" = 0 ] || fail "--as-root is not root"
 }
@@ -95,6 +97,11 @@ test_exit_codes() {
     code 2 --preset no-such -- true
     code 3 --ab loss=150% -- true
     code 3 --hosts a,lo -- true
+    local before=("${user[@]}") # a user namespace with room for no other
+    user+=(unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_user_namespaces; exec "$@"' sh)
+    code 7 --unprivileged -- true
+    grep -q 'sysctl user.max_user_namespaces=10000' "$tmp/err" || fail "no cure is named"
+    user=("${before[@]}")
     code 0 --quiet -- sh -c 'echo out; echo err >&2'
     [ "$(cat "$tmp/out" "$tmp/err")" = $'out\nerr' ] || fail "stdout and stderr are not COMMAND's alone"
 }
@@ -215,7 +222,6 @@ test_uplink() {
     begin --uplink -- sh -c "echo ready; exec sleep $asleep"
     wait_for "COMMAND" grep -q ready "$tmp/out"
     forwards 1 || fail "the caller's network does not forward"
-    pkill -9 -P "$pid" 2>/dev/null || true
     kill -9 "$pid"
     wait "$pid" 2>/dev/null || true
     code 0 --clean

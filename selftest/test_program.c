@@ -68,6 +68,17 @@ static const struct use uses[] = {
       "vanguard: cannot open /no/such.lua: No such file or directory\n" },
     { "$V flaky eth1", 2,
       "vanguard flaky: which two interfaces? (vanguard help flaky)\n" },
+    { "$V flaky a b --preset 3h", 2,
+      "vanguard flaky: --preset: no preset \"3h\" (did you mean \"3g\"?); --list-presets "
+      "shows them (vanguard help flaky)\n" },
+    { "$V lab", 2, "vanguard lab: which COMMAND? (vanguard help lab)\n" },
+    { "$V lab --in c -- true", 2,
+      "vanguard lab: --in: no host \"c\" (vanguard help lab)\n" },
+    { "$V lab --netem 'dealy 1ms' -- true", 2,
+      "vanguard lab: --netem: no option \"dealy\" (did you mean \"delay\"?) "
+      "(vanguard help lab)\n" },
+    { "$V lab --on ac:loss=1% -- true", 2, NULL },
+    { "$V lab --list-presets", 0, "" },
     { "$V bridge eth1", 2,
       "vanguard bridge: which two interfaces? (vanguard help bridge)\n" },
     { "$V bridge a b --match tcp", 2,
