@@ -206,62 +206,34 @@ static int config_core(lua_State *L)
     return 0;
 }
 
-/* Is a scalar what it would be had nobody said anything? */
-static bool is_initial(const struct param *row, const void *conf)
-{
-    static const struct param end = PARAM_END;
-    uint64_t room[8] = { 0 };
-    struct param rows[] = { *row, end };
-    rows[0].offset = 0;
-    if (!row->initial)
-        return false;
-    if (row->type == PARAM_TYPE_VALUE)
-        return ((const struct value *)((const char *)conf + row->offset))->kind ==
-               VALUE_NIL;
-    bool same = !param_parse_text(&rows[0], row->initial, room, NULL) &&
-                param_equal(rows, room, (const char *)conf + row->offset);
-    param_free(rows, room);
-    return same;
-}
+static void push_parameters(lua_State *L, const struct param *rows, const void *conf);
 
-static bool push_parameters(lua_State *L, const struct param *rows, const void *conf);
-
-/* Pushes { name, value, initial, rows }; returns whether nothing was said about it. */
-static bool push_parameter(lua_State *L, const struct param *row, const void *conf)
+/* Pushes { name, value, initial, rows }. */
+static void push_parameter(lua_State *L, const struct param *row, const void *conf)
 {
     char text[512];
-    bool initial;
     lua_createtable(L, 0, 4);
     lua_pushstring(L, row->name);
     lua_setfield(L, -2, "name");
     lua_pushstring(L, param_format(row, conf, text, sizeof(text)));
     lua_setfield(L, -2, "value");
     if (row->type == PARAM_TYPE_TABLE) {
-        initial = push_parameters(L, row->rows, (const char *)conf + row->offset);
+        push_parameters(L, row->rows, (const char *)conf + row->offset);
         lua_setfield(L, -2, "rows");
-    } else {
-        initial = is_initial(row, conf);
     }
-    lua_pushboolean(L, initial);
+    lua_pushboolean(L, param_is_initial(row, conf));
     lua_setfield(L, -2, "initial");
-    return initial;
 }
 
-/* A required row of a table that was not given is 0: that is nothing said, too. */
-static bool push_parameters(lua_State *L, const struct param *rows, const void *conf)
+static void push_parameters(lua_State *L, const struct param *rows, const void *conf)
 {
-    static const uint64_t nothing[8];
-    bool initial = true;
     lua_newtable(L);
-    for (lua_Integer n = 1; rows && rows->name; rows++, n++) {
-        bool silent = push_parameter(L, rows, conf);
-        if (!rows->initial)
-            silent =
-                !memcmp((const char *)conf + rows->offset, nothing, sizeof(uint64_t));
-        initial = initial && silent;
-        lua_rawseti(L, -2, n);
+    for (lua_Integer n = 0; rows && rows->name; rows++) {
+        if (!param_is_member(rows))
+            continue;
+        push_parameter(L, rows, conf);
+        lua_rawseti(L, -2, ++n);
     }
-    return initial;
 }
 
 void push_graph(lua_State *L, const struct graph *graph)

@@ -81,6 +81,8 @@ static int parse_scalar(const struct param *row, const char *text, void *out)
         return parse_enum(row, text, out);
     case PARAM_TYPE_TABLE:
     case PARAM_TYPE_VALUE:
+    case PARAM_TYPE_SYNONYM:
+    case PARAM_TYPE_REFUSED:
         break;
     }
     return -EINVAL;
@@ -207,12 +209,20 @@ static const struct param *find(const struct param *rows, const char *name)
     return NULL;
 }
 
+/* The row that a field is for: a synonym stands for another. NULL when there is none. */
+static const struct param *find_member(const struct param *rows, const char *name)
+{
+    const struct param *row = find(rows, name);
+    return row && row->type == PARAM_TYPE_SYNONYM ? find(rows, row->doc) : row;
+}
+
 static int unknown(const struct param *rows, const char *key, struct error *err)
 {
     const char *names[64];
     size_t count = 0;
     for (; rows->name && count < 63; rows++)
-        names[count++] = rows->name;
+        if (rows->type != PARAM_TYPE_REFUSED)
+            names[count++] = rows->name;
     names[count] = NULL;
     const char *near = nearest(key, names);
     return error_set(err, ERROR_CONFIG, ENOENT, "no parameter \"%s\"%s%s%s", key,
@@ -225,7 +235,7 @@ static void set_default(const struct param *row, char *conf)
     static const struct value nothing;
     if (row->type == PARAM_TYPE_TABLE)
         parse_table(row->rows, &nothing, member(row, conf), NULL);
-    else if (row->initial && row->type != PARAM_TYPE_VALUE)
+    else if (row->initial && row->type != PARAM_TYPE_VALUE && param_is_member(row))
         parse_scalar(row, row->initial, member(row, conf));
 }
 
@@ -258,6 +268,25 @@ static int apply_profiles(const struct param *rows, const struct value_table *ta
     return error;
 }
 
+static bool has_key(const struct value_table *table, const char *key)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (table->fields[i].key && !strcmp(table->fields[i].key, key))
+            return true;
+    return false;
+}
+
+/* Under its own name or another. */
+static bool is_given(const struct param *rows, const struct value_table *table,
+                     const struct param *row)
+{
+    bool given = has_key(table, row->name);
+    for (; rows->name && !given; rows++)
+        given = rows->type == PARAM_TYPE_SYNONYM && !strcmp(rows->doc, row->name) &&
+                has_key(table, rows->name);
+    return given;
+}
+
 static int parse_fields(const struct param *rows, const struct value_table *table,
                         char *conf, struct error *err)
 {
@@ -270,22 +299,23 @@ static int parse_fields(const struct param *rows, const struct value_table *tabl
             return error_set(err, ERROR_CONFIG, ENOENT,
                              "parameters are given by name, such as { %s = ... }",
                              rows->name);
-        const struct param *row = find(rows, field->key);
+        const struct param *row = find_member(rows, field->key);
         if (!row)
             return unknown(rows, field->key, err);
+        if (row->type == PARAM_TYPE_REFUSED)
+            return error_set(err, ERROR_CONFIG, ENOENT, "no parameter \"%s\": %s",
+                             row->name, row->doc);
+        if (strcmp(field->key, row->name) && has_key(table, row->name))
+            return error_set(err, ERROR_CONFIG, EINVAL,
+                             "%s and %s are the same: give one", row->name, field->key);
         int error = parse_value(row, &field->value, conf, err);
         if (error)
             return error;
     }
-    for (; rows->name; rows++)
-        if (!rows->initial) {
-            bool given = false;
-            for (size_t i = 0; i < table->count && !given; i++)
-                given = !strcmp(table->fields[i].key, rows->name);
-            if (!given)
-                return error_set(err, ERROR_CONFIG, EINVAL, "%s is required (%s)",
-                                 rows->name, rows->doc);
-        }
+    for (const struct param *row = rows; row->name; row++)
+        if (!row->initial && !is_given(rows, table, row))
+            return error_set(err, ERROR_CONFIG, EINVAL, "%s is required (%s)", row->name,
+                             row->doc);
     return 0;
 }
 
@@ -329,6 +359,46 @@ int param_parse(const struct param *rows, const struct value *args, void *conf,
     return error;
 }
 
+const struct param *param_find(const struct param *rows, const char *path, void **conf,
+                               struct error *err)
+{
+    char name[64];
+    for (;;) {
+        size_t length = strcspn(path, ".");
+        snprintf(name, sizeof(name), "%.*s", (int)length, path);
+        const struct param *row = rows ? find_member(rows, name) : NULL;
+        if (!row || !param_is_member(row)) {
+            static const struct param none[] = { PARAM_END };
+            unknown(rows ? rows : none, name, err);
+            return NULL;
+        }
+        if (!path[length])
+            return row;
+        if (row->type != PARAM_TYPE_TABLE) {
+            error_set(err, ERROR_CONFIG, ENOENT, "%s has no parameters", name);
+            return NULL;
+        }
+        *conf = member(row, *conf);
+        rows = row->rows;
+        path += length + 1;
+    }
+}
+
+int param_set(const struct param *rows, const char *path, const struct value *value,
+              void *conf, struct error *err)
+{
+    const struct param *row = param_find(rows, path, &conf, err);
+    if (!row)
+        return -ENOENT;
+    if (row->type == PARAM_TYPE_TABLE)
+        param_free(row->rows, member(row, conf));
+    int error = parse_value(row, value, conf, err);
+    const char *last = strrchr(path, '.');
+    if (error && last)
+        error_prefix(err, "%.*s", (int)(last + 1 - path), path);
+    return error;
+}
+
 static size_t scalar_size(enum param_type type)
 {
     switch (type) {
@@ -353,7 +423,9 @@ bool param_equal(const struct param *rows, const void *a, const void *b)
     for (; rows && rows->name; rows++) {
         const void *left = member(rows, a), *right = member(rows, b);
         bool equal;
-        if (rows->type == PARAM_TYPE_TABLE)
+        if (!param_is_member(rows))
+            equal = true;
+        else if (rows->type == PARAM_TYPE_TABLE)
             equal = param_equal(rows->rows, left, right);
         else if (rows->type == PARAM_TYPE_VALUE)
             equal = value_equal(left, right);
@@ -403,18 +475,57 @@ void param_free(const struct param *rows, void *conf)
     }
 }
 
+bool param_is_initial(const struct param *row, const void *conf)
+{
+    static const struct param end = PARAM_END;
+    const void *at = member(row, conf);
+    if (!param_is_member(row))
+        return true;
+    if (row->type == PARAM_TYPE_VALUE)
+        return ((const struct value *)at)->kind == VALUE_NIL;
+    if (row->type == PARAM_TYPE_TABLE) {
+        for (const struct param *inner = row->rows; inner->name; inner++)
+            if (!param_is_initial(inner, at))
+                return false;
+        return true;
+    }
+    union {
+        union scalar scalar;
+        char *string;
+    } initial = { .scalar = { 0 } };
+    struct param rows[] = { *row, end };
+    rows[0].offset = 0;
+    if (row->initial)
+        parse_scalar(row, row->initial, &initial);
+    else if (row->type == PARAM_TYPE_STRING || row->type == PARAM_TYPE_INTERFACE)
+        return !*(char *const *)at;
+    bool same = param_equal(rows, &initial, at);
+    param_free(rows, &initial);
+    return same;
+}
+
+/* What differs from the default; the first parameter alone needs no name. */
 static const char *format_table(const struct param *rows, const void *conf, char *text,
                                 size_t size)
 {
-    char item[128];
-    snprintf(text, size, "{ ");
+    char item[256];
+    size_t set = 0;
+    for (const struct param *row = rows; row->name; row++)
+        set += !param_is_initial(row, conf);
+    if (set == 1 && !param_is_initial(rows, conf))
+        return param_format(rows, conf, text, size);
+    snprintf(text, size, "{");
+    const char *between = " ";
     for (const struct param *row = rows; row->name; row++) {
         size_t used = strlen(text);
-        snprintf(text + used, size - used, "%s%s = %s", row == rows ? "" : ", ",
-                 row->name, param_format(row, conf, item, sizeof(item)));
+        if (param_is_initial(row, conf))
+            continue;
+        snprintf(text + used, size - used, "%s%s = %s", between, row->name,
+                 param_format(row, conf, item, sizeof(item)));
+        between = ", ";
     }
     size_t used = strlen(text);
-    snprintf(text + used, size - used, " }");
+    snprintf(text + used, size - used, "%s}", set ? " " : "");
     return text;
 }
 
@@ -455,6 +566,9 @@ const char *param_format(const struct param *row, const void *conf, char *text,
         return format_table(row->rows, at, text, size);
     case PARAM_TYPE_VALUE:
         return value_format(text, size, at);
+    case PARAM_TYPE_SYNONYM:
+    case PARAM_TYPE_REFUSED:
+        *text = 0;
     }
     return text;
 }
@@ -469,6 +583,7 @@ const char *param_type_name(enum param_type type)
         [PARAM_TYPE_SET] = "set of numbers",  [PARAM_TYPE_STRING] = "string",
         [PARAM_TYPE_INTERFACE] = "interface", [PARAM_TYPE_ENUM] = "choice",
         [PARAM_TYPE_TABLE] = "table",         [PARAM_TYPE_VALUE] = "value",
+        [PARAM_TYPE_SYNONYM] = "synonym",     [PARAM_TYPE_REFUSED] = "refused",
     };
     return names[type];
 }

@@ -4,6 +4,8 @@
  *   param_parse    a configuration value into the struct that the rows describe
  *   param_equal    are two such structs the same configuration?
  *   param_format   one parameter as text
+ *   param_set      change one, by its path
+ *   param_find     the row and the struct of one, by its path
  *   param_free     what param_parse allocated inside the struct
  *
  * From the rows come parsing, error messages, reference documentation, equality and live
@@ -21,6 +23,9 @@
  *
  * A choice may bring other defaults for rows of the same table (PARAM_PROFILE); what is
  * given by name comes first all the same, in whatever order.
+ *
+ * A name of another tool can be taken as a synonym, and one that means different things to
+ * different people be refused with an explanation.
  *
  * A default of NULL makes a parameter required. Where a table is expected and a scalar is
  * given, the scalar is the table's first row: loss = "1%" is loss = { p = "1%" }.
@@ -49,6 +54,8 @@ enum param_type {
     PARAM_TYPE_ENUM,      /* int, index into choices */
     PARAM_TYPE_TABLE,     /* a struct with rows of its own */
     PARAM_TYPE_VALUE,     /* struct value, anything */
+    PARAM_TYPE_SYNONYM,   /* no member: another name of the row that doc names */
+    PARAM_TYPE_REFUSED,   /* no member: a name that is explained instead of taken */
 };
 
 /* Another default of the row of that name. */
@@ -115,6 +122,14 @@ struct param {
                            : offsetof(S, M)),                                            \
         .initial = DEFAULT, .choices = CHOICES, .profiles = PROFILES, .doc = DOC         \
     }
+#define PARAM_SYNONYM(NAME, OF)                                                          \
+    {                                                                                    \
+        .name = NAME, .type = PARAM_TYPE_SYNONYM, .initial = "", .doc = OF               \
+    }
+#define PARAM_REFUSED(NAME, WHY)                                                         \
+    {                                                                                    \
+        .name = NAME, .type = PARAM_TYPE_REFUSED, .initial = "", .doc = WHY              \
+    }
 #define PARAM_TABLE(S, M, ROWS, DOC)                                                     \
     {                                                                                    \
         .name = #M, .type = PARAM_TYPE_TABLE, .offset = offsetof(S, M), .initial = "",   \
@@ -135,13 +150,34 @@ int param_parse(const struct param *rows, const struct value *args, void *conf,
 int param_parse_text(const struct param *row, const char *text, void *conf,
                      struct error *err);
 
+/* The row that a path such as "loss.p" names, and in *conf the struct that it is a member of
+ * (the whole struct at first). A path to a table names its row. NULL with a message
+ * (ERROR_CONFIG) when there is none. */
+const struct param *param_find(const struct param *rows, const char *path, void **conf,
+                               struct error *err);
+
+/* Sets the parameter at a path in conf, which param_parse filled: a table's other parameters
+ * go back to their defaults. On error conf is as it was but for that parameter. */
+int param_set(const struct param *rows, const char *path, const struct value *value,
+              void *conf, struct error *err);
+
 void param_copy(const struct param *rows, const void *from, void *to, size_t size);
 bool param_equal(const struct param *rows, const void *a, const void *b);
 void param_free(const struct param *rows, void *conf);
 
-/* The present value of one parameter as the parser would read it; returns text. */
+/* Is it what it would be had nobody said anything? A required one: is it 0? */
+bool param_is_initial(const struct param *row, const void *conf);
+
+/* The present value of one parameter as the parser would read it; of a table what is not its
+ * default. Returns text. */
 const char *param_format(const struct param *row, const void *conf, char *text,
                          size_t size);
+
+/* Does the row stand for a member, and not for a name? */
+static inline bool param_is_member(const struct param *row)
+{
+    return row->type != PARAM_TYPE_SYNONYM && row->type != PARAM_TYPE_REFUSED;
+}
 
 /* "duration", "percent", ...: the type's name in the reference. */
 const char *param_type_name(enum param_type type);

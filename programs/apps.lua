@@ -24,10 +24,13 @@ end
 
 local function parameters (rows, indent)
    for _, row in ipairs(rows) do
+      if row.type == "synonym" then row.doc = "the same as " .. row.doc end
+      local named = row.type == "synonym" or row.type == "refused"
       local default = row.default == nil and "required"
                       or row.default ~= "" and "default " .. row.default or nil
       local facts = { row.rows and "table" or range(row), default }
-      print(("%s%-14s %s (%s)"):format(indent, row.name, row.doc, table.concat(facts, "; ")))
+      print(("%s%-14s %s%s"):format(indent, row.name, row.doc,
+                                    named and "" or (" (%s)"):format(table.concat(facts, "; "))))
       if row.rows then parameters(row.rows, indent .. "   ") end
    end
 end

@@ -369,12 +369,15 @@ START_TEST(test_format)
     ck_assert_double_eq(back.loss_percent, conf.loss_percent);
     ck_assert_uint_eq(back.delay, conf.delay);
     ck_assert_str_eq(back.label, conf.label);
-    ck_assert_str_eq(param_format(&rows[12], &conf, text, sizeof(text)),
-                     "{ p = 0%, correlation = 25% }");
+    ck_assert_str_eq(param_format(&rows[12], &conf, text, sizeof(text)), "{}");
+    conf.loss.p = 0.03;
+    ck_assert_str_eq(param_format(&rows[12], &conf, text, sizeof(text)), "3%");
+    conf.deep.model.correlation = 0.5;
+    conf.deep.depth = 7;
     ck_assert_str_eq(param_format(&rows[13], &conf, text, sizeof(text)),
-                     "{ model = { p = 0%, correlation = 25% }, depth = 3 }");
-    ck_assert_str_eq(param_format(&rows[14], &conf, text, sizeof(text)), "nil");
+                     "{ model = { correlation = 50% }, depth = 7 }");
     ck_assert_str_eq(param_format(&rows[13], &conf, text, 9), "{ model ");
+    ck_assert_str_eq(param_format(&rows[14], &conf, text, sizeof(text)), "nil");
     param_free(rows, &conf);
     param_free(rows, &back);
 }
@@ -430,6 +433,77 @@ START_TEST(test_profile)
 }
 END_TEST
 
+/* One parameter by its path; what is in the same struct stays, a table is filled anew. */
+START_TEST(test_set)
+{
+    struct conf conf;
+    struct error err;
+    struct value nothing = { VALUE_NIL }, five = value_string("5%"),
+                 bad = value_string("x");
+    param_parse(rows, &nothing, &conf, sizeof(conf), NULL);
+    conf.deep.depth = 7;
+    ck_assert_int_eq(param_set(rows, "deep.model.p", &five, &conf, &err), 0);
+    ck_assert_double_eq(conf.deep.model.p, 0.05);
+    ck_assert_int_eq(conf.deep.depth, 7);
+    ck_assert_int_eq(param_set(rows, "deep", &five, &conf, &err), 0);
+    ck_assert_double_eq(conf.deep.model.p, 0.05);
+    ck_assert_int_eq(conf.deep.depth, 3);
+    ck_assert(param_set(rows, "deep.model.p", &bad, &conf, &err) < 0);
+    ck_assert_msg(strstr(err.text, "deep.model.p: \"x\" is not"), "%s", err.text);
+    static const char *const paths[][2] = {
+        { "deap", "no parameter \"deap\" (did you mean \"deep\"?)" },
+        { "deep.", "no parameter \"\"" },
+        { "", "no parameter \"\"" },
+        { "deep.depth.x", "depth has no parameters" },
+        { ".", "no parameter \"\"" },
+    };
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        ck_assert(param_set(rows, paths[i][0], &five, &conf, &err) < 0);
+        ck_assert_msg(strstr(err.text, paths[i][1]), "%s", err.text);
+    }
+    value_free(&five);
+    value_free(&bad);
+    param_free(rows, &conf);
+}
+END_TEST
+
+struct named {
+    uint64_t owd;
+};
+
+static const struct param named_rows[] = {
+    PARAM_DURATION(struct named, owd, "1ms", "0s", "60s", "one-way delay"),
+    PARAM_SYNONYM("delay", "owd"),
+    PARAM_REFUSED("latency", "say owd"),
+    PARAM_END,
+};
+
+static int parse_named(const char *key, const char *other, struct named *named,
+                       struct error *err)
+{
+    struct value args = table_with(key, value_string("5ms"));
+    if (other)
+        value_table_add(&args, other, value_string("6ms"));
+    int error = param_parse(named_rows, &args, named, sizeof(*named), err);
+    value_free(&args);
+    return error;
+}
+
+START_TEST(test_synonym)
+{
+    struct named named;
+    struct error err;
+    ck_assert_int_eq(parse_named("delay", NULL, &named, &err), 0);
+    ck_assert_uint_eq(named.owd, 5000000);
+    ck_assert(parse_named("delay", "owd", &named, &err) < 0);
+    ck_assert_str_eq(err.text, "owd and delay are the same: give one");
+    ck_assert(parse_named("latency", NULL, &named, &err) < 0);
+    ck_assert_str_eq(err.text, "no parameter \"latency\": say owd");
+    ck_assert(parse_named("latenzy", NULL, &named, &err) < 0);
+    ck_assert_str_eq(err.text, "no parameter \"latenzy\"");
+}
+END_TEST
+
 static Suite *suite_param(void)
 {
     Suite *suite = suite_create("param");
@@ -444,6 +518,8 @@ static Suite *suite_param(void)
     tcase_add_test(all, test_equal);
     tcase_add_test(all, test_format);
     tcase_add_test(all, test_profile);
+    tcase_add_test(all, test_set);
+    tcase_add_test(all, test_synonym);
     suite_add_tcase(suite, all);
     return suite;
 }
