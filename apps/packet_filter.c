@@ -10,19 +10,15 @@
  * "vlan and". An empty expression matches everything. Names of hosts and networks are
  * resolved when the app is configured.
  */
-#include <errno.h>
-#include <pcap/pcap.h>
-
 #include "engine/engine.h"
-
-#define SNAPLEN 65535
+#include "lib/capture_filter.h"
 
 struct packet_filter_conf {
     char *filter;
 };
 
 struct packet_filter {
-    struct bpf_program program;
+    struct capture_filter filter;
 };
 
 enum { MATCHED, REJECTED, DROP_REJECTED, DROP_NO_OUTPUT };
@@ -36,50 +32,44 @@ static const struct counter_row counters[] = {
     { NULL, NULL },
 };
 
-static int compile(const struct packet_filter_conf *conf, struct bpf_program *program,
+static int compile(const struct packet_filter_conf *conf, struct capture_filter *filter,
                    struct error *err)
 {
-    const char *text = conf->filter ? conf->filter : "";
-    pcap_t *pcap = pcap_open_dead(DLT_EN10MB, SNAPLEN);
-    if (!pcap)
-        return error_set(err, ERROR_RUN, ENOMEM, "out of memory");
-    int error = pcap_compile(pcap, program, text, 1, PCAP_NETMASK_UNKNOWN);
+    int error = capture_filter_compile(filter, conf->filter, err);
     if (error)
-        error = error_set(err, ERROR_CONFIG, EINVAL, "filter: \"%.200s\": %s", text,
-                          pcap_geterr(pcap));
-    pcap_close(pcap);
+        error_prefix(err, "filter: ");
     return error;
 }
 
 static int verify(const void *conf, struct error *err)
 {
-    struct bpf_program program;
-    int error = compile(conf, &program, err);
+    struct capture_filter filter;
+    int error = compile(conf, &filter, err);
     if (!error)
-        pcap_freecode(&program);
+        capture_filter_free(&filter);
     return error;
 }
 
 static int start(struct app *app, struct error *err)
 {
     struct packet_filter *filter = app->state;
-    return compile(app->conf, &filter->program, err);
+    return compile(app->conf, &filter->filter, err);
 }
 
 static void stop(struct app *app)
 {
     struct packet_filter *filter = app->state;
-    pcap_freecode(&filter->program);
+    capture_filter_free(&filter->filter);
 }
 
 static int reconfigure(struct app *app, const void *conf, struct error *err)
 {
     struct packet_filter *filter = app->state;
-    struct bpf_program program;
-    int error = compile(conf, &program, err);
+    struct capture_filter next;
+    int error = compile(conf, &next, err);
     if (!error) {
-        pcap_freecode(&filter->program);
-        filter->program = program;
+        capture_filter_free(&filter->filter);
+        filter->filter = next;
     }
     return error;
 }
@@ -98,14 +88,13 @@ static void deliver(struct app *app, struct link *output, struct packet *const *
 static void push(struct app *app)
 {
     const struct packet_filter *filter = app->state;
-    const struct bpf_insn *code = filter->program.bf_insns;
     struct link *input = app_input(app, 0);
     struct packet *p[LINK_BURST], *rejected[LINK_BURST];
     uint32_t n;
     while (input && (n = link_receive_burst(input, p, LINK_BURST))) {
         uint32_t matching = 0, others = 0;
         for (uint32_t i = 0; i < n; i++)
-            if (bpf_filter(code, p[i]->data, p[i]->length, p[i]->length))
+            if (capture_filter_matches(&filter->filter, p[i]->data, p[i]->length))
                 p[matching++] = p[i];
             else
                 rejected[others++] = p[i];
