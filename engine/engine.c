@@ -62,10 +62,7 @@ static int set_up(struct engine *engine, const char *object, struct error *err)
     if (!engine->counter || !engine->breath_latency)
         return error_set(err, ERROR_RUN, ENOSPC, "no room for the counters of core %u",
                          engine->core);
-    engine->polls = calloc(1, sizeof(*engine->polls));
-    engine->poll_apps = calloc(1, sizeof(*engine->poll_apps));
-    engine->polls[0] = (struct pollfd){ engine->wake_fd, POLLIN, 0 };
-    engine->npolls = 1;
+    polls_init(engine);
     engine->pace = pace_new(engine);
     engine->now = engine_clock(engine->first);
     engine->next_tick = engine->now;
@@ -110,7 +107,7 @@ static void tear_down(struct engine *engine)
     pace_free(engine->pace);
     host_free(engine->host);
     free(engine->polls);
-    free(engine->poll_apps);
+    free(engine->pollers);
     free(engine->pulls);
     free(engine->pushes);
     free(engine->ticks);
@@ -201,6 +198,7 @@ static void tick(struct engine *engine)
 {
     for (uint32_t i = 0; i < engine->nticks; i++)
         engine->ticks[i]->class->tick(engine->ticks[i]);
+    polls_serve(engine);
     engine_commit_counters(engine);
     engine->next_tick = engine->now + ENGINE_TICK;
     engine->measure = true;
@@ -429,25 +427,6 @@ struct link *engine_find_link(const struct engine *engine, const char *name)
     return at == STRMAP_NONE ? NULL : engine->links[at];
 }
 
-void app_poll(struct app *app, int fd, short events)
-{
-    struct engine *engine = app->engine;
-    uint32_t i = 1;
-    while (i < engine->npolls && engine->polls[i].fd != fd)
-        i++;
-    if (i == engine->npolls) {
-        engine->npolls++;
-        engine->polls = realloc(engine->polls, engine->npolls * sizeof(*engine->polls));
-        engine->poll_apps =
-            realloc(engine->poll_apps, engine->npolls * sizeof(*engine->poll_apps));
-    }
-    engine->polls[i] = (struct pollfd){ fd, events, 0 };
-    engine->poll_apps[i] = app;
-    int error = engine->host ? host_poll(engine->host, fd, events) : 0;
-    if (error)
-        app_log(app, "cannot be woken by descriptor %d: %s", fd, strerror(-error));
-}
-
 void app_log(struct app *app, const char *format, ...)
 {
     const struct engine_options *options = &app->engine->options;
@@ -462,31 +441,10 @@ void app_log(struct app *app, const char *format, ...)
     options->log(line, options->log_user);
 }
 
-static void remove_poll(struct engine *engine, uint32_t i)
-{
-    if (engine->host)
-        host_unpoll(engine->host, engine->polls[i].fd);
-    engine->npolls--;
-    engine->polls[i] = engine->polls[engine->npolls];
-    engine->poll_apps[i] = engine->poll_apps[engine->npolls];
-}
-
-void app_unpoll(struct app *app, int fd)
-{
-    struct engine *engine = app->engine;
-    for (uint32_t i = 1; i < engine->npolls; i++)
-        if (engine->polls[i].fd == fd) {
-            remove_poll(engine, i);
-            return;
-        }
-}
-
 void engine_forget_app(struct engine *engine, struct app *app)
 {
     timer_cancel(&engine->timers, &app->wake);
-    for (uint32_t i = engine->npolls; --i > 0;)
-        if (engine->poll_apps[i] == app)
-            remove_poll(engine, i);
+    polls_forget(engine, app);
 }
 
 /* That the engine breathes is all the waking there is. */

@@ -10,6 +10,7 @@
  *   engine_pause, engine_resume      the other cores, for a look at their apps
  *   engine_now           the time of this breath
  *   engine_timer_set, engine_timer_cancel
+ *   engine_watch, engine_unwatch     a descriptor that is no app's
  *   engine_find_app, engine_find_link, engine_each_app, engine_each_link
  *
  *      pull          every app with pull takes packets in from outside
@@ -91,6 +92,13 @@ enum engine_counter {
     ENGINE_COUNTERS,
 };
 
+/* Who waits for a descriptor. */
+struct poller {
+    struct app *app; /* or, of engine_watch: */
+    void (*ready)(void *user);
+    void *user;
+};
+
 struct engine {
     uint64_t now;
     struct engine_options options;
@@ -132,7 +140,7 @@ struct engine {
 
     /* sleeping */
     struct pollfd *polls;
-    struct app **poll_apps; /* whose each of them is; polls[0] is the wake-up */
+    struct poller *pollers; /* whose each of them is; polls[0] is the wake-up */
     uint32_t npolls;
     int wake_fd;
     atomic_bool stopping;
@@ -186,6 +194,13 @@ bool engine_stopped(const struct engine *engine);
  * two when that is within engine_run. engine_pause returns what engine_resume needs. */
 bool engine_pause(struct engine *engine);
 void engine_resume(struct engine *engine, bool paused);
+
+/* Calls ready at the end of a breath when the descriptor may be readable, and now and then
+ * when it is not (so it must not block): at most once a tick. It may configure the engine,
+ * watch and unwatch. First engine only. A descriptor that is closed must be unwatched before. */
+void engine_watch(struct engine *engine, int fd, short events, void (*ready)(void *user),
+                  void *user);
+void engine_unwatch(struct engine *engine, int fd);
 
 /* Makes a sleeping engine breathe. Async-signal-safe, any thread. */
 void engine_wake(struct engine *engine);

@@ -285,6 +285,31 @@ static int check_end(const struct graph *graph, const struct graph_link *link,
                      app_name, port, graph->links[other].name);
 }
 
+int graph_set_param(struct graph *graph, const char *name, const char *path,
+                    const struct value *value, struct error *err)
+{
+    const struct graph_app *app = graph_find_app(graph, name);
+    if (!app)
+        return error_set(err, ERROR_CONFIG, ENOENT, "there is no app \"%s\"", name);
+    int error = param_set(app->class->params, path, value, app->conf, err);
+    if (error)
+        error_prefix(err, "app \"%s\" (%s): ", app->name, app->class->name);
+    return error;
+}
+
+int graph_verify(const struct graph *graph, struct error *err)
+{
+    for (uint32_t i = 0; i < graph->napps; i++) {
+        const struct graph_app *app = &graph->apps[i];
+        int error = app->class->verify ? app->class->verify(app->conf, err) : 0;
+        if (error) {
+            error_prefix(err, "app \"%s\" (%s): ", app->name, app->class->name);
+            return error;
+        }
+    }
+    return 0;
+}
+
 int graph_check(const struct graph *graph, struct error *err)
 {
     struct strmap taken = { 0 };

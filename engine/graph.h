@@ -5,6 +5,8 @@
  *   graph_add_app        name, class, parameters
  *   graph_add_link       "a.output -> b.input"
  *   graph_set_core       on which core an app runs
+ *   graph_set_param      change one parameter
+ *   graph_verify         are all parameters possible together?
  *   graph_check          do all links lead from a port that exists to a port that exists?
  *   link_spec_parse      the text of a link
  *
@@ -67,7 +69,15 @@ int graph_set_core(struct graph *graph, const char *name, uint32_t core,
 /* Cores from 0 up to the highest that an app is on; at least 1. */
 uint32_t graph_cores(const struct graph *graph);
 
-/* Every link's apps and ports exist, no port has two links, every class's verify agrees.
+/* Changes one parameter of an app, "loss.p" (param_set); what belongs together may be changed
+ * one after the other, and is then to be verified. */
+int graph_set_param(struct graph *graph, const char *name, const char *path,
+                    const struct value *value, struct error *err);
+
+/* Every class's verify agrees, as graph_add_app found for each app at first. */
+int graph_verify(const struct graph *graph, struct error *err);
+
+/* Every link's apps and ports exist, no port has two links.
  * The error text starts with the place where there is one: `wan.lua:7: link "a.output ->
  * ...": ...`. */
 int graph_check(const struct graph *graph, struct error *err);

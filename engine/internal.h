@@ -46,6 +46,11 @@ bool engine_take_wake(struct engine *engine);
 bool engine_sleep_begin(struct engine *engine);
 void engine_sleep_end(struct engine *engine);
 
+/* engine/poll.c: the descriptors that a sleeping engine waits for. */
+void polls_init(struct engine *engine);
+void polls_forget(struct engine *engine, const struct app *app);
+void polls_serve(struct engine *engine);
+
 /* engine/pace.c: what to do between breaths. */
 struct pace *pace_new(struct engine *engine);
 void pace_free(struct pace *pace);
