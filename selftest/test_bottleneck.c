@@ -79,7 +79,7 @@ START_TEST(test_accounting)
     ck_assert_uint_eq(time_of(&conf, 1514), 1500);
     ck_assert_uint_eq(time_of(&conf, 10), 0);
     conf.overhead = 0;
-    conf.wire = true;
+    conf.count = COUNT_WIRE;
     ck_assert_uint_eq(time_of(&conf, 1514), 1538);
     ck_assert_uint_eq(time_of(&conf, 60), 84);
     ck_assert_uint_eq(time_of(&conf, 42), 84);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apps/clumsy/damage.h"
 #include "apps/clumsy/impair.h"
 #include "selftest/statistics.h"
 
@@ -26,11 +27,30 @@ static struct clumsy_conf defaults(void)
     };
 }
 
+static struct bottleneck bottleneck;
+
+static struct impair make_as(const struct clumsy_conf *conf, uint64_t seed,
+                             const char *name)
+{
+    struct impair impair = { .bottleneck = &bottleneck };
+    struct error err;
+    bottleneck_free(&bottleneck);
+    bottleneck = (struct bottleneck){ 0 };
+    ck_assert_int_eq(impair_configure(&impair, conf, seed, name, &err), 0);
+    return impair;
+}
+
 static struct impair make(const struct clumsy_conf *conf)
 {
-    struct impair impair = { 0 };
-    impair_configure(&impair, conf, SEED, "wan");
-    return impair;
+    return make_as(conf, SEED, "wan");
+}
+
+/* A frame of so many bytes, which nobody looks at. */
+static void decide(struct impair *impair, uint64_t arrival, uint32_t length,
+                   struct verdict *verdict)
+{
+    struct subject subject = { arrival, length, NULL };
+    impair_decide(impair, &subject, verdict);
 }
 
 /* P(0) = l, P(1) = (1-l)(1-d), P(k) = (1-l)d. */
@@ -42,11 +62,11 @@ START_TEST(test_duplicate_law)
         uint64_t seen[2 + CLUMSY_COPIES_MAX] = { 0 };
         struct clumsy_conf conf = defaults();
         conf.loss.p = l;
-        conf.duplicate = (struct duplicate_conf){ d, copies };
+        conf.duplicate = (struct duplicate_conf){ .p = d, .copies = copies };
         struct impair impair = make(&conf);
         for (uint64_t i = 0; i < N; i++) {
             struct verdict verdict;
-            impair_decide(&impair, i, 100, &verdict);
+            decide(&impair, i, 100, &verdict);
             seen[verdict.copies]++;
         }
         ck_assert(region_contains(region_binomial(N, l), seen[0]));
@@ -68,11 +88,11 @@ START_TEST(test_corrupt_share)
     for (int k = 0; k < 4; k++) {
         uint64_t hit = 0;
         struct clumsy_conf conf = defaults();
-        conf.corrupt = (struct corrupt_conf){ p[k], 2 };
+        conf.corrupt = (struct corrupt_conf){ .p = p[k], .bits = 2 };
         struct impair impair = make(&conf);
         for (uint64_t i = 0; i < N; i++) {
             struct verdict verdict;
-            impair_decide(&impair, i, 100, &verdict);
+            decide(&impair, i, 100, &verdict);
             hit += verdict.copy[0].bits == 2;
         }
         ck_assert_int_eq(region_contains(region, hit), k == 0);
@@ -91,7 +111,8 @@ START_TEST(test_corrupt_positions)
         struct impair impair = make(&conf);
         for (uint64_t i = 0; i < N; i++) {
             uint32_t bits[CLUMSY_BITS_MAX];
-            wrong += impair_bits(&impair, i, 0, LENGTH, n, bits) != n;
+            struct random_key key = impair_damage_key(&impair, i, 0);
+            wrong += damage_pick(&key, (struct damage_range){ 14, LENGTH }, n, bits) != n;
             for (uint32_t k = 0; k < n; k++) {
                 for (uint32_t j = 0; j < k; j++)
                     wrong += bits[j] == bits[k];
@@ -115,17 +136,18 @@ START_TEST(test_corrupt_short)
     uint32_t bits[CLUMSY_BITS_MAX], set = 0;
     struct verdict verdict;
     struct clumsy_conf conf = defaults();
-    conf.corrupt = (struct corrupt_conf){ 1, CLUMSY_BITS_MAX };
+    conf.corrupt = (struct corrupt_conf){ .p = 1, .bits = CLUMSY_BITS_MAX };
     struct impair impair = make(&conf);
-    ck_assert_uint_eq(impair_bits(&impair, 0, 0, 15, CLUMSY_BITS_MAX, bits), 8);
+    struct random_key key = impair_damage_key(&impair, 0, 0);
+    struct damage_range one = { 14, 15 }, none = { 14, 14 };
+    ck_assert_uint_eq(damage_pick(&key, one, CLUMSY_BITS_MAX, bits), 8);
     for (int i = 0; i < 8; i++)
         set |= 1u << (bits[i] - 8 * 14);
     ck_assert_uint_eq(set, 0xff);
-    ck_assert_uint_eq(impair_bits(&impair, 0, 0, 14, 1, bits), 0);
-    ck_assert_uint_eq(impair_bits(&impair, 0, 0, 0, 1, bits), 0);
-    impair_decide(&impair, 0, 14, &verdict);
+    ck_assert_uint_eq(damage_pick(&key, none, 1, bits), 0);
+    decide(&impair, 0, 14, &verdict);
     ck_assert_uint_eq(verdict.copy[0].bits, 0);
-    impair_decide(&impair, 0, 15, &verdict);
+    decide(&impair, 0, 15, &verdict);
     ck_assert_uint_eq(verdict.copy[0].bits, CLUMSY_BITS_MAX);
 }
 END_TEST
@@ -141,7 +163,7 @@ START_TEST(test_corrupt_copies)
     struct impair impair = make(&conf);
     for (uint64_t i = 0; i < N; i++) {
         struct verdict verdict;
-        impair_decide(&impair, i, 100, &verdict);
+        decide(&impair, i, 100, &verdict);
         bool a = verdict.copy[0].bits, b = verdict.copy[1].bits;
         first += a;
         second += b;
@@ -167,7 +189,7 @@ START_TEST(test_reorder_early)
     uint64_t *release = calloc(N, sizeof(*release)), early = 0, late = 0, wrong = 0;
     for (uint64_t i = 0; i < N; i++) {
         struct verdict verdict;
-        impair_decide(&impair, i * SPACING, 100, &verdict);
+        decide(&impair, i * SPACING, 100, &verdict);
         release[i] = verdict.copy[0].release;
         early += release[i] == i * SPACING;
         wrong += verdict.copy[0].order !=
@@ -196,7 +218,7 @@ START_TEST(test_reorder_gap)
     struct impair impair = make(&conf);
     for (uint64_t i = 0; i < 100; i++) {
         struct verdict verdict;
-        impair_decide(&impair, i * 10, 100, &verdict);
+        decide(&impair, i * 10, 100, &verdict);
         ck_assert_uint_eq(verdict.copy[0].release, i * 10 + (i % 5 == 4 ? 0 : 1000));
     }
 }
@@ -215,7 +237,7 @@ START_TEST(test_reorder_late_share)
         struct impair impair = make(&conf);
         for (uint64_t i = 0; i < N; i++) {
             struct verdict verdict;
-            impair_decide(&impair, i, 100, &verdict);
+            decide(&impair, i, 100, &verdict);
             held += verdict.copy[0].order == IMPAIR_HELD;
             wrong += verdict.copy[0].release != i + 1000;
         }
@@ -243,19 +265,19 @@ static struct clumsy_conf everything(void)
 /* A number that depends on all of the verdicts. */
 static uint64_t digest(const struct clumsy_conf *conf, uint64_t seed, const char *name)
 {
-    struct impair impair = { 0 };
+    struct impair impair = make_as(conf, seed, name);
     uint64_t sum = 0;
-    impair_configure(&impair, conf, seed, name);
     for (uint64_t i = 0; i < 5000; i++) {
         struct verdict verdict;
-        impair_decide(&impair, 1000 * i, 100, &verdict);
+        decide(&impair, 1000 * i, 100, &verdict);
         sum = sum * 31 + verdict.copies;
         for (uint32_t k = 0; k < verdict.copies; k++) {
             const struct fate *fate = &verdict.copy[k];
             uint32_t bits[CLUMSY_BITS_MAX] = { 0 };
-            impair_bits(&impair, i, k, 100, fate->bits, bits);
-            sum = sum * 31 + fate->refused;
-            if (!fate->refused)
+            struct random_key key = impair_damage_key(&impair, verdict.draw, k);
+            damage_pick(&key, (struct damage_range){ 14, 100 }, fate->bits, bits);
+            sum = sum * 31 + fate->outcome;
+            if (fate->outcome == OUTCOME_PASS)
                 sum = (sum * 31 + fate->release) * 31 + fate->order + 64 * bits[0];
         }
     }
@@ -279,7 +301,7 @@ static void losses(const struct clumsy_conf *conf, uint64_t n, bool *lost)
     struct impair impair = make(conf);
     for (uint64_t i = 0; i < n; i++) {
         struct verdict verdict;
-        impair_decide(&impair, 1000 * i, 100, &verdict);
+        decide(&impair, 1000 * i, 100, &verdict);
         lost[i] = !verdict.copies;
     }
     impair_free(&impair);
@@ -316,10 +338,10 @@ START_TEST(test_change_keeps_state)
     for (uint64_t i = 0; i < N; i++) {
         struct verdict verdict;
         if (i % 1000 == 500)
-            impair_configure(&impair, &other, SEED, "wan");
+            ck_assert(!impair_configure(&impair, &other, SEED, "wan", NULL));
         if (i % 1000 == 600)
-            impair_configure(&impair, &conf, SEED, "wan");
-        impair_decide(&impair, 1000 * i, 100, &verdict);
+            ck_assert(!impair_configure(&impair, &conf, SEED, "wan", NULL));
+        decide(&impair, 1000 * i, 100, &verdict);
         wrong += !verdict.copies != straight[i];
     }
     ck_assert_uint_eq(wrong, 0);
@@ -340,12 +362,12 @@ START_TEST(test_order_kept)
             conf.jitter.half = i / 500 % 3 * 300000;
             conf.jitter.mode = i / 500 % 2 ? JITTER_CLAMP : JITTER_PROCESS;
             conf.rate.rate = i / 500 % 5 * 10000000;
-            impair_configure(&impair, &conf, SEED, "wan");
+            ck_assert(!impair_configure(&impair, &conf, SEED, "wan", NULL));
         }
         uint64_t arrival = 20000 * i - (i % 3) * 15000;
         uint64_t least = conf.owd > conf.jitter.half ? conf.owd - conf.jitter.half : 0;
-        impair_decide(&impair, arrival, 100, &verdict);
-        if (verdict.copy[0].refused)
+        decide(&impair, arrival, 100, &verdict);
+        if (verdict.copy[0].outcome == OUTCOME_QUEUE)
             continue;
         wrong += verdict.copy[0].order != IMPAIR_IN_ORDER ||
                  verdict.copy[0].release < last ||
@@ -374,7 +396,7 @@ START_TEST(test_floor)
         struct impair impair = make(&conf);
         for (uint64_t i = 0; i < N; i++) {
             struct verdict verdict;
-            impair_decide(&impair, i, 100, &verdict);
+            decide(&impair, i, 100, &verdict);
             wrong += verdict.copy[0].release < i + floors[k];
             at_floor += verdict.copy[0].release == i + floors[k];
         }

@@ -162,14 +162,15 @@ static double mean_delay(int mode, double pps, uint64_t n, uint64_t *inversions)
 {
     struct clumsy_conf conf = { .owd = 40000000, .jitter = normal(2.5 * MS) };
     conf.jitter.mode = mode;
-    struct impair impair = { 0 };
-    impair_configure(&impair, &conf, SEED, "wan");
+    struct bottleneck bottleneck = { 0 };
+    struct impair impair = { .bottleneck = &bottleneck };
+    ck_assert(!impair_configure(&impair, &conf, SEED, "wan", NULL));
     uint64_t last = 0;
     double sum = 0;
     for (uint64_t i = 0; i < n; i++) {
         struct verdict verdict;
         uint64_t arrival = 1000000000 + (uint64_t)((double)i * 1e9 / pps);
-        impair_decide(&impair, arrival, FRAME, &verdict);
+        impair_decide(&impair, &(struct subject){ arrival, FRAME, NULL }, &verdict);
         *inversions += verdict.copy[0].release < last;
         last = verdict.copy[0].release;
         sum += (double)(last - arrival);
@@ -206,13 +207,14 @@ START_TEST(test_reorder_inversions)
     for (int k = 0; k < 4; k++) {
         struct clumsy_conf conf = { .owd = 2 * HALF, .jitter = uniform(HALF) };
         conf.jitter.mode = JITTER_REORDER;
-        struct impair impair = { 0 };
-        impair_configure(&impair, &conf, SEED, "wan");
+        struct bottleneck bottleneck = { 0 };
+        struct impair impair = { .bottleneck = &bottleneck };
+        ck_assert(!impair_configure(&impair, &conf, SEED, "wan", NULL));
         uint64_t last = 0, inversions = 0, in_order = 0;
         for (uint64_t i = 0; i < N; i++) {
             struct verdict verdict;
             uint64_t arrival = (uint64_t)((double)i * spacing[k] * HALF);
-            impair_decide(&impair, arrival, FRAME, &verdict);
+            impair_decide(&impair, &(struct subject){ arrival, FRAME, NULL }, &verdict);
             in_order += verdict.copy[0].order != IMPAIR_ANY_ORDER;
             inversions += verdict.copy[0].release < last;
             last = verdict.copy[0].release;

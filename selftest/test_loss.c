@@ -18,12 +18,13 @@ static struct clumsy_conf defaults(void)
  * are lost. */
 static uint64_t losses(const struct clumsy_conf *conf, uint64_t n, bool *lost)
 {
-    struct impair impair = { 0 };
+    struct bottleneck bottleneck = { 0 };
+    struct impair impair = { .bottleneck = &bottleneck };
     uint64_t sum = 0;
-    impair_configure(&impair, conf, SEED, "wan");
+    ck_assert(!impair_configure(&impair, conf, SEED, "wan", NULL));
     for (uint64_t i = 0; i < n; i++) {
         struct verdict verdict;
-        impair_decide(&impair, 1000 * i, 100, &verdict);
+        impair_decide(&impair, &(struct subject){ 1000 * i, 100, NULL }, &verdict);
         sum += !verdict.copies;
         if (lost)
             lost[i] = !verdict.copies;

@@ -3,10 +3,11 @@
 
 #include <stdlib.h>
 
-#define NS_PER_S       1000000000
-#define WIRE_OVERHEAD  24 /* preamble 8, CRC 4, gap 12 */
-#define SHORTEST_FRAME 60 /* without CRC; Ethernet pads to this */
-#define FIRST_SIZE     64
+#define NS_PER_S        1000000000ull
+#define WIRE_OVERHEAD   24 /* preamble 8, CRC 4, gap 12 */
+#define SHORTEST_FRAME  60 /* without CRC; Ethernet pads to this */
+#define FIRST_SIZE      64
+#define ETHERNET_HEADER 14
 
 void bottleneck_configure(struct bottleneck *bottleneck,
                           const struct bottleneck_conf *conf)
@@ -16,6 +17,10 @@ void bottleneck_configure(struct bottleneck *bottleneck,
         bottleneck->remainder = 0;
     }
     bottleneck->conf = *conf;
+    bottleneck->lag = 0;
+    if (conf->burst && !conf->trace)
+        bottleneck->lag =
+            (uint64_t)((double)conf->burst * 8 * NS_PER_S / (double)conf->rate);
 }
 
 void bottleneck_free(struct bottleneck *bottleneck)
@@ -59,8 +64,7 @@ static bool full(const struct bottleneck *bottleneck, uint64_t arrival, uint32_t
     uint64_t packets = bottleneck_packets(bottleneck);
     if (!packets)
         return false;
-    if (limit->ns && bottleneck->busy - arrival <= limit->ns &&
-        (bottleneck->busy - arrival < limit->ns || !bottleneck->remainder))
+    if (limit->ns && bottleneck->departed <= arrival + limit->ns)
         return false;
     if (limit->bytes && bottleneck->bytes + length <= limit->bytes)
         return false;
@@ -69,13 +73,70 @@ static bool full(const struct bottleneck *bottleneck, uint64_t arrival, uint32_t
     return limit->ns || limit->bytes || limit->packets;
 }
 
-static uint64_t bits_on_link(const struct bottleneck_conf *conf, uint32_t length)
+static uint64_t bytes_on_link(const struct bottleneck_conf *conf, uint32_t length)
 {
     int64_t bytes = length;
-    if (conf->wire)
+    if (conf->count == COUNT_WIRE)
         bytes = (bytes < SHORTEST_FRAME ? SHORTEST_FRAME : bytes) + WIRE_OVERHEAD;
+    else if (conf->count == COUNT_L3)
+        bytes -= ETHERNET_HEADER;
     bytes += conf->overhead;
-    return bytes > 0 ? (uint64_t)bytes * 8 : 0;
+    if (bytes <= 0)
+        return 0;
+    if (conf->cell)
+        bytes =
+            (bytes + conf->cell - 1) / conf->cell * (conf->cell + conf->cell_overhead);
+    return (uint64_t)bytes;
+}
+
+/* The link does not begin to send before this. */
+static void wait_until(struct bottleneck *bottleneck, uint64_t time)
+{
+    if (time <= bottleneck->busy)
+        return;
+    bottleneck->busy = time;
+    bottleneck->remainder = 0;
+}
+
+/* Times of the trace are those since its start. */
+static uint64_t serve_trace(struct bottleneck *bottleneck, uint64_t bytes)
+{
+    uint64_t start = bottleneck->conf.start;
+    uint64_t from = bottleneck->busy > start ? bottleneck->busy - start : 0;
+    uint64_t departure = trace_depart(bottleneck->conf.trace, from, bytes);
+    if (departure == UINT64_MAX)
+        return departure;
+    return bottleneck->busy = departure + start;
+}
+
+static uint64_t serve_rate(struct bottleneck *bottleneck, uint64_t bytes)
+{
+    uint64_t rate = bottleneck->conf.rate;
+    uint64_t parts = bytes * 8 * NS_PER_S + bottleneck->remainder;
+    bottleneck->busy += parts / rate;
+    bottleneck->remainder = parts % rate;
+    return bottleneck->busy + (bottleneck->remainder != 0);
+}
+
+uint64_t bottleneck_serve(struct bottleneck *bottleneck, uint64_t arrival,
+                          uint32_t length)
+{
+    const struct bottleneck_conf *conf = &bottleneck->conf;
+    uint64_t bytes = bytes_on_link(conf, length), lag = bottleneck->lag;
+    wait_until(bottleneck, arrival > lag ? arrival - lag : 0);
+    if (conf->outage) {
+        uint64_t from = bottleneck->busy > arrival ? bottleneck->busy : arrival;
+        uint64_t over = outage_over(conf->outage, from);
+        if (over > from)
+            wait_until(bottleneck, over);
+    }
+    uint64_t departure =
+        conf->trace ? serve_trace(bottleneck, bytes) : serve_rate(bottleneck, bytes);
+    if (departure < arrival) /* from the bucket */
+        departure = arrival;
+    if (departure > bottleneck->departed && departure != UINT64_MAX)
+        bottleneck->departed = departure;
+    return departure == UINT64_MAX ? departure : bottleneck->departed;
 }
 
 bool bottleneck_pass(struct bottleneck *bottleneck, uint64_t arrival, uint32_t length,
@@ -85,16 +146,9 @@ bool bottleneck_pass(struct bottleneck *bottleneck, uint64_t arrival, uint32_t l
     if (full(bottleneck, arrival, length) ||
         (bottleneck_packets(bottleneck) == bottleneck->size && !grow(bottleneck)))
         return false;
-    if (arrival > bottleneck->busy) {
-        bottleneck->busy = arrival;
-        bottleneck->remainder = 0;
-    }
-    uint64_t rate = bottleneck->conf.rate;
-    uint64_t parts =
-        bits_on_link(&bottleneck->conf, length) * NS_PER_S + bottleneck->remainder;
-    bottleneck->busy += parts / rate;
-    bottleneck->remainder = parts % rate;
-    *departure = bottleneck->busy + (bottleneck->remainder != 0);
+    *departure = bottleneck_serve(bottleneck, arrival, length);
+    if (*departure == UINT64_MAX)
+        return false;
     *slot(bottleneck, bottleneck->tail++) = (struct departure){ *departure, length };
     bottleneck->bytes += length;
     return true;

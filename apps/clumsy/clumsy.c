@@ -1,390 +1,80 @@
 /* Clumsy: a network path with faults, in one direction.
  *
  *     input -> [ Clumsy ] -> output
+ *                  |
+ *                  +-------> back        what a router or firewall tells the sender
  *
- *     loss -> duplicate -> corrupt -> rate + queue -> owd + jitter + reorder -> out
+ *     down -> drop -> loss -> duplicate -> truncate -> corrupt -> rst, mtu
+ *                              -> rate + queue -> owd + jitter + spike + reorder -> slot -> out
  *
- * This file moves packets. What happens to them is decided in impair.c; those that have
- * to wait do so as bytes in delay_line.c, and no packet of the engine is kept meanwhile.
- *
- * A packet arrives when its timestamp says, and is released no earlier than the decided
- * time; that time is its timestamp from then on, so that in a row of these apps delays
- * add up exactly. What cannot leave, because the output is full or no packet is free,
- * waits. Packets are accounted for at any time:
- *
- *     packets + duplicated = delivered + drop_* + held
+ * What happens to packets is decided in impair.c; those that have to wait do so as bytes in
+ * delay_line.c, and no packet of the engine is kept meanwhile.
  */
+#include "apps/clumsy/clumsy.h"
+
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "apps/clumsy/delay_line.h"
-#include "apps/clumsy/impair.h"
-#include "engine/engine.h"
-#include "engine/plain.h"
-#include "lib/checksum.h"
-
-#define RETRY         50000 /* ns until another try when the output was full */
-#define METADATA      sizeof(struct delay_meta)
-#define COPY_BITS     4          /* of a sequence number: below the packet's index */
-#define EXEMPT        UINT64_MAX /* in place of a sequence number */
-#define ETHERNET_TYPE 12
-#define TAG_SIZE      4
-#define TAGS_MAX      2
-#define IPV6_HEADER   40
-#define IPV6_NEXT     6
-#define ICMPV6        58
-#define ND_FIRST      133 /* router solicitation ... */
-#define ND_LAST       137 /* ... redirect: RFC 4861, 4 */
-
-_Static_assert(CLUMSY_COPIES_MAX < 1 << COPY_BITS, "a copy's number fits");
-_Static_assert(offsetof(struct packet, chunk) - offsetof(struct packet, length) ==
-                   METADATA,
-               "a record holds all that is known of a packet, from its length on");
-
-enum {
-    PACKETS,
-    DELIVERED,
-    DUPLICATED,
-    CORRUPTED,
-    REORDERED,
-    EXEMPTED,
-    SPLIT,
-    FLOOR_HITS,
-    OUTPUT_FULL,
-    NO_PACKET,
-    DROP_GSO,
-    DROP_LOSS,
-    DROP_QUEUE,
-    DROP_MEMORY,
-    DROP_NO_OUTPUT,
-    DROP_STOPPED,
-    HELD,
-    HELD_BYTES,
-    QUEUE_PACKETS,
-    QUEUE_BYTES,
-};
+#define RETRY 50000 /* ns until another try when the output was full */
 
 static const struct counter_row counters[] = {
     [PACKETS] = { "packets", "packets that came in, each segment of a super-frame one" },
     [DELIVERED] = { "delivered", "packets handed to the output, copies included" },
     [DUPLICATED] = { "duplicated", "copies made" },
-    [CORRUPTED] = { "corrupted", "packets and copies with flipped bits" },
+    [CORRUPTED] = { "corrupted", "packets and copies that were damaged" },
+    [TRUNCATED] = { "truncated", "packets and copies that were cut off" },
     [REORDERED] = { "reordered", "delivered after a packet that came later (RFC 4737)" },
+    [MARKED] = { "marked", "packets marked by the queue: congestion experienced" },
+    [RESETS] = { "resets", "packets with which a TCP connection was reset" },
+    [ANSWERED] = { "answered", "resets and ICMP errors sent back to the sender" },
+    [ANSWERS_LOST] = { "answers_lost", "of them, not sent: \"back\" is not linked, or no "
+                                       "packet was free" },
     [EXEMPTED] = { "exempt", "ARP and neighbour discovery let through untouched" },
+    [UNMATCHED] = { "unmatched", "packets that match does not select" },
     [SPLIT] = { "split", "super-frames split" },
     [FLOOR_HITS] = { "floor_hits", "delays raised to jitter.floor" },
     [OUTPUT_FULL] = { "output_full", "times when due packets waited for the output" },
     [NO_PACKET] = { "no_packet", "times when they waited because no packet was free" },
     [DROP_GSO] = { "drop_gso", "super-frames that cannot be split" },
-    [DROP_LOSS] = { "drop_loss", "lost on purpose" },
+    [DROP_DOWN] = { "drop_down", "came while the path was down" },
+    [DROP_PATTERN] = { "drop_pattern", "chosen by drop" },
+    [DROP_LOSS] = { "drop_loss", "lost by chance" },
+    [DROP_MTU] = { "drop_mtu", "longer than mtu.max" },
     [DROP_QUEUE] = { "drop_queue", "refused by the queue in front of the bottleneck" },
+    [DROP_AQM] = { "drop_aqm", "dropped by its active management" },
     [DROP_MEMORY] = { "drop_memory", "not impaired but lost: the memory was used up" },
     [DROP_NO_OUTPUT] = { "drop_no_output", "due while nothing was linked" },
     [DROP_STOPPED] = { "drop_stopped", "still held when the app was stopped" },
     [HELD] = { "held", "now held" },
     [HELD_BYTES] = { "held_bytes", "memory they take" },
-    [QUEUE_PACKETS] = { "queue_packets", "of them, now in the bottleneck" },
-    [QUEUE_BYTES] = { "queue_bytes", "bytes of those" },
+    [QUEUE_PACKETS_NOW] = { "queue_packets", "of them, now in the bottleneck" },
+    [QUEUE_BYTES_NOW] = { "queue_bytes", "bytes of those" },
     { NULL, NULL },
 };
-
-struct clumsy {
-    struct impair impair;
-    struct delay_line line;
-    struct histogram *lateness; /* ns from when a packet was to leave to when it did */
-    uint64_t latest;            /* highest index delivered */
-    bool blocked;               /* something due could not leave */
-    struct plain plain;         /* of the input ... */
-    uint64_t taken;             /* ... packets of it that were dealt with */
-};
-
-/* Packets that leave together. */
-struct batch {
-    struct app *app;
-    struct link *output; /* NULL when not linked */
-    uint64_t now;
-    uint32_t room; /* in the output, less what is in p */
-    uint32_t n;
-    struct packet *p[LINK_BURST];
-};
-
-static struct batch batch_begin(struct app *app, uint64_t now)
-{
-    struct batch batch;
-    batch.app = app;
-    batch.output = app_output(app, 0);
-    batch.now = now;
-    batch.room = batch.output ? link_writable(batch.output) : UINT32_MAX;
-    batch.n = 0;
-    return batch;
-}
-
-static void batch_end(struct batch *batch)
-{
-    if (likely(batch->output)) {
-        link_transmit_burst(batch->output, batch->p, batch->n);
-        app_count(batch->app, DELIVERED, batch->n);
-    } else {
-        packet_free_burst(batch->p, batch->n);
-        app_count(batch->app, DROP_NO_OUTPUT, batch->n);
-    }
-    batch->n = 0;
-}
-
-/* There must be room. */
-static void batch_add(struct batch *batch, struct packet *p, uint64_t sequence)
-{
-    struct clumsy *clumsy = batch->app->state;
-    if (batch->n == LINK_BURST)
-        batch_end(batch);
-    batch->p[batch->n++] = p;
-    batch->room--;
-    if (sequence == EXEMPT)
-        return;
-    uint64_t index = sequence >> COPY_BITS;
-    if (likely(index >= clumsy->latest))
-        clumsy->latest = index;
-    else
-        app_count(batch->app, REORDERED, 1);
-}
-
-/* Due packets must wait; one event until the last of them has left. */
-static void block(struct app *app, uint32_t counter)
-{
-    struct clumsy *clumsy = app->state;
-    app_count(app, counter, !clumsy->blocked);
-    clumsy->blocked = true;
-}
-
-static struct packet *take_packet(uint32_t length)
-{
-    struct packet *p;
-    if (unlikely(length > arena.chunk_size))
-        return packet_allocate_large();
-    return packet_take_burst(&p, 1) ? p : NULL;
-}
-
-/* Everything due by that time leaves. */
-static void release(struct app *app, uint64_t due, uint64_t now)
-{
-    struct clumsy *clumsy = app->state;
-    const struct delay_record *record;
-    if (!delay_line_due(&clumsy->line, due))
-        return;
-    struct batch batch = batch_begin(app, now);
-    while ((record = delay_line_due(&clumsy->line, due))) {
-        struct packet *p = batch.room ? take_packet(record->meta.length) : NULL;
-        if (unlikely(!p)) {
-            block(app, batch.room ? NO_PACKET : OUTPUT_FULL);
-            break;
-        }
-        memcpy(&p->length, &record->meta, METADATA);
-        p->timestamp = record->key.release;
-        packet_place(p, p->length);
-        histogram_add(clumsy->lateness, now - record->key.release);
-        uint64_t sequence = record->key.sequence;
-        delay_line_take(&clumsy->line, p->data);
-        batch_add(&batch, p, sequence);
-    }
-    if (!record)
-        clumsy->blocked = false;
-    batch_end(&batch);
-}
-
-/* The copy in p goes to the delay line, p stays the caller's. */
-static bool store(struct clumsy *clumsy, const struct packet *p, const struct fate *fate,
-                  uint64_t sequence)
-{
-    struct delay_key key = { fate->release, sequence };
-    const struct delay_meta *meta = (const void *)&p->length;
-    if (fate->order == IMPAIR_HELD)
-        return delay_line_hold(&clumsy->line, key, meta, p->data, clumsy->impair.depth,
-                               clumsy->impair.hold);
-    return delay_line_add(
-        &clumsy->line, fate->order == IMPAIR_IN_ORDER ? DELAY_IN_ORDER : DELAY_ANY_ORDER,
-        key, meta, p->data);
-}
-
-/* May a packet leave at once? One that was to leave after its arrival may not, even when
- * that time has come: something that arrived later may have to go before it. Nor may one
- * pass what is due, or a held one, which counts what passes. */
-static bool direct(const struct batch *batch, const struct fate *fate, uint64_t arrival)
-{
-    const struct clumsy *clumsy = batch->app->state;
-    return fate->release <= arrival && batch->room && fate->order != IMPAIR_HELD &&
-           delay_line_next(&clumsy->line) > arrival && !delay_line_held(&clumsy->line);
-}
-
-static void pass(struct batch *batch, struct packet *p, uint64_t arrival,
-                 uint64_t sequence)
-{
-    p->timestamp = arrival;
-    batch_add(batch, p, sequence);
-}
-
-/* The packet itself leaves or is stored and freed. */
-static void place(struct batch *batch, struct packet *p, const struct fate *fate,
-                  uint64_t arrival, uint64_t sequence)
-{
-    if (direct(batch, fate, arrival)) {
-        pass(batch, p, arrival, sequence);
-        return;
-    }
-    if (unlikely(!store(batch->app->state, p, fate, sequence)))
-        app_count(batch->app, DROP_MEMORY, 1);
-    packet_free(p);
-}
-
-/* A copy of the packet leaves or is stored, p stays the caller's. */
-static void place_copy(struct batch *batch, const struct packet *p,
-                       const struct fate *fate, uint64_t arrival, uint64_t sequence)
-{
-    struct packet *copy = direct(batch, fate, arrival) ? packet_clone(p) : NULL;
-    if (copy)
-        pass(batch, copy, arrival, sequence);
-    else if (!store(batch->app->state, p, fate, sequence))
-        app_count(batch->app, DROP_MEMORY, 1);
-}
-
-/* Flips bits, or flips them back. */
-static void flip(struct packet *p, const uint32_t *bits, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++)
-        p->data[bits[i] / 8] ^= (uint8_t)(0x80 >> bits[i] % 8);
-}
-
-/* A checksum that somebody computes later, or that is known to be right, would hide the
- * damage: it is completed before the bits flip, and verified by the receiver. */
-static void expose_checksum(struct packet *p)
-{
-    if (p->flags & PACKET_CSUM_PARTIAL)
-        checksum_complete(p->data, p->length, p->csum_start, p->csum_offset);
-    p->flags &= (uint16_t) ~(PACKET_CSUM_PARTIAL | PACKET_CSUM_VALID);
-}
-
-/* One of several copies, or one with flipped bits. */
-static void deliver(struct batch *batch, struct packet *p, const struct verdict *verdict,
-                    uint32_t copy, uint64_t arrival)
-{
-    struct clumsy *clumsy = batch->app->state;
-    const struct fate *fate = &verdict->copy[copy];
-    uint64_t sequence = verdict->index << COPY_BITS | copy;
-    uint32_t bits[CLUMSY_BITS_MAX], n = 0;
-    bool last = copy == verdict->copies - 1;
-    if (fate->refused) {
-        app_count(batch->app, DROP_QUEUE, 1);
-        if (last)
-            packet_free(p);
-        return;
-    }
-    if (fate->bits) {
-        n = impair_bits(&clumsy->impair, verdict->index, copy, p->length, fate->bits,
-                        bits);
-        expose_checksum(p);
-        flip(p, bits, n);
-        app_count(batch->app, CORRUPTED, 1);
-    }
-    if (last) {
-        place(batch, p, fate, arrival, sequence);
-        return;
-    }
-    place_copy(batch, p, fate, arrival, sequence);
-    flip(p, bits, n);
-}
-
-static uint16_t load16(const uint8_t *at)
-{
-    return (uint16_t)(at[0] << 8 | at[1]);
-}
-
-static bool is_neighbour_discovery(const uint8_t *ip, uint32_t length)
-{
-    return length > IPV6_HEADER && ip[IPV6_NEXT] == ICMPV6 &&
-           ip[IPV6_HEADER] >= ND_FIRST && ip[IPV6_HEADER] <= ND_LAST;
-}
-
-/* ARP, or neighbour discovery, behind up to two VLAN tags? Losing these says nothing
- * about what is to be tested, and delaying them doubles the first round trip. */
-static bool is_exempt(const struct packet *p)
-{
-    uint32_t at = ETHERNET_TYPE;
-    for (uint32_t tags = 0; at + 2 <= p->length; tags++, at += TAG_SIZE) {
-        uint16_t type = load16(p->data + at);
-        if (type == 0x0800)
-            return false;
-        if (type == 0x0806)
-            return true;
-        if (type == 0x86dd)
-            return is_neighbour_discovery(p->data + at + 2, p->length - at - 2);
-        if ((type != 0x8100 && type != 0x88a8) || tags == TAGS_MAX)
-            return false;
-    }
-    return false;
-}
-
-static void bypass(struct batch *batch, struct packet *p)
-{
-    struct fate fate = { .release = batch->now, .order = IMPAIR_ANY_ORDER };
-    app_count(batch->app, EXEMPTED, 1);
-    if (batch->room) {
-        batch_add(batch, p, EXEMPT);
-        return;
-    }
-    if (!store(batch->app->state, p, &fate, EXEMPT))
-        app_count(batch->app, DROP_MEMORY, 1);
-    packet_free(p);
-}
-
-/* A packet may have come while this breath was under way, but not in the future. */
-static uint64_t arrival_of(struct batch *batch, const struct packet *p)
-{
-    if (unlikely(p->timestamp > batch->now))
-        batch->now = engine_clock(batch->app->engine);
-    return p->timestamp && p->timestamp <= batch->now ? p->timestamp : batch->now;
-}
-
-static void handle(struct batch *batch, struct packet *p)
-{
-    struct clumsy *clumsy = batch->app->state;
-    const struct clumsy_conf *conf = batch->app->conf;
-    struct verdict verdict;
-    if (!conf->arp && unlikely(is_exempt(p))) {
-        bypass(batch, p);
-        return;
-    }
-    uint64_t arrival = arrival_of(batch, p);
-    impair_decide(&clumsy->impair, arrival, p->length, &verdict);
-    if (!verdict.copies) {
-        app_drop(batch->app, DROP_LOSS, p);
-    } else if (likely(verdict.copies == 1 && !verdict.copy[0].bits &&
-                      !verdict.copy[0].refused)) {
-        place(batch, p, &verdict.copy[0], arrival, verdict.index << COPY_BITS);
-    } else {
-        app_count(batch->app, DUPLICATED, verdict.copies - 1);
-        for (uint32_t i = 0; i < verdict.copies; i++)
-            deliver(batch, p, &verdict, i, arrival);
-    }
-}
 
 /* Gauges, and the next wake-up. */
 static void settle(struct app *app, uint64_t now)
 {
     struct clumsy *clumsy = app->state;
-    bottleneck_expire(&clumsy->impair.bottleneck, now);
+    struct gate *gate = clumsy->gate;
+    bottleneck_expire(&gate->bottleneck, now);
     app->counters[FLOOR_HITS] = clumsy->impair.floor_hits;
-    app->counters[HELD] = clumsy->line.count + clumsy->plain.count;
+    app->counters[HELD] = clumsy->line.count + clumsy->line.parked + clumsy->plain.count;
     app->counters[PACKETS] = clumsy->taken + clumsy->plain.count + clumsy->plain.bad;
     app->counters[SPLIT] = clumsy->plain.split;
     app->counters[DROP_GSO] = clumsy->plain.bad;
     app->counters[HELD_BYTES] = clumsy->line.used;
-    app->counters[QUEUE_PACKETS] = bottleneck_packets(&clumsy->impair.bottleneck);
-    app->counters[QUEUE_BYTES] = clumsy->impair.bottleneck.bytes;
+    app->counters[QUEUE_PACKETS_NOW] = bottleneck_packets(&gate->bottleneck) +
+                                       (gate->queue ? queue_packets(gate->queue) : 0);
+    app->counters[QUEUE_BYTES_NOW] =
+        gate->bottleneck.bytes + (gate->queue ? queue_bytes(gate->queue) : 0);
     struct link *input = app_input(app, 0);
     bool waiting = input && plain_front(&clumsy->plain, input); /* for a free packet */
-    if (!clumsy->line.count && !waiting)
+    uint64_t next = clumsy_next(clumsy);
+    if (next == UINT64_MAX && !waiting)
         return;
-    uint64_t wake =
-        clumsy->blocked || waiting ? now + RETRY : delay_line_next(&clumsy->line);
+    uint64_t wake = clumsy->blocked || waiting ? now + RETRY : next;
     if (!timer_pending(&app->wake) || app->wake.time != wake)
         app_wake_at(app, wake);
 }
@@ -408,6 +98,16 @@ static uint32_t take_input(struct clumsy *clumsy, struct link *input, uint64_t e
     return plain_receive_burst(&clumsy->plain, input, p, most);
 }
 
+/* What has left the queue by a time, and what is due by then. */
+static void advance(struct app *app, struct link *input, uint64_t now)
+{
+    struct clumsy *clumsy = app->state;
+    uint64_t due = horizon(clumsy, input, now);
+    if (unlikely(clumsy->gate->queue))
+        gate_advance(clumsy->gate, due);
+    clumsy_release(app, due, now);
+}
+
 /* What is due leaves between bursts too, at the time that it has become meanwhile. */
 static void push(struct app *app)
 {
@@ -417,57 +117,140 @@ static void push(struct app *app)
     struct packet *p[LINK_BURST];
     uint64_t end = input ? input->write : 0;
     uint32_t n;
-    release(app, horizon(clumsy, input, now), now);
+    advance(app, input, now);
     while (input && (n = take_input(clumsy, input, end, p))) {
         struct batch batch = batch_begin(app, now);
         for (uint32_t i = 0; i < n; i++)
-            handle(&batch, p[i]);
+            clumsy_handle(&batch, p[i]);
         batch_end(&batch);
         clumsy->taken += n;
-        if (clumsy->line.count) {
+        if (clumsy->line.count || clumsy->line.parked) {
             now = engine_clock(app->engine);
-            release(app, horizon(clumsy, input, now), now);
+            advance(app, input, now);
         }
     }
     settle(app, now);
 }
 
-static void configure(struct app *app, const struct clumsy_conf *conf)
+/* --- configuration ------------------------------------------------------------------------ */
+
+/* What netem's way of correlating makes of the share that was asked for. */
+static void tell_share(struct app *app, const char *what, double p, double corr)
 {
-    struct clumsy *clumsy = app->state;
-    uint64_t seed = conf->seed < 0 ? app->engine->options.seed : (uint64_t)conf->seed;
-    impair_configure(&clumsy->impair, conf, seed, app->name);
-    clumsy->line.budget = conf->memory;
+    if (p > 0 && corr > 0)
+        app_log(app,
+                "%s: %.9g%% correlated by %.9g%% as netem does it is %.3g%% in effect",
+                what, 100 * p, 100 * corr, 100 * event_netem_share(p, corr));
 }
 
-static int start(struct app *app, struct error *err)
+static void tell_compat(struct app *app, const struct clumsy_conf *conf)
+{
+    if (conf->compat != COMPAT_NETEM)
+        return;
+    tell_share(app, "loss", conf->loss.p, conf->loss.corr);
+    tell_share(app, "duplicate", conf->duplicate.p, conf->duplicate.corr);
+    tell_share(app, "corrupt", conf->corrupt.p, conf->corrupt.corr);
+    tell_share(app, "reorder", conf->reorder.p, conf->reorder.corr);
+}
+
+/* Another gate, when it is to be another: before is its name so far. */
+static int join_gate(struct app *app, const char *before, const char *name,
+                     struct error *err)
 {
     struct clumsy *clumsy = app->state;
-    char name[NAME_SIZE + sizeof("apps//lateness_ns")];
-    snprintf(name, sizeof(name), "apps/%s/lateness_ns", app->name);
-    delay_line_init(&clumsy->line, 0);
-    clumsy->lateness = counters_add_histogram(app->engine->counters, name);
-    if (!clumsy->lateness)
-        return error_set(err, ERROR_RUN, ENOSPC, "no room for the histogram of lateness");
-    clumsy->plain.partial = true; /* until it is to be damaged */
-    configure(app, app->conf);
+    struct gate *old = clumsy->gate;
+    uint16_t number = clumsy->number;
+    bool same = before && name ? !strcmp(before, name) : before == name;
+    if (old && same)
+        return 0;
+    clumsy->member = (struct gate_member){ app, clumsy_passed, clumsy_dropped };
+    struct gate *gate = gate_join(app->engine, name, &clumsy->member, &clumsy->number);
+    if (!gate)
+        return error_set(err, ERROR_RUN, ENOMEM, "out of memory");
+    clumsy->gate = gate;
+    clumsy->impair.bottleneck = &gate->bottleneck;
+    if (old)
+        gate_leave(old, number);
     return 0;
 }
 
-static int reconfigure(struct app *app, const void *conf, struct error *err)
+static int configure_match(struct clumsy *clumsy, const char *match, struct error *err)
 {
-    configure(app, conf);
+    if (clumsy->matches)
+        capture_filter_free(&clumsy->match);
+    clumsy->matches = false;
+    if (!match)
+        return 0;
+    int error = capture_filter_compile(&clumsy->match, match, err);
+    clumsy->matches = !error;
+    return error;
+}
+
+/* before: the configuration so far, all zeros at the start. */
+static int configure(struct app *app, const struct clumsy_conf *before,
+                     const struct clumsy_conf *conf, struct error *err)
+{
+    struct clumsy *clumsy = app->state;
+    uint64_t seed = conf->seed < 0 ? app->engine->options.seed : (uint64_t)conf->seed;
+    clumsy->line.budget = conf->memory;
+    int error = join_gate(app, before->rate.shared, conf->rate.shared, err);
+    if (!error)
+        error = impair_configure(&clumsy->impair, conf, seed, app->name, err);
+    if (!error && !gate_configure(clumsy->gate, conf, seed, app->name))
+        error = error_set(err, ERROR_RUN, ENOMEM, "out of memory");
+    if (!error)
+        error = configure_match(clumsy, conf->match, err);
+    if (!error)
+        error = decisions_configure(clumsy, before->decisions, conf->decisions, err);
+    if (error)
+        return error;
+    slot_configure(&clumsy->slot, &conf->slot, seed, app->name, clumsy->impair.start);
+    clumsy->plain.partial = !conf->mtu.max; /* unfinished ones are right until damaged */
+    clumsy->usual = clumsy->impair.usual && !clumsy->matches && !clumsy->decisions &&
+                    !clumsy->gate->queue;
+    tell_compat(app, conf);
     return 0;
 }
 
 static void stop(struct app *app)
 {
     struct clumsy *clumsy = app->state;
+    if (clumsy->gate) /* drops what waits in its queue */
+        gate_leave(clumsy->gate, clumsy->number);
     app_count(app, DROP_STOPPED, clumsy->line.count + plain_drop(&clumsy->plain));
     app->counters[HELD] = 0;
     delay_line_free(&clumsy->line);
     impair_free(&clumsy->impair);
-    counters_remove(app->engine->counters, clumsy->lateness);
+    slot_free(&clumsy->slot);
+    configure_match(clumsy, NULL, NULL);
+    decisions_close(clumsy);
+    free(clumsy->scratch);
+    if (clumsy->lateness)
+        counters_remove(app->engine->counters, clumsy->lateness);
+}
+
+static int start(struct app *app, struct error *err)
+{
+    static const struct clumsy_conf nothing;
+    struct clumsy *clumsy = app->state;
+    char name[NAME_SIZE + sizeof("apps//lateness_ns")];
+    snprintf(name, sizeof(name), "apps/%s/lateness_ns", app->name);
+    delay_line_init(&clumsy->line, 0);
+    clumsy->impair.start = engine_now(app->engine);
+    clumsy->scratch = malloc(2 * PACKET_LARGE);
+    clumsy->lateness = counters_add_histogram(app->engine->counters, name);
+    int error = !clumsy->scratch    ? error_set(err, ERROR_RUN, ENOMEM, "out of memory")
+                : !clumsy->lateness ? error_set(err, ERROR_RUN, ENOSPC,
+                                                "no room for the histogram of lateness")
+                                    : configure(app, &nothing, app->conf, err);
+    if (error)
+        stop(app);
+    return error;
+}
+
+static int reconfigure(struct app *app, const void *conf, struct error *err)
+{
+    return configure(app, app->conf, conf, err);
 }
 
 static void report(struct app *app, FILE *out)
@@ -481,6 +264,7 @@ static void report(struct app *app, FILE *out)
 static const struct port ports[] = {
     { "input", PORT_INPUT, "packets" },
     { "output", PORT_OUTPUT, "what is left of them, when it is time" },
+    { "back", PORT_OUTPUT, "resets and ICMP errors for the sender; may be left out" },
     { NULL },
 };
 

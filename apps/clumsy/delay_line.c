@@ -8,7 +8,7 @@
 #define ALIGNMENT  16
 #define CELL_SIZE  128
 #define CELL_BLOCK 1024 /* cells allocated at a time */
-#define CELL_NONE  UINT32_MAX
+#define CELL_NONE  DELAY_NO_HANDLE
 #define HEAP_WAYS  4
 #define FIRST_SIZE 64
 
@@ -422,6 +422,33 @@ bool delay_line_hold(struct delay_line *line, struct delay_key key,
     *held_at(line, line->held_tail++) = held;
     enter(line, DELAY_HELD, meta->length, held.until);
     return true;
+}
+
+uint32_t delay_line_park(struct delay_line *line, struct delay_key key,
+                         const struct delay_meta *meta, const void *frame)
+{
+    if (!reserve(line, DELAY_ANY_ORDER, meta->length))
+        return DELAY_NO_HANDLE;
+    uint32_t handle = cells_store(line, key, meta, frame);
+    if (handle == CELL_NONE)
+        return DELAY_NO_HANDLE;
+    line->used += delay_line_cost(DELAY_ANY_ORDER, meta->length);
+    line->parked++;
+    return handle;
+}
+
+const struct delay_record *delay_line_parked(const struct delay_line *line,
+                                             uint32_t handle)
+{
+    return cell_record(line, handle);
+}
+
+void delay_line_unpark(struct delay_line *line, uint32_t handle, void *frame)
+{
+    line->used -=
+        delay_line_cost(DELAY_ANY_ORDER, cell_record(line, handle)->meta.length);
+    line->parked--;
+    cells_load(line, handle, frame);
 }
 
 const struct delay_record *delay_line_head(struct delay_line *line)

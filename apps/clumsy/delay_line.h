@@ -2,6 +2,8 @@
  *
  *   delay_line_add       a frame to be released at a time
  *   delay_line_hold      a frame to be released when others have been
+ *   delay_line_park      a frame that only its owner knows when to release
+ *   delay_line_parked, delay_line_unpark
  *   delay_line_due       the next frame that is due
  *   delay_line_take      take that one out
  *   delay_line_next      when something is due
@@ -47,6 +49,8 @@ struct delay_record {
 
 enum delay_lane { DELAY_IN_ORDER, DELAY_ANY_ORDER, DELAY_HELD, DELAY_LANES };
 
+#define DELAY_NO_HANDLE UINT32_MAX
+
 struct delay_block;
 
 struct delay_heap_entry {
@@ -64,7 +68,8 @@ struct delay_line {
     uint64_t budget;      /* bytes; may be changed at any time */
     uint64_t used;        /* bytes of it */
     uint64_t next;        /* when the first frame is due */
-    uint64_t count;       /* frames */
+    uint64_t count;       /* frames, without those parked */
+    uint64_t parked;      /* frames */
     enum delay_lane lane; /* where the first frame is */
 
     struct delay_block *head, *tail, *spare;
@@ -100,6 +105,18 @@ bool delay_line_add(struct delay_line *line, enum delay_lane lane, struct delay_
 bool delay_line_hold(struct delay_line *line, struct delay_key key,
                      const struct delay_meta *meta, const void *frame, uint32_t depth,
                      uint64_t hold);
+
+/* Copies meta and the frame in, to no lane: the handle it is known by, or DELAY_NO_HANDLE when
+ * there is no room. */
+uint32_t delay_line_park(struct delay_line *line, struct delay_key key,
+                         const struct delay_meta *meta, const void *frame);
+
+/* What was parked; valid until the line changes. */
+const struct delay_record *delay_line_parked(const struct delay_line *line,
+                                             uint32_t handle);
+
+/* Takes it out, its bytes to frame (NULL: nowhere). */
+void delay_line_unpark(struct delay_line *line, uint32_t handle, void *frame);
 
 uint64_t delay_line_cost(enum delay_lane lane, uint32_t length);
 

@@ -1,0 +1,55 @@
+/* decisions: a file with a line about each packet.
+ *
+ *     # packet copy arrival_ns outcome delay_ns content
+ *     0 0 12000 pass 20000000 9f3c...
+ *     1 0 13000 loss - 11ab...
+ *
+ * The same seed and input give the same lines; with key = "content" each content has the
+ * same outcomes whatever else is on the network.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "apps/clumsy/clumsy.h"
+
+int decisions_configure(struct clumsy *clumsy, const char *before, const char *path,
+                        struct error *err)
+{
+    if (clumsy->decisions && before && path && !strcmp(before, path))
+        return 0;
+    decisions_close(clumsy);
+    if (!path)
+        return 0;
+    clumsy->decisions = fopen(path, "we");
+    if (!clumsy->decisions)
+        return error_set(err, ERROR_FILE, errno, "decisions: %s: %s", path,
+                         strerror(errno));
+    fputs("# packet copy arrival_ns outcome delay_ns content\n", clumsy->decisions);
+    return 0;
+}
+
+void decisions_close(struct clumsy *clumsy)
+{
+    if (clumsy->decisions)
+        fclose(clumsy->decisions);
+    clumsy->decisions = NULL;
+}
+
+void decisions_note(struct clumsy *clumsy, uint64_t index, uint32_t copy,
+                    uint64_t arrival, const char *outcome, uint64_t delay,
+                    uint64_t content)
+{
+    bool passed = !strcmp(outcome, "pass");
+    uint64_t start = clumsy->impair.start;
+    fprintf(clumsy->decisions, "%" PRIu64 " %" PRIu32 " %" PRIu64 " %s ", index, copy,
+            arrival > start ? arrival - start : 0, outcome);
+    if (passed)
+        fprintf(clumsy->decisions, "%" PRIu64 " ", delay);
+    else
+        fputs("- ", clumsy->decisions);
+    if (content)
+        fprintf(clumsy->decisions, "%016" PRIx64 "\n", content);
+    else
+        fputs("-\n", clumsy->decisions);
+}
