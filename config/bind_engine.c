@@ -107,7 +107,7 @@ static void check_graph(lua_State *L, const struct graph *graph)
 }
 
 /* The states of all cores must not be running meanwhile. */
-static int apply(lua_State *L, const struct graph *graph, struct error *err)
+int vm_apply(lua_State *L, struct graph *graph, struct error *err)
 {
     struct vm *vm = vm_of(L);
     lua_State *before = vm->L;
@@ -115,7 +115,7 @@ static int apply(lua_State *L, const struct graph *graph, struct error *err)
     vm->L = L;
     links_forget(L);
     core_vms_forget_links(vm);
-    int error = engine_configure(vm->engine, graph_copy(graph), err);
+    int error = engine_configure(vm->engine, graph, err);
     vm->L = before;
     links_refresh(L);
     core_vms_refresh_links(vm);
@@ -146,7 +146,7 @@ static int engine_lua_configure(lua_State *L)
             "engine.configure inside a method of an app: use timer.after(0, f)");
     int error = lua_apps_check(box->graph, &err);
     if (!error)
-        error = apply(L, box->graph, &err);
+        error = vm_apply(L, graph_copy(box->graph), &err);
     if (!vm->calls)
         vm_raise_failure(L);
     return error ? vm_raise(L, &err) : 0;

@@ -1,4 +1,4 @@
-/* bind_json: json.encode, and counters.* for programs that look at other processes. */
+/* bind_json: json.encode, json.decode, and counters.* for programs that look at other processes. */
 #include "config/internal.h"
 
 #include <dirent.h>
@@ -67,6 +67,76 @@ static json_t *to_json(lua_State *L, int index, int depth)
     }
 }
 
+/* Jansson bounds the depth (JSON_PARSER_MAX_DEPTH). */
+static void from_json(lua_State *L, const json_t *json)
+{
+    const char *key;
+    json_t *item;
+    size_t i;
+    luaL_checkstack(L, 4, "JSON is nested too deeply");
+    switch (json_typeof(json)) {
+    case JSON_OBJECT:
+        lua_createtable(L, 0, (int)json_object_size(json));
+        json_object_foreach((json_t *)json, key, item)
+        {
+            from_json(L, item);
+            lua_setfield(L, -2, key);
+        }
+        break;
+    case JSON_ARRAY:
+        lua_createtable(L, (int)json_array_size(json), 0);
+        json_array_foreach(json, i, item)
+        {
+            from_json(L, item);
+            lua_rawseti(L, -2, (lua_Integer)i + 1);
+        }
+        break;
+    case JSON_STRING:
+        lua_pushlstring(L, json_string_value(json), json_string_length(json));
+        break;
+    case JSON_INTEGER:
+        lua_pushinteger(L, json_integer_value(json));
+        break;
+    case JSON_REAL:
+        lua_pushnumber(L, json_real_value(json));
+        break;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        lua_pushboolean(L, json_is_true(json));
+        break;
+    case JSON_NULL:
+        lua_pushnil(L);
+        break;
+    }
+}
+
+static int push_json(lua_State *L)
+{
+    from_json(L, lua_touserdata(L, 1));
+    return 1;
+}
+
+/* json.decode(text): the value, or nil and what is wrong. */
+static int json_decode(lua_State *L)
+{
+    size_t length;
+    json_error_t problem;
+    const char *text = luaL_checklstring(L, 1, &length);
+    json_t *json =
+        json_loadb(text, length, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &problem);
+    if (!json) {
+        lua_pushnil(L);
+        lua_pushfstring(L, "line %d, column %d: %s", problem.line, problem.column,
+                        problem.text);
+        return 2;
+    }
+    lua_pushcfunction(L, push_json);
+    lua_pushlightuserdata(L, json);
+    int status = lua_pcall(L, 1, 1, 0);
+    json_decref(json);
+    return status ? lua_error(L) : 1;
+}
+
 static int json_encode(lua_State *L)
 {
     json_t *json = to_json(L, 1, 0);
@@ -80,7 +150,9 @@ static int json_encode(lua_State *L)
 
 void open_json(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "encode", json_encode }, { NULL, NULL } };
+    static const luaL_Reg functions[] = { { "encode", json_encode },
+                                          { "decode", json_decode },
+                                          { NULL, NULL } };
     luaL_newlib(L, functions);
     lua_setglobal(L, "json");
 }

@@ -59,8 +59,9 @@ struct vm {
     struct settings settings;
     struct run_directory directory;
     struct engine *engine; /* NULL until needed */
-    struct vm *first;      /* the one that runs the file: itself, on core 0 */
-    struct vm **others;    /* in the first: those of cores 1, 2 ..., or NULL */
+    struct control *control;
+    struct vm *first;   /* the one that runs the file: itself, on core 0 */
+    struct vm **others; /* in the first: those of cores 1, 2 ..., or NULL */
     uint32_t nothers;
     struct graph *checked; /* options.checking: the last graph that was configured */
     bool loading;          /* a configuration file is being executed */
@@ -159,6 +160,9 @@ struct packet *packet_take(lua_State *L, int index); /* from Lua */
 const struct app_class *check_class(lua_State *L, int index);
 void push_class(lua_State *L, const struct app_class *class);
 
+/* The engine moves to the graph, which is taken over. */
+int vm_apply(lua_State *L, struct graph *graph, struct error *err);
+
 /* The time of this breath, or the clock when nothing runs. */
 uint64_t vm_now(struct vm *vm);
 
@@ -178,6 +182,7 @@ void open_interface(lua_State *L);
 void open_json(lua_State *L);
 void open_lab(lua_State *L);
 void open_link(lua_State *L);
+void open_live(lua_State *L);
 void open_packet(lua_State *L);
 void open_program(lua_State *L);
 void open_screen(lua_State *L);

@@ -1,6 +1,8 @@
 /* vm: a Lua state that speaks the graph language. */
 #include "config/internal.h"
 
+#include "config/control.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,6 +71,7 @@ static int open_all(lua_State *L)
     open_interface(L);
     open_json(L);
     open_lab(L);
+    open_live(L);
     open_bench(L);
     open_screen(L);
     open_program(L);
@@ -121,6 +124,8 @@ int vm_stop(struct vm *vm, struct error *err)
         timers_void(vm);
         links_forget(vm->L);
         core_vms_quiesce(vm);
+        control_close(vm->control);
+        vm->control = NULL;
         engine_free(vm->engine);
         vm->engine = NULL;
         packets_free_owned(vm, OWNER_NOBODY);
@@ -203,6 +208,13 @@ struct engine *vm_need_engine(lua_State *L)
     vm->engine = engine_new(&options, &err);
     if (!vm->engine)
         vm_raise(L, &err);
+    if (*vm->directory.path) {
+        vm->control = control_open(vm, vm->directory.path, &err);
+        if (!vm->control)
+            default_log(
+                lua_pushfstring(L, "vanguard ctl cannot reach this one: %s", err.text),
+                vm);
+    }
     if (vm->options.signals)
         signals_catch(vm->engine, vm->main);
     return vm->engine;
