@@ -6,8 +6,10 @@
  *   chi_square            of counts against expectations, rare bins merged
  *   chi_square_limit      the value that is exceeded once in a million
  *   mean_of, deviation_of, correlation_of
+ *   statistics_seed       of a test: fixed, unless SELFTEST_SEED=n asks for others
  *
- * Tests have fixed seeds, so they pass always or never. The regions say what may pass: a
+ * Tests have fixed seeds, so they pass always or never; `make check-nightly` gives them others.
+ * The regions say what may pass: a
  * test also shows that they reject half and twice the parameter, or the law next door.
  */
 #pragma once
@@ -40,6 +42,9 @@ double chi_square_limit(double freedom);
 
 double mean_of(const double *samples, size_t n);
 double deviation_of(const double *samples, size_t n);
+
+/* fixed, or a function of it and of the environment variable SELFTEST_SEED. */
+uint64_t statistics_seed(uint64_t fixed);
 
 /* Of samples that are lag apart. */
 double correlation_of(const double *samples, size_t n, size_t lag);

@@ -14,7 +14,7 @@
 #include "apps/clumsy/impair.h"
 #include "selftest/statistics.h"
 
-#define SEED 20
+#define SEED statistics_seed(20)
 
 /* The defaults of the rows, as far as decisions need them. */
 static struct clumsy_conf defaults(void)

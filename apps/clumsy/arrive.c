@@ -38,10 +38,11 @@ static void note(struct batch *batch, const struct arriving *in, uint64_t index,
 
 /* --- where a packet goes ------------------------------------------------------------------ */
 
-static bool store(struct clumsy *clumsy, const struct packet *p, const struct fate *fate,
-                  uint64_t sequence)
+static bool store(struct batch *batch, const struct packet *p, const struct fate *fate,
+                  uint64_t sequence, uint64_t flow)
 {
-    return clumsy_store(clumsy, (const void *)&p->length, p->data, fate, sequence);
+    return clumsy_store(batch->app, (const void *)&p->length, p->data, fate, sequence,
+                        flow);
 }
 
 /* May a packet leave at once? One that was to leave after its arrival may not, even when
@@ -50,7 +51,7 @@ static bool store(struct clumsy *clumsy, const struct packet *p, const struct fa
 static bool direct(const struct batch *batch, const struct fate *fate, uint64_t arrival)
 {
     const struct clumsy *clumsy = batch->app->state;
-    return fate->release <= arrival && batch->room && fate->order != IMPAIR_HELD &&
+    return fate->release <= arrival && batch->room && fate->order < IMPAIR_HELD &&
            delay_line_next(&clumsy->line) > arrival && !delay_line_held(&clumsy->line) &&
            !clumsy->slot.active;
 }
@@ -102,12 +103,14 @@ static void place(struct batch *batch, const struct arriving *in, struct packet 
         struct packet *out = !direct(batch, fate, in->arrival) ? NULL
                              : last                            ? p
                                                                : packet_clone(p);
-        bool kept = out || store(clumsy, p, fate, sequence);
+        uint64_t flow = clumsy->impair.swap ? frame_flow(&in->frame) : 0;
+        bool kept = out || store(batch, p, fate, sequence, flow);
         app_count(batch->app, DROP_MEMORY, !kept);
         note(batch, in, verdict->index, copy, kept ? "pass" : "memory",
              fate->release - in->arrival);
         if (out) {
             pass(batch, out, in->arrival, sequence);
+            clumsy_swap(batch->app, fate, sequence, flow);
             if (last)
                 return;
         }
@@ -154,10 +157,15 @@ static struct packet *answer(struct batch *batch)
     return p;
 }
 
-static void send_answer(struct batch *batch, struct packet *p, uint32_t length)
+/* A tag that hardware took out of the packet is one of the answer, too. */
+static void send_answer(struct batch *batch, const struct arriving *in, struct packet *p,
+                        uint32_t length)
 {
     p->length = length;
-    p->timestamp = batch->now;
+    p->timestamp = in->arrival;
+    p->flags |= in->p->flags & PACKET_VLAN;
+    p->vlan_tci = in->p->vlan_tci;
+    p->vlan_tpid = in->p->vlan_tpid;
     app_transmit(app_output(batch->app, 1), p);
 }
 
@@ -171,7 +179,7 @@ static void answer_mtu(struct batch *batch, const struct arriving *in)
     if (!p)
         return;
     memcpy(p->data, frame, length);
-    send_answer(batch, p, length);
+    send_answer(batch, in, p, length);
 }
 
 /* The connection of this packet is torn down: by packets of our own, of which the one to the
@@ -189,11 +197,12 @@ static void reset(struct batch *batch, struct arriving *in)
     if (conf->side != SIDE_B)
         back = answer(batch);
     if (back)
-        send_answer(batch, back, answer_reset(&in->frame, true, back->data));
+        send_answer(batch, in, back, answer_reset(&in->frame, true, back->data));
     if (conf->side != SIDE_A) {
         uint8_t frame[ANSWER_SIZE];
         in->p->length = answer_reset(&in->frame, false, frame);
         memcpy(in->p->data, frame, in->p->length);
+        frame_parse(&in->frame, in->p->data, in->p->length);
     }
 }
 
@@ -276,14 +285,23 @@ static bool is_exempt(const struct packet *p)
     return false;
 }
 
-static void bypass(struct batch *batch, struct packet *p)
+/* Those that are not impaired keep their order by numbers of their own. */
+static uint64_t exempt_sequence(struct clumsy *clumsy)
 {
-    struct fate fate = { .release = batch->now, .order = IMPAIR_ANY_ORDER };
-    if (batch->room) {
-        batch_add(batch, p, CLUMSY_EXEMPT);
+    return CLUMSY_EXEMPT | clumsy->exempted++;
+}
+
+/* Leaves at once, or at that time. */
+static void bypass(struct batch *batch, struct packet *p, uint64_t release)
+{
+    struct clumsy *clumsy = batch->app->state;
+    struct fate fate = { .release = release, .order = IMPAIR_ANY_ORDER };
+    uint64_t sequence = exempt_sequence(clumsy);
+    if (batch->room && release <= batch->now && delay_line_next(&clumsy->line) > release) {
+        batch_add(batch, p, sequence);
         return;
     }
-    if (!store(batch->app->state, p, &fate, CLUMSY_EXEMPT))
+    if (!store(batch, p, &fate, sequence, 0))
         app_count(batch->app, DROP_MEMORY, 1);
     packet_free(p);
 }
@@ -298,20 +316,24 @@ static void handle_unmatched(struct batch *batch, struct arriving *in)
     struct fate fate = { .release = in->arrival, .order = IMPAIR_ANY_ORDER };
     app_count(batch->app, UNMATCHED, 1);
     if (impair->outage.active && outage_at(&impair->outage, in->arrival)) {
-        app_drop(batch->app, DROP_DOWN, p);
-        return;
+        if (!impair->outage.hold) {
+            app_drop(batch->app, DROP_DOWN, p);
+            return;
+        }
+        fate.release = outage_over(&impair->outage, in->arrival);
     }
     if (!conf_of(batch)->rate.shared) {
-        bypass(batch, p);
+        bypass(batch, p, fate.release);
         return;
     }
+    uint64_t sequence = exempt_sequence(clumsy);
     if (impair->queued) {
-        bool parked = enqueue(batch, in, p, &fate, 0, CLUMSY_EXEMPT);
+        bool parked = enqueue(batch, in, p, &fate, 0, sequence);
         app_count(batch->app, DROP_MEMORY, !parked);
     } else if (!bottleneck_pass(impair->bottleneck, in->arrival, p->length,
                                 &fate.release)) {
         app_count(batch->app, DROP_QUEUE, 1);
-    } else if (!store(clumsy, p, &fate, CLUMSY_EXEMPT)) {
+    } else if (!store(batch, p, &fate, sequence, 0)) {
         app_count(batch->app, DROP_MEMORY, 1);
     }
     packet_free(p);
@@ -325,12 +347,23 @@ static uint64_t arrival_of(struct batch *batch, const struct packet *p)
     return p->timestamp && p->timestamp <= batch->now ? p->timestamp : batch->now;
 }
 
+/* What the trace says of the link is for the queue, too. */
+static void describe_link(struct clumsy *clumsy)
+{
+    const struct impair *impair = &clumsy->impair;
+    const struct bottleneck_conf *link = &clumsy->gate->bottleneck.conf;
+    bool rate = impair->trace.columns & TRACE_RATE;
+    gate_describe(clumsy->gate, &link->limit, rate ? impair->described.rate : link->rate);
+}
+
 static void handle_impaired(struct batch *batch, struct arriving *in)
 {
     struct clumsy *clumsy = batch->app->state;
     struct subject subject = { in->arrival, in->p->length, &in->frame };
     struct verdict verdict;
     impair_decide(&clumsy->impair, &subject, &verdict);
+    if (clumsy->gate->queue && clumsy->impair.trace.columns)
+        describe_link(clumsy);
     if (verdict.reset)
         reset(batch, in);
     if (!verdict.copies) {
@@ -375,7 +408,7 @@ static void handle_usual(struct batch *batch, struct packet *p, uint64_t arrival
         pass(batch, p, arrival, sequence);
         return;
     }
-    if (unlikely(!store(clumsy, p, &fate, sequence)))
+    if (unlikely(!store(batch, p, &fate, sequence, 0)))
         app_count(batch->app, DROP_MEMORY, 1);
     packet_free(p);
 }
@@ -385,7 +418,7 @@ void clumsy_handle(struct batch *batch, struct packet *p)
     const struct clumsy *clumsy = batch->app->state;
     if (!conf_of(batch)->arp && unlikely(is_exempt(p))) {
         app_count(batch->app, EXEMPTED, 1);
-        bypass(batch, p);
+        bypass(batch, p, batch->now);
         return;
     }
     uint64_t arrival = arrival_of(batch, p);

@@ -60,7 +60,7 @@ static void settle(struct app *app, uint64_t now)
     struct gate *gate = clumsy->gate;
     bottleneck_expire(&gate->bottleneck, now);
     app->counters[FLOOR_HITS] = clumsy->impair.floor_hits;
-    app->counters[HELD] = clumsy->line.count + clumsy->line.parked + clumsy->plain.count;
+    clumsy_count_held(app);
     app->counters[PACKETS] = clumsy->taken + clumsy->plain.count + clumsy->plain.bad;
     app->counters[SPLIT] = clumsy->plain.split;
     app->counters[DROP_GSO] = clumsy->plain.bad;
@@ -105,6 +105,8 @@ static void advance(struct app *app, struct link *input, uint64_t now)
     uint64_t due = horizon(clumsy, input, now);
     if (unlikely(clumsy->gate->queue))
         gate_advance(clumsy->gate, due);
+    if (unlikely(swap_waiting(&clumsy->swap)))
+        clumsy_give_up(app, due);
     clumsy_release(app, due, now);
 }
 
@@ -153,6 +155,31 @@ static void tell_compat(struct app *app, const struct clumsy_conf *conf)
     tell_share(app, "reorder", conf->reorder.p, conf->reorder.corr);
 }
 
+static bool is_usual(const struct clumsy *clumsy)
+{
+    return clumsy->impair.usual && !clumsy->matches && !clumsy->decisions &&
+           !clumsy->gate->queue;
+}
+
+/* For the gate, as is the next one. */
+static void queue_changed(void *user)
+{
+    struct app *app = user;
+    struct clumsy *clumsy = app->state;
+    impair_queue(&clumsy->impair, clumsy->gate->queue);
+    clumsy->usual = is_usual(clumsy);
+}
+
+static void inherit_gate(void *user)
+{
+    struct app *app = user;
+    struct clumsy *clumsy = app->state;
+    const struct clumsy_conf *conf = app->conf;
+    impair_own(&clumsy->impair, conf);
+    if (!gate_configure(clumsy->gate, clumsy->number, conf, clumsy->seed, app->name))
+        app_log(app, "no memory for the queue of %s", conf->rate.shared);
+}
+
 /* Another gate, when it is to be another: before is its name so far. */
 static int join_gate(struct app *app, const char *before, const char *name,
                      struct error *err)
@@ -163,7 +190,8 @@ static int join_gate(struct app *app, const char *before, const char *name,
     bool same = before && name ? !strcmp(before, name) : before == name;
     if (old && same)
         return 0;
-    clumsy->member = (struct gate_member){ app, clumsy_passed, clumsy_dropped };
+    clumsy->member = (struct gate_member){ app, clumsy_passed, clumsy_dropped,
+                                           queue_changed, inherit_gate };
     struct gate *gate = gate_join(app->engine, name, &clumsy->member, &clumsy->number);
     if (!gate)
         return error_set(err, ERROR_RUN, ENOMEM, "out of memory");
@@ -192,11 +220,16 @@ static int configure(struct app *app, const struct clumsy_conf *before,
 {
     struct clumsy *clumsy = app->state;
     uint64_t seed = conf->seed < 0 ? app->engine->options.seed : (uint64_t)conf->seed;
+    clumsy->seed = seed;
     clumsy->line.budget = conf->memory;
     int error = join_gate(app, before->rate.shared, conf->rate.shared, err);
     if (!error)
         error = impair_configure(&clumsy->impair, conf, seed, app->name, err);
-    if (!error && !gate_configure(clumsy->gate, conf, seed, app->name))
+    if (!error &&
+        !gate_configure(clumsy->gate, clumsy->number, conf, seed, app->name))
+        error = error_set(err, ERROR_RUN, ENOMEM, "out of memory");
+    if (!error && clumsy->impair.swap && !clumsy->swap.flows.entries &&
+        !swap_init(&clumsy->swap))
         error = error_set(err, ERROR_RUN, ENOMEM, "out of memory");
     if (!error)
         error = configure_match(clumsy, conf->match, err);
@@ -206,8 +239,7 @@ static int configure(struct app *app, const struct clumsy_conf *before,
         return error;
     slot_configure(&clumsy->slot, &conf->slot, seed, app->name, clumsy->impair.start);
     clumsy->plain.partial = !conf->mtu.max; /* unfinished ones are right until damaged */
-    clumsy->usual = clumsy->impair.usual && !clumsy->matches && !clumsy->decisions &&
-                    !clumsy->gate->queue;
+    queue_changed(app);
     tell_compat(app, conf);
     return 0;
 }
@@ -217,14 +249,17 @@ static void stop(struct app *app)
     struct clumsy *clumsy = app->state;
     if (clumsy->gate) /* drops what waits in its queue */
         gate_leave(clumsy->gate, clumsy->number);
-    app_count(app, DROP_STOPPED, clumsy->line.count + plain_drop(&clumsy->plain));
+    app_count(app, DROP_STOPPED,
+              clumsy->line.count + clumsy->line.parked + plain_drop(&clumsy->plain));
     app->counters[HELD] = 0;
+    swap_free(&clumsy->swap);
     delay_line_free(&clumsy->line);
     impair_free(&clumsy->impair);
     slot_free(&clumsy->slot);
     configure_match(clumsy, NULL, NULL);
     decisions_close(clumsy);
     free(clumsy->scratch);
+    free(clumsy->spare);
     if (clumsy->lateness)
         counters_remove(app->engine->counters, clumsy->lateness);
 }
@@ -238,8 +273,10 @@ static int start(struct app *app, struct error *err)
     delay_line_init(&clumsy->line, 0);
     clumsy->impair.start = engine_now(app->engine);
     clumsy->scratch = malloc(2 * PACKET_LARGE);
+    clumsy->spare = malloc(PACKET_LARGE);
     clumsy->lateness = counters_add_histogram(app->engine->counters, name);
-    int error = !clumsy->scratch    ? error_set(err, ERROR_RUN, ENOMEM, "out of memory")
+    bool room = clumsy->scratch && clumsy->spare;
+    int error = !room               ? error_set(err, ERROR_RUN, ENOMEM, "out of memory")
                 : !clumsy->lateness ? error_set(err, ERROR_RUN, ENOSPC,
                                                 "no room for the histogram of lateness")
                                     : configure(app, &nothing, app->conf, err);

@@ -19,13 +19,14 @@
 #include "apps/clumsy/gate.h"
 #include "apps/clumsy/impair.h"
 #include "apps/clumsy/slot.h"
+#include "apps/clumsy/swap.h"
 #include "engine/engine.h"
 #include "engine/plain.h"
 #include "lib/capture_filter.h"
 
 #define CLUMSY_METADATA  sizeof(struct delay_meta)
 #define CLUMSY_COPY_BITS 4          /* of a sequence number: below the packet's index */
-#define CLUMSY_EXEMPT    UINT64_MAX /* in place of a sequence number */
+#define CLUMSY_EXEMPT    (1ull << 63) /* in a sequence number: of one not impaired */
 
 _Static_assert(CLUMSY_COPIES_MAX < 1 << CLUMSY_COPY_BITS, "a copy's number fits");
 _Static_assert(offsetof(struct packet, chunk) - offsetof(struct packet, length) ==
@@ -71,6 +72,8 @@ struct clumsy {
     struct gate *gate;
     struct gate_member member;
     uint16_t number; /* in the gate */
+    uint64_t seed;
+    struct swap swap;
     struct slot slot;
     uint64_t slot_opens; /* for what is due and waits for it; 0: nothing does */
     struct capture_filter match;
@@ -78,8 +81,10 @@ struct clumsy {
     bool usual;                 /* nobody looks into packets: the short way will do */
     struct histogram *lateness; /* ns from when a packet was to leave to when it did */
     uint64_t latest;            /* highest index delivered */
+    uint64_t exempted;          /* sequence number of those that are not impaired */
     bool blocked;               /* something due could not leave */
-    uint8_t *scratch;           /* room for a frame, where one is needed */
+    uint8_t *scratch; /* room for two frames, where one is needed */
+    uint8_t *spare;   /* and for one that changes places */
     FILE *decisions;
     struct plain plain; /* of the input ... */
     uint64_t taken;     /* ... packets of it that were dealt with */
@@ -106,9 +111,18 @@ void batch_add(struct batch *batch, struct packet *p, uint64_t sequence);
 /* Everything due by that time leaves. */
 void clumsy_release(struct app *app, uint64_t due, uint64_t now);
 
-/* A frame goes to the delay line; false when there is no room. */
-bool clumsy_store(struct clumsy *clumsy, const struct delay_meta *meta,
-                  const uint8_t *frame, const struct fate *fate, uint64_t sequence);
+/* A frame goes to the delay line; false when there is no room. flow: where it is looked at. */
+bool clumsy_store(struct app *app, const struct delay_meta *meta, const uint8_t *frame,
+                  const struct fate *fate, uint64_t sequence, uint64_t flow);
+
+/* The packet with that fate leaves, or will: so does one that changes places with it. */
+void clumsy_swap(struct app *app, const struct fate *fate, uint64_t sequence,
+                 uint64_t flow);
+
+/* Those that have waited for that in vain. */
+void clumsy_give_up(struct app *app, uint64_t now);
+
+void clumsy_count_held(struct app *app);
 
 /* For the gate: user is the app. */
 void clumsy_passed(void *user, const struct queue_packet *packet, uint64_t departure);

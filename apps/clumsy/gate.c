@@ -84,14 +84,27 @@ struct gate *gate_join(const void *scope, const char *name,
     return gate;
 }
 
+/* Its bottleneck may point to what the owner had: a trace, a schedule of outages. */
+static void hand_over(struct gate *gate)
+{
+    uint16_t heir = gate->count;
+    while (!gate->members[--heir])
+        ;
+    gate->members[heir]->inherit(gate->members[heir]->user);
+}
+
 void gate_leave(struct gate *gate, uint16_t number)
 {
     if (gate->queue)
         queue_purge(gate->queue, number);
-    pthread_mutex_lock(&lock);
     gate->members[number] = NULL;
-    if (!--gate->users)
-        release(gate);
+    if (--gate->users) {
+        if (gate->owner == number)
+            hand_over(gate);
+        return;
+    }
+    pthread_mutex_lock(&lock);
+    release(gate);
     pthread_mutex_unlock(&lock);
 }
 
@@ -104,8 +117,15 @@ static void dropped(void *user, const struct queue_packet *packet,
         member->dropped(member->user, packet, reason);
 }
 
-bool gate_configure(struct gate *gate, const struct clumsy_conf *conf, uint64_t seed,
-                    const char *name)
+static void tell_members(const struct gate *gate)
+{
+    for (uint16_t i = 0; i < gate->count; i++)
+        if (gate->members[i])
+            gate->members[i]->changed(gate->members[i]->user);
+}
+
+static bool configure_queue(struct gate *gate, const struct clumsy_conf *conf,
+                            uint64_t seed, const char *name)
 {
     bool wanted = clumsy_has_queue(conf);
     if (!wanted && gate->queue) {
@@ -118,10 +138,31 @@ bool gate_configure(struct gate *gate, const struct clumsy_conf *conf, uint64_t 
         gate->queue = queue_new(dropped, gate);
     if (!gate->queue)
         return false;
-    struct limit limit = clumsy_queue_limit(conf);
-    queue_configure(gate->queue, &conf->queue, &limit, conf->rate.rate, seed,
+    gate->limit = clumsy_queue_limit(conf);
+    gate->rate = conf->rate.rate;
+    queue_configure(gate->queue, &conf->queue, &gate->limit, gate->rate, seed,
                     gate->name ? gate->name : name);
     return true;
+}
+
+bool gate_configure(struct gate *gate, uint16_t number, const struct clumsy_conf *conf,
+                    uint64_t seed, const char *name)
+{
+    bool before = gate->queue;
+    gate->owner = number;
+    bool done = configure_queue(gate, conf, seed, name);
+    if (before != (gate->queue != NULL))
+        tell_members(gate);
+    return done;
+}
+
+void gate_describe(struct gate *gate, const struct limit *limit, uint64_t rate)
+{
+    if (rate == gate->rate && !memcmp(limit, &gate->limit, sizeof(*limit)))
+        return;
+    gate->rate = rate;
+    gate->limit = *limit;
+    queue_describe(gate->queue, limit, rate);
 }
 
 /* The link is free at a time: the next one is sent, and is there for its owner when it has

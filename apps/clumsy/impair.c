@@ -48,10 +48,9 @@ static bool has_link(const struct impair *impair)
     return impair->trace.opportunities || has_trace(impair, TRACE_RATE);
 }
 
-static void configure_rate(struct impair *impair, const struct clumsy_conf *conf)
+void impair_own(struct impair *impair, const struct clumsy_conf *conf)
 {
     impair->has_rate = conf->rate.rate || has_link(impair);
-    impair->queued = impair->has_rate && clumsy_has_queue(conf);
     if (!impair->has_rate)
         return;
     struct bottleneck_conf bottleneck = {
@@ -72,12 +71,12 @@ static void configure_rate(struct impair *impair, const struct clumsy_conf *conf
 static void configure_reorder(struct impair *impair, const struct reorder_conf *conf,
                               struct random_key key, bool netem)
 {
-    bool swap = conf->mode == REORDER_SWAP;
     impair->overtaking = conf->p > 0;
     event_configure(&impair->reorder, key, conf->p, conf->corr, netem);
     impair->early = conf->mode == REORDER_EARLY;
-    impair->gap = swap && conf->gap < 2 ? 2 : conf->gap;
-    impair->depth = swap ? 1 : conf->depth ? (uint32_t)conf->depth : UINT32_MAX;
+    impair->swap = conf->p > 0 && conf->mode == REORDER_SWAP;
+    impair->gap = conf->gap;
+    impair->depth = conf->depth ? (uint32_t)conf->depth : UINT32_MAX;
     impair->hold = conf->hold;
 }
 
@@ -85,9 +84,16 @@ static int configure_delay(struct impair *impair, const struct clumsy_conf *conf
                            uint64_t seed, const char *name, struct error *err)
 {
     const struct jitter_conf *jitter = &conf->jitter;
+    struct jitter_conf described; /* by the trace, where that is */
     int error = 0;
     impair->owd = conf->owd;
     impair->floor = (double)jitter->floor;
+    if (has_trace(impair, TRACE_JITTER)) {
+        described = conf->jitter;
+        *(jitter_dist_of(jitter) == DIST_UNIFORM ? &described.half : &described.sd) =
+            trace_most_jitter(&impair->trace);
+        jitter = &described;
+    }
     jitter_configure(&impair->jitter, jitter, seed, name);
     impair->independent_jitter =
         jitter->mode == JITTER_REORDER || jitter->mode == JITTER_CLAMP;
@@ -159,7 +165,7 @@ int impair_configure(struct impair *impair, const struct clumsy_conf *conf, uint
     int error = configure_trace(impair, &conf->trace, err);
     if (!error)
         error = configure_stages(impair, conf, seed, name, err);
-    configure_rate(impair, conf);
+    impair_own(impair, conf);
     if (!error)
         error = configure_delay(impair, conf, seed, name, err);
     if (!error && (!identity_configure(&impair->identity, conf->key) ||
@@ -169,12 +175,18 @@ int impair_configure(struct impair *impair, const struct clumsy_conf *conf, uint
     impair->early_drops = impair->outage.active || impair->pattern.active ||
                           impair->loss.model != LOSS_NONE ||
                           has_trace(impair, TRACE_LOSS);
-    impair->looks = conf->key != KEY_INDEX || impair->pattern.active || impair->mtu ||
-                    impair->resets || impair->queued;
+    impair->described = (struct trace_values){ .loss = -1 };
+    impair_queue(impair, impair->queued);
+    return error;
+}
+
+void impair_queue(struct impair *impair, bool queued)
+{
+    impair->queued = impair->has_rate && queued;
+    impair->looks = impair->identity.mode != KEY_INDEX || impair->pattern.active ||
+                    impair->mtu || impair->resets || impair->swap || impair->queued;
     impair->usual = !impair->looks && !impair->alters && !impair->exit_loss &&
                     !impair->duplicate.active && !impair->trace.columns;
-    memset(&impair->described, 0, sizeof(impair->described));
-    return error;
 }
 
 void impair_free(struct impair *impair)
@@ -206,11 +218,14 @@ static uint64_t draw_of_copy(uint64_t draw, uint32_t copy)
 static void follow_trace(struct impair *impair, uint64_t arrival)
 {
     struct trace_values now;
-    trace_values(&impair->trace, arrival - impair->start, &now);
+    uint64_t time = arrival > impair->start ? arrival - impair->start : 0;
+    trace_values(&impair->trace, time, &now);
     if (has_trace(impair, TRACE_OWD))
         impair->owd = now.owd;
-    if (has_trace(impair, TRACE_JITTER))
+    if (has_trace(impair, TRACE_JITTER)) {
         impair->jitter.scale = (double)now.jitter;
+        netem_scale(&impair->netem, now.jitter);
+    }
     if (has_trace(impair, TRACE_LOSS) && now.loss != impair->described.loss) {
         event_configure(&impair->loss.event, impair->loss_key, now.loss, 0, false);
         impair->loss.model = LOSS_EVENT;
@@ -267,7 +282,9 @@ static inline void propagate(struct impair *impair, uint64_t start, uint64_t dra
     if (event_happens(&impair->spike, draw))
         fate->release += impair->spike_add;
     bool apart = impair->any_order || (copy && impair->copy_delay);
-    fate->order = overtaking ? IMPAIR_HELD : apart ? IMPAIR_ANY_ORDER : IMPAIR_IN_ORDER;
+    fate->order = overtaking ? impair->swap ? IMPAIR_SWAPPED : IMPAIR_HELD
+                  : apart    ? IMPAIR_ANY_ORDER
+                             : IMPAIR_IN_ORDER;
     if (copy)
         fate->release += impair->copy_delay;
     if (apart)
@@ -314,8 +331,8 @@ static void decide_bytes(struct impair *impair, uint64_t draw, struct fate *fate
 static bool too_big(const struct impair *impair, const struct frame *frame,
                     const struct fate *fate)
 {
-    return frame->family && fate->length - frame->l3 > impair->mtu &&
-           frame->end - frame->l3 > impair->mtu;
+    uint32_t most = frame->l3 + impair->mtu;
+    return frame->family && fate->length > most && frame->end > most;
 }
 
 static void decide_copy(struct impair *impair, const struct subject *subject,
@@ -349,16 +366,18 @@ static bool resets(struct impair *impair, const struct frame *frame, uint64_t dr
         (impair->reset_filtered &&
          !capture_filter_matches(&impair->reset_match, frame->data, frame->length)))
         return false;
-    if (impair->reset_at && pattern_holds_byte(&impair->streams, frame, impair->reset_at))
-        return !(*tally_at(&impair->reset_done, frame_flow(frame)))++;
+    if (impair->reset_at) {
+        uint64_t byte = pattern_holds_byte(&impair->streams, frame, impair->reset_at);
+        return byte && !(*tally_at(&impair->reset_done, byte))++;
+    }
     return frame_payload_length(frame) && event_happens(&impair->reset, draw);
 }
 
 static uint8_t lost_before(struct impair *impair, const struct subject *subject,
                            uint64_t draw)
 {
-    if (impair->outage.active && !impair->outage.hold &&
-        outage_at(&impair->outage, subject->arrival))
+    if (impair->outage.active && outage_at(&impair->outage, subject->arrival) &&
+        !impair->outage.hold)
         return OUTCOME_DOWN;
     if (impair->pattern.active && pattern_drops(&impair->pattern, subject->frame))
         return OUTCOME_DROP;

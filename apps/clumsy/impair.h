@@ -1,6 +1,8 @@
 /* impair: what happens to each packet, decided from what is known when it arrives.
  *
  *   impair_configure   set or change the parameters; no state is lost
+ *   impair_own         ... the bottleneck is to be as they say
+ *   impair_queue       somebody has a queue in front of it, or has not
  *   impair_decide      one packet: lost, or how many copies, each released when
  *   impair_decide_usual   ... in a hurry
  *   impair_propagate   the rest of it for a copy that waited in a queue
@@ -42,6 +44,7 @@ enum impair_order {
     IMPAIR_IN_ORDER,  /* not before any other packet released in order so far */
     IMPAIR_ANY_ORDER, /* at its time */
     IMPAIR_HELD,      /* when `depth` later packets have left, or after `hold` */
+    IMPAIR_SWAPPED,   /* when the next of its flow has left, or after `hold` */
     IMPAIR_QUEUED, /* into the queue: impair_propagate says more when it has left that */
 };
 
@@ -50,7 +53,6 @@ enum outcome {
     OUTCOME_DOWN,    /* no path */
     OUTCOME_DROP,    /* by number, or for what it is */
     OUTCOME_LOSS,    /* at the entry, or behind the bottleneck */
-    OUTCOME_RESET,   /* a RST goes in its place */
     OUTCOME_TOO_BIG, /* for mtu */
     OUTCOME_QUEUE,   /* the queue was full */
 };
@@ -82,7 +84,8 @@ struct impair {
     /* compiled parameters */
     struct event duplicate, corrupt, reorder, spike, truncate, reset;
     struct random_key damage; /* of the bits of a packet: impair_damage_key */
-    bool has_rate, queued, independent_jitter, any_order, overtaking, early, netem_delays;
+    bool has_rate, queued, independent_jitter, any_order, overtaking, early, swap;
+    bool netem_delays;
     bool dup_dup, exit_loss, resets;
     bool early_drops, alters; /* may do so: what cannot happen is not asked for */
     bool looks;               /* needs the frame, not just its length */
@@ -130,6 +133,8 @@ struct subject {
  * what that was for. */
 int impair_configure(struct impair *impair, const struct clumsy_conf *conf, uint64_t seed,
                      const char *name, struct error *err);
+void impair_own(struct impair *impair, const struct clumsy_conf *conf);
+void impair_queue(struct impair *impair, bool queued);
 void impair_free(struct impair *impair);
 
 void impair_decide(struct impair *impair, const struct subject *subject,

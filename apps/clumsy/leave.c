@@ -34,7 +34,7 @@ void batch_add(struct batch *batch, struct packet *p, uint64_t sequence)
         batch_end(batch);
     batch->p[batch->n++] = p;
     batch->room--;
-    if (sequence == CLUMSY_EXEMPT)
+    if (sequence & CLUMSY_EXEMPT)
         return;
     uint64_t index = sequence >> CLUMSY_COPY_BITS;
     if (likely(index >= clumsy->latest))
@@ -110,24 +110,101 @@ void clumsy_release(struct app *app, uint64_t due, uint64_t now)
     batch_end(&batch);
 }
 
-bool clumsy_store(struct clumsy *clumsy, const struct delay_meta *meta,
-                  const uint8_t *frame, const struct fate *fate, uint64_t sequence)
+static bool add_to_line(struct clumsy *clumsy, const struct delay_meta *meta,
+                        const uint8_t *frame, const struct fate *fate, uint64_t sequence)
 {
     struct delay_key key = { fate->release, sequence };
     if (fate->order == IMPAIR_HELD)
         return delay_line_hold(&clumsy->line, key, meta, frame, clumsy->impair.depth,
                                clumsy->impair.hold);
     return delay_line_add(
-        &clumsy->line, fate->order == IMPAIR_IN_ORDER ? DELAY_IN_ORDER : DELAY_ANY_ORDER,
+        &clumsy->line, fate->order == IMPAIR_ANY_ORDER ? DELAY_ANY_ORDER : DELAY_IN_ORDER,
         key, meta, frame);
+}
+
+/* --- changing places ---------------------------------------------------------------------- */
+
+/* A parked one goes to the delay line. */
+static void unpark(struct app *app, uint32_t handle, const struct fate *fate)
+{
+    struct clumsy *clumsy = app->state;
+    const struct delay_record *parked = delay_line_parked(&clumsy->line, handle);
+    uint64_t sequence = parked->key.sequence;
+    struct delay_meta meta = parked->meta;
+    delay_line_unpark(&clumsy->line, handle, clumsy->spare);
+    app_count(app, DROP_MEMORY,
+              !add_to_line(clumsy, &meta, clumsy->spare, fate, sequence));
+}
+
+/* In order it is behind the other at the same time; where there is none, just after it. */
+void clumsy_swap(struct app *app, const struct fate *fate, uint64_t sequence,
+                 uint64_t flow)
+{
+    struct clumsy *clumsy = app->state;
+    struct fate after = *fate;
+    if (likely(!swap_waiting(&clumsy->swap)) || sequence & CLUMSY_EXEMPT)
+        return;
+    uint32_t handle = swap_take(&clumsy->swap, flow, sequence >> CLUMSY_COPY_BITS);
+    if (handle == SWAP_NONE)
+        return;
+    after.release += fate->order == IMPAIR_ANY_ORDER;
+    unpark(app, handle, &after);
+}
+
+void clumsy_give_up(struct app *app, uint64_t now)
+{
+    struct clumsy *clumsy = app->state;
+    struct fate fate = { .order = IMPAIR_ANY_ORDER };
+    uint32_t handle;
+    while ((handle = swap_expired(&clumsy->swap, now, &fate.release)) != SWAP_NONE)
+        unpark(app, handle, &fate);
+}
+
+/* False: it does not wait, because another one of its flow has waited for it, or for lack of
+ * memory. */
+static bool wait_for_partner(struct clumsy *clumsy, const struct delay_meta *meta,
+                             const uint8_t *frame, const struct fate *fate,
+                             uint64_t sequence, uint64_t flow)
+{
+    uint64_t index = sequence >> CLUMSY_COPY_BITS;
+    if (swap_has(&clumsy->swap, flow))
+        return false;
+    uint32_t handle = delay_line_park(
+        &clumsy->line, (struct delay_key){ fate->release, sequence }, meta, frame);
+    if (handle == DELAY_NO_HANDLE)
+        return false;
+    if (swap_hold(&clumsy->swap, flow, index, fate->release + clumsy->impair.hold,
+                  handle))
+        return true;
+    delay_line_unpark(&clumsy->line, handle, NULL);
+    return false;
+}
+
+bool clumsy_store(struct app *app, const struct delay_meta *meta, const uint8_t *frame,
+                  const struct fate *fate, uint64_t sequence, uint64_t flow)
+{
+    struct clumsy *clumsy = app->state;
+    if (unlikely(fate->order == IMPAIR_SWAPPED) &&
+        wait_for_partner(clumsy, meta, frame, fate, sequence, flow))
+        return true;
+    bool stored = add_to_line(clumsy, meta, frame, fate, sequence);
+    clumsy_swap(app, fate, sequence, flow);
+    return stored;
+}
+
+void clumsy_count_held(struct app *app)
+{
+    const struct clumsy *clumsy = app->state;
+    app->counters[HELD] = clumsy->line.count + clumsy->line.parked + clumsy->plain.count;
 }
 
 uint64_t clumsy_next(const struct clumsy *clumsy)
 {
     uint64_t next =
         clumsy->slot_opens ? clumsy->slot_opens : delay_line_next(&clumsy->line);
-    uint64_t gate = gate_next(clumsy->gate);
-    return next < gate ? next : gate;
+    uint64_t gate = gate_next(clumsy->gate), swap = swap_next(&clumsy->swap);
+    next = next < gate ? next : gate;
+    return next < swap ? next : swap;
 }
 
 /* --- out of the queue ----------------------------------------------------------------- */
@@ -154,7 +231,7 @@ static void mark(uint8_t *data, uint32_t length)
 static void note(struct clumsy *clumsy, const struct queue_packet *packet,
                  const char *outcome, uint64_t delay)
 {
-    if (clumsy->decisions && packet->sequence != CLUMSY_EXEMPT)
+    if (clumsy->decisions && !(packet->sequence & CLUMSY_EXEMPT))
         decisions_note(clumsy, packet->sequence >> CLUMSY_COPY_BITS,
                        packet->sequence & ((1 << CLUMSY_COPY_BITS) - 1), packet->arrival,
                        outcome, delay, 0);
@@ -174,10 +251,10 @@ static void propagate(struct app *app, const struct queue_packet *packet,
         mark(frame, meta.length);
         app_count(app, MARKED, 1);
     }
-    if (packet->sequence != CLUMSY_EXEMPT)
+    if (!(packet->sequence & CLUMSY_EXEMPT))
         impair_propagate(&clumsy->impair, departure, packet->draw,
                          packet->sequence & ((1 << CLUMSY_COPY_BITS) - 1), &fate);
-    bool stored = clumsy_store(clumsy, &meta, frame, &fate, packet->sequence);
+    bool stored = clumsy_store(app, &meta, frame, &fate, packet->sequence, packet->flow);
     app_count(app, DROP_MEMORY, !stored);
     note(clumsy, packet, stored ? "pass" : "memory", fate.release - packet->arrival);
 }
@@ -193,6 +270,7 @@ void clumsy_passed(void *user, const struct queue_packet *packet, uint64_t depar
     } else {
         propagate(app, packet, departure);
     }
+    clumsy_count_held(app); /* another one's breath, perhaps */
     uint64_t next = clumsy_next(clumsy);
     if (!timer_pending(&app->wake) || app->wake.time > next)
         app_wake_at(app, next);
@@ -204,6 +282,7 @@ void clumsy_dropped(void *user, const struct queue_packet *packet,
     struct app *app = user;
     struct clumsy *clumsy = app->state;
     delay_line_unpark(&clumsy->line, packet->handle, NULL);
+    clumsy_count_held(app);
     app_count(app, reason == QUEUE_AQM ? DROP_AQM : DROP_QUEUE, 1);
     note(clumsy, packet, reason == QUEUE_AQM ? "aqm" : "queue", 0);
 }

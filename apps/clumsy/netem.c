@@ -74,7 +74,7 @@ int netem_configure(struct netem *netem, const struct jitter_conf *conf, uint64_
     netem_free(netem);
     netem->key = random_key(seed, name, "jitter");
     netem->rho = (uint64_t)(conf->corr * 0x1p32);
-    netem->jitter = jitter < INT32_MAX ? (int64_t)jitter : INT32_MAX;
+    netem_scale(netem, jitter);
     if (!jitter || dist == DIST_UNIFORM)
         return 0;
     if (dist == DIST_TABLE)
@@ -86,6 +86,11 @@ int netem_configure(struct netem *netem, const struct jitter_conf *conf, uint64_
             "tables");
     int error = find_table(table_name(dist), path, sizeof(path), err);
     return error ? error : load(netem, path, err);
+}
+
+void netem_scale(struct netem *netem, uint64_t jitter)
+{
+    netem->jitter = jitter < INT32_MAX ? (int64_t)jitter : INT32_MAX;
 }
 
 void netem_free(struct netem *netem)

@@ -1,6 +1,7 @@
 /* netem: delays as the kernel's sch_netem draws them, for comparison.
  *
  *   netem_configure   the table of a distribution, and the correlation
+ *   netem_scale       another jitter
  *   netem_delay       ns to add
  *   netem_free
  *
@@ -30,4 +31,5 @@ int netem_configure(struct netem *netem, const struct jitter_conf *conf, uint64_
                     const char *name, struct error *err);
 void netem_free(struct netem *netem);
 
+void netem_scale(struct netem *netem, uint64_t jitter);
 int64_t netem_delay(struct netem *netem, uint64_t draw);

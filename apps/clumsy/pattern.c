@@ -205,27 +205,31 @@ static bool is_kind(const struct pattern *pattern, const struct frame *frame)
                                    (pattern->quic_initial && is_quic_initial(frame)));
 }
 
-bool pattern_holds_byte(struct tally *initial, const struct frame *frame, uint64_t byte)
+/* Another connection of the same ports begins elsewhere. */
+uint64_t pattern_holds_byte(struct tally *initial, const struct frame *frame,
+                            uint64_t byte)
 {
     uint64_t flow = frame_flow(frame);
     uint32_t sequence = frame_tcp_sequence(frame);
     if (frame_tcp_flags(frame) & TCP_SYN) {
         *tally_at(initial, flow) = sequence + 1;
-        return false;
+        return 0;
     }
     const uint32_t *first = tally_find(initial, flow);
-    if (!first)
-        return false;
-    uint32_t place = *first + (uint32_t)(byte - 1) - sequence;
-    return place < frame_payload_length(frame);
+    uint32_t at = first ? *first + (uint32_t)(byte - 1) : 0;
+    if (!first || at - sequence >= frame_payload_length(frame))
+        return 0;
+    return (flow ^ ((uint64_t)*first << 32 | at) * 0xbf58476d1ce4e5b9) | 1;
 }
 
 static bool drops_segment(struct pattern *pattern, const struct frame *frame)
 {
-    if (!pattern->tcp.byte || !frame_is_tcp(frame) ||
-        !pattern_holds_byte(&pattern->initial, frame, pattern->tcp.byte))
+    if (!pattern->tcp.byte || !frame_is_tcp(frame))
         return false;
-    uint32_t *dropped = tally_at(&pattern->dropped, frame_flow(frame));
+    uint64_t byte = pattern_holds_byte(&pattern->initial, frame, pattern->tcp.byte);
+    if (!byte)
+        return false;
+    uint32_t *dropped = tally_at(&pattern->dropped, byte);
     if (*dropped > (uint64_t)pattern->tcp.retransmits)
         return false;
     ++*dropped;

@@ -45,6 +45,8 @@ bool pattern_drops(struct pattern *pattern, const struct frame *frame);
 
 int pattern_verify(const struct drop_conf *conf, struct error *err);
 
-/* The byte's place in the stream of a TCP packet that carries data, by the initial sequence
- * numbers seen so far (which this notes): does the packet hold it? Bytes count from 1. */
-bool pattern_holds_byte(struct tally *initial, const struct frame *frame, uint64_t byte);
+/* Does a TCP packet hold that byte of its stream, by the initial sequence numbers seen so far
+ * (which this notes)? 0, or what the byte of this connection is known by. Bytes count from
+ * 1. */
+uint64_t pattern_holds_byte(struct tally *initial, const struct frame *frame,
+                            uint64_t byte);

@@ -24,7 +24,7 @@ struct queue {
     struct codel_conf codel_conf;
     struct pie_conf pie_conf;
     struct pie pie;
-    struct red_conf red_conf;
+    struct red_conf red_asked, red_conf; /* without the defaults, and with them */
     struct red red;
 };
 
@@ -276,19 +276,17 @@ static void set_limit(struct queue *queue, const struct limit *limit, uint64_t r
     }
 }
 
-static struct red_conf red_conf_of(const struct queue *queue,
-                                   const struct queue_conf *conf)
+static struct red_conf red_conf_of(const struct queue *queue)
 {
+    struct red_conf red = queue->red_asked;
+    bool asked = red.min > 0;
     double limit = (double)queue->limit_packets * FULL_FRAME;
     if (limit < (double)queue->limit_bytes)
         limit = (double)queue->limit_bytes;
-    struct red_conf red = {
-        .min = conf->min ? (double)conf->min : limit / 12,
-        .max = conf->max ? (double)conf->max : limit / 4,
-        .probability = conf->probability,
-        .rate = queue->rate,
-    };
-    if (red.max <= red.min && conf->min)
+    red.min = asked ? red.min : limit / 12;
+    red.max = red.max > 0 ? red.max : limit / 4;
+    red.rate = queue->rate;
+    if (red.max <= red.min && asked)
         red.max = 3 * red.min;
     else if (red.max <= red.min)
         red.min = red.max / 3;
@@ -347,21 +345,29 @@ static void set_discipline(struct queue *queue, const struct queue_conf *conf,
     queue->red = (struct red){ .empty_since = queue->red.empty_since };
 }
 
+void queue_describe(struct queue *queue, const struct limit *limit, uint64_t rate)
+{
+    queue->rate = rate;
+    set_limit(queue, limit, rate);
+    queue->red_conf = red_conf_of(queue);
+}
+
 void queue_configure(struct queue *queue, const struct queue_conf *conf,
                      const struct limit *limit, uint64_t rate, uint64_t seed,
                      const char *name)
 {
     queue->victim = conf->drop;
     queue->ecn = conf->ecn;
-    queue->rate = rate;
     queue->random = random_key(seed, name, "queue-random");
     queue->pie_random = random_key(seed, name, "queue-pie");
     queue->red_random = random_key(seed, name, "queue-red");
-    set_limit(queue, limit, rate);
     queue->codel_conf = (struct codel_conf){ or_default(conf->target, CODEL_TARGET),
                                              or_default(conf->interval, CODEL_INTERVAL) };
     queue->pie_conf = (struct pie_conf){ or_default(conf->target, PIE_TARGET),
                                          or_default(conf->interval, PIE_INTERVAL) };
-    queue->red_conf = red_conf_of(queue, conf);
+    queue->red_asked = (struct red_conf){ .min = (double)conf->min,
+                                          .max = (double)conf->max,
+                                          .probability = conf->probability };
+    queue_describe(queue, limit, rate);
     set_discipline(queue, conf, random_key(seed, name, "queue-flow"));
 }

@@ -2,6 +2,7 @@
  * management.
  *
  *   queue_configure   discipline and limits; what waits stays
+ *   queue_describe    ... another limit or rate only
  *   queue_push        a packet arrives
  *   queue_pop         the link is free: which one is sent?
  *   queue_purge       packets of an owner who leaves
@@ -61,6 +62,9 @@ void queue_free(struct queue *queue);
 void queue_configure(struct queue *queue, const struct queue_conf *conf,
                      const struct limit *limit, uint64_t rate, uint64_t seed,
                      const char *name);
+
+/* The same where a trace says what the link is now. */
+void queue_describe(struct queue *queue, const struct limit *limit, uint64_t rate);
 
 void queue_push(struct queue *queue, uint64_t now, const struct queue_packet *packet);
 

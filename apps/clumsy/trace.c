@@ -109,6 +109,15 @@ void trace_values(const struct trace *trace, uint64_t time, struct trace_values 
     values->loss = between(values->loss, to->loss, part);
 }
 
+uint64_t trace_most_jitter(const struct trace *trace)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; trace->rows && i < trace->count; i++)
+        if (trace->rows[i].values.jitter > most)
+            most = trace->rows[i].values.jitter;
+    return most;
+}
+
 /* How long a row lasts from a time in it on; UINT64_MAX: the last one, for ever. */
 static uint64_t lasts(const struct trace *trace, size_t row, uint64_t time)
 {

@@ -4,6 +4,7 @@
  *   trace_free
  *   trace_depart     when do these bytes leave?              opportunities (Mahimahi)
  *   trace_values     rate, delay, ... at a time              rows
+ *   trace_most_jitter
  *
  * Two kinds of file. Mahimahi: every line is a whole number of milliseconds, not descending,
  * at which so many bytes (1504 in its code) can be sent; several packets may share one
@@ -75,3 +76,6 @@ uint64_t trace_depart(struct trace *trace, uint64_t time, uint64_t bytes);
 
 /* The values at a time; columns that the trace has not are 0. */
 void trace_values(const struct trace *trace, uint64_t time, struct trace_values *values);
+
+/* Of all rows: 0 when they do not say. */
+uint64_t trace_most_jitter(const struct trace *trace);
