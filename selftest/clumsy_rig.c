@@ -54,6 +54,8 @@ struct value rig_settings(const char *settings)
             char *equals = strchr(word, '=');
             ck_assert_ptr_nonnull(equals);
             *equals = 0;
+            for (char *blank = equals + 1; (blank = strchr(blank, '~'));)
+                *blank = ' ';
             set(&args, word, equals + 1);
         }
     return args;

@@ -10,7 +10,8 @@
  *   rig_check              every packet is accounted for
  *
  * What arrives at b is noted and freed after every breath. Settings are text: "owd=10ms
- * jitter.half=2ms"; "drop.list=1,3" is a list of numbers. With keep, bytes are kept as well.
+ * jitter.half=2ms"; "drop.list=1,3" is a list of numbers,
+ * and ~ stands for a blank. With keep, bytes are kept as well.
  */
 #pragma once
 #include "selftest/frame_maker.h"
