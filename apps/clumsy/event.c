@@ -9,9 +9,12 @@
 void event_configure(struct event *event, struct random_key key, double p, double c,
                      bool netem)
 {
+    c = p < 1 ? c : 0; /* what always happens happens to the first one, too */
+    if (p > 0 && !event->begun)
+        event->last = random_chance(&key, UINT64_MAX, random_threshold(p));
+    event->begun |= p > 0;
     event->active = p > 0;
     event->key = key;
-    event->correlated = c > 0;
     event->netem = netem && c > 0;
     event->threshold[0] = random_threshold(p * (1 - c));
     event->threshold[1] = random_threshold(p + c * (1 - p));

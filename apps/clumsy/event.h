@@ -20,8 +20,8 @@
 
 struct event {
     bool active; /* it may happen at all */
-    bool correlated, netem;
-    bool last;
+    bool netem;
+    bool last, begun; /* what happened last; before the first, by chance */
     struct random_key key;
     struct random_threshold threshold[2]; /* by what happened to the packet before */
     double share, weight;                 /* netem: p and c */
@@ -47,6 +47,5 @@ static inline bool event_happens(struct event *event, uint64_t draw)
     if (event->netem)
         return event_filtered(event, draw);
     bool now = random_chance(&event->key, draw, event->threshold[event->last]);
-    event->last = now && event->correlated;
-    return now;
+    return event->last = now;
 }

@@ -62,7 +62,7 @@ static bool parse_span(const char *text, struct loss_span *span)
            !units_parse_duration(to, &span->to);
 }
 
-/* Units tell times from packets. */
+/* Packets are noughts and ones, and nothing else. */
 static int add_line(struct loss_trace *trace, char *text, const char *path, size_t line,
                     struct error *err)
 {
@@ -70,9 +70,10 @@ static int add_line(struct loss_trace *trace, char *text, const char *path, size
     text[strcspn(text, "#\r\n")] = 0;
     if (!text[strspn(text, " \t")])
         return 0;
-    if (!strchr(text, 's') && !trace->spans)
+    bool packets = !text[strspn(text, "01, \t")];
+    if (trace->packets || (packets && !trace->spans))
         return add_packets(trace, text, path, line, err);
-    if (trace->packets || !parse_span(text, &span))
+    if (!parse_span(text, &span))
         return refuse(path, line, "not two times, such as \"1.5s 2s\"", err);
     return add_span(trace, span, path, line, err);
 }
