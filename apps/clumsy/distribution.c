@@ -56,18 +56,21 @@ static double pareto_sd(double a)
     return sqrt(a / (a - 2)) / (a - 1);
 }
 
-/* Of 1/4 n + 3/4 p, n normal and p Pareto, both standardized: the mean over n. */
+/* Of 1/4 n + 3/4 p, n normal and p Pareto, both standardized: the mean over n. Beyond `most` p
+ * would be below its least value, 1; up to there the integrand is smooth (Simpson's rule). */
 static double paretonormal_share(double a, double x, bool above)
 {
-    double sum = 0, weight = 0;
-    for (int i = 0; i <= INTEGRATE; i++) {
-        double n = REACH * (2.0 * i / INTEGRATE - 1), w = exp(-n * n / 2);
+    double most = 4 * (x - 0.75 * (1 - pareto_mean(a)) / pareto_sd(a)), sum = 0;
+    double beyond = above ? normal_cdf(-most) : 0;
+    most = fmin(most, REACH);
+    double step = (most + REACH) / INTEGRATE;
+    for (int i = 0; i <= INTEGRATE && step > 0; i++) {
+        double n = i * step - REACH, w = i % INTEGRATE ? i % 2 ? 4 : 2 : 1;
         double y = pareto_mean(a) + pareto_sd(a) * (x - n / 4) / 0.75;
-        double over = y > 1 ? pow(y, -a) : 1;
-        sum += w * (above ? over : 1 - over);
-        weight += w;
+        double over = pow(fmax(y, 1), -a);
+        sum += w * exp(-n * n / 2) * (above ? over : 1 - over);
     }
-    return sum / weight;
+    return beyond + sum * fmax(step, 0) / 3 / sqrt(2 * M_PI);
 }
 
 static double share(const struct distribution *d, double x, bool above)
