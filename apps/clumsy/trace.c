@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define NS_PER_S 1000000000ull
+#define TINY     1e-6 /* ns: what floating point adds to whole numbers */
 
 void trace_free(struct trace *trace)
 {
@@ -140,10 +141,20 @@ static double solve(double a, double b, double whole, double bits)
     return 2 * goal / (a + sqrt(root)) * whole;
 }
 
-/* Sends bits from a time on, row by row. */
-static uint64_t use_rows(const struct trace *trace, uint64_t time, uint64_t bytes)
+/* A departure after `takes` ns, rounded up; what that costs is made up for by the next one, so
+ * that a link that is never idle is exact after any number of packets. */
+static uint64_t depart(struct trace *trace, uint64_t time, double takes, double rate)
 {
-    double bits = (double)bytes * 8;
+    double up = ceil(takes - TINY);
+    trace->departed = time + (uint64_t)up;
+    trace->ahead = fmax(up - takes, 0) * rate / (double)NS_PER_S;
+    return trace->departed;
+}
+
+/* Sends bits from a time on, row by row. */
+static uint64_t use_rows(struct trace *trace, uint64_t time, uint64_t bytes)
+{
+    double bits = (double)bytes * 8 - (time == trace->departed ? trace->ahead : 0);
     uint64_t silent = 0; /* rows in a row that send nothing */
     while (silent <= trace->count) {
         uint64_t at = within(trace, time);
@@ -154,11 +165,10 @@ static uint64_t use_rows(const struct trace *trace, uint64_t time, uint64_t byte
         to = trace->linear && i + 1 < trace->count ? trace->rows[i + 1].values : from;
         double a = (double)from.rate, b = (double)to.rate;
         if (whole == UINT64_MAX)
-            return a > 0 ? time + (uint64_t)ceil(bits * (double)NS_PER_S / a)
-                         : UINT64_MAX;
+            return a > 0 ? depart(trace, time, bits * (double)NS_PER_S / a, a) : UINT64_MAX;
         double takes = solve(a, b, (double)whole, bits);
         if (takes <= (double)whole)
-            return time + (uint64_t)ceil(takes);
+            return depart(trace, time, takes, a + (b - a) * takes / (double)whole);
         double sent = (a + b) / 2 * (double)whole / (double)NS_PER_S;
         silent = sent > 0 ? 0 : silent + 1;
         bits -= sent;
