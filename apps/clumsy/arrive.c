@@ -298,7 +298,7 @@ static void bypass(struct batch *batch, struct packet *p, uint64_t release)
     struct fate fate = { .release = release, .order = IMPAIR_ANY_ORDER };
     uint64_t sequence = exempt_sequence(clumsy);
     if (batch->room && release <= batch->now && delay_line_next(&clumsy->line) > release) {
-        batch_add(batch, p, sequence);
+        pass(batch, p, release, sequence);
         return;
     }
     if (!store(batch, p, &fate, sequence, 0))
@@ -418,7 +418,7 @@ void clumsy_handle(struct batch *batch, struct packet *p)
     const struct clumsy *clumsy = batch->app->state;
     if (!conf_of(batch)->arp && unlikely(is_exempt(p))) {
         app_count(batch->app, EXEMPTED, 1);
-        bypass(batch, p, batch->now);
+        bypass(batch, p, arrival_of(batch, p));
         return;
     }
     uint64_t arrival = arrival_of(batch, p);
