@@ -262,9 +262,62 @@ static int counters_own(lua_State *L)
     return 1;
 }
 
+struct search {
+    lua_State *L;
+    const char *name;
+};
+
+static void add_buckets(const struct counter_entry *entry, const uint64_t *words,
+                        void *user)
+{
+    const struct search *search = user;
+    const struct histogram *histogram = (const void *)words;
+    lua_State *L = search->L;
+    if (entry->kind == COUNTER_WORD || strcmp(entry->name, search->name))
+        return;
+    lua_settop(L, 1);
+    lua_newtable(L);
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        if (!histogram->buckets[i])
+            continue;
+        lua_createtable(L, 2, 0);
+        lua_pushinteger(L, (lua_Integer)histogram_limit(i));
+        lua_rawseti(L, -2, 1);
+        lua_pushinteger(L, (lua_Integer)histogram->buckets[i]);
+        lua_rawseti(L, -2, 2);
+        lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    }
+    lua_pushinteger(L, (lua_Integer)histogram->count);
+    lua_setfield(L, -2, "count");
+    lua_pushnumber(L, histogram_mean(histogram));
+    lua_setfield(L, -2, "mean");
+    lua_pushinteger(L, histogram->count ? (lua_Integer)histogram->min : 0);
+    lua_setfield(L, -2, "min");
+    lua_pushinteger(L, (lua_Integer)histogram->max);
+    lua_setfield(L, -2, "max");
+}
+
+/* counters.histogram("apps/wan/delay_ns") -> { { limit, count }, ..., count =, mean =, min =,
+ * max = } of this process, buckets in ascending order; nil when there is none. */
+static int counters_histogram(lua_State *L)
+{
+    struct engine *engine = vm_need_engine(L);
+    struct search search = { L, luaL_checkstring(L, 1) };
+    luaL_checkstack(L, 16, NULL);
+    for (int tries = 0; tries < 100; tries++) {
+        lua_settop(L, 1);
+        if (counters_read(engine->counters, add_buckets, &search))
+            break;
+    }
+    if (lua_gettop(L) == 1)
+        lua_pushnil(L);
+    return 1;
+}
+
 void open_counters(lua_State *L)
 {
     static const luaL_Reg functions[] = {
+        { "histogram", counters_histogram },
         { "names", counters_names },
         { "own", counters_own },
         { "read", counters_lua_read },

@@ -188,10 +188,40 @@ static int units_nearest(lua_State *L)
     return 1;
 }
 
+/* units.parse("5%") -> 0.05, "share": a quantity in base units and its kind: "share", "time"
+ * (seconds), "rate" (bit/s), "size" (bytes), or "number" for one without a unit. nil for what is
+ * none. */
+static int units_lua_parse(lua_State *L)
+{
+    double number;
+    uint64_t whole;
+    const char *text = luaL_checkstring(L, 1), *kind;
+    if (!units_parse_number(text, &number)) {
+        kind = "number";
+    } else if (!units_parse_percent(text, &number)) {
+        kind = "share";
+    } else if (!units_parse_duration(text, &whole)) {
+        number = (double)whole / 1e9;
+        kind = "time";
+    } else if (!units_parse_rate(text, &whole)) {
+        number = (double)whole;
+        kind = "rate";
+    } else if (!units_parse_size(text, &whole)) {
+        number = (double)whole;
+        kind = "size";
+    } else {
+        return 0;
+    }
+    lua_pushnumber(L, number);
+    lua_pushstring(L, kind);
+    return 2;
+}
+
 void open_units(lua_State *L)
 {
     static const luaL_Reg functions[] = { { "duration", units_duration },
                                           { "nearest", units_nearest },
+                                          { "parse", units_lua_parse },
                                           { NULL, NULL } };
     luaL_newlib(L, functions);
     lua_setglobal(L, "units");

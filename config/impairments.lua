@@ -75,6 +75,10 @@ end
 local function assign (node, list, path, value)
    local name, rest = path:match("^([^.]+)%.?(.*)$")
    local row = find_row(list, name)
+   if row and row.type == "synonym" then
+      name = row.doc
+      row = find_row(list, name)
+   end
    if rest ~= "" then
       node[name] = as_table(node[name], row)
       assign(node[name], row and row.rows, rest, value)
@@ -126,8 +130,8 @@ function impairments.merge (p, q) return merge(p, q, clumsy_rows()) end
 
 -- From slow to fast, the odd ones behind. selftest: there is no file that is not here.
 impairments.presets = {
-   "dialup", "gprs", "2g-rural", "edge", "edge-lossy", "3g", "slow4g", "lte", "dsl", "cable-bloat", "fiber",
-   "wifi-lossy", "satellite-geo", "inflight", "pantheon-12",
+   "dialup", "gprs", "2g-rural", "edge", "edge-lossy", "3g", "slow4g", "lte", "lte-drive", "dsl", "cable-bloat", "fiber",
+   "wifi-lossy", "satellite-geo", "starlink", "inflight", "pantheon-12",
 }
 
 -- { doc =, source =, up =, down =, notes = }: up leads from the client to the network, down from there
@@ -211,7 +215,9 @@ local function describe (words, p, list, prefix)
    for _, name in ipairs(names) do
       local row, value = find_row(list, name), p[name]
       local path = (prefix or "") .. name
-      if type(value) == "table" then
+      if type(value) == "table" and value[1] ~= nil then
+         words[#words + 1] = ("%s %d items"):format(path, #value)
+      elseif type(value) == "table" then
          describe(words, value, row and row.rows, path .. ".")
       else
          if prefix and list and list[1].name == name then path = prefix:sub(1, -2) end

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "apps/apps.h"
@@ -312,6 +313,10 @@ static int run_command(lua_State *L)
     struct command *command = lua_touserdata(L, 1);
     const char *word = command->argc > 1 ? command->argv[1] : NULL;
     const char *names[PROGRAMS_MAX + 1];
+    lua_getglobal(L, "process");
+    lua_pushstring(L, command->version);
+    lua_setfield(L, -2, "version");
+    lua_settop(L, 1);
     program_names(names);
     bool help =
         word && (!strcmp(word, "help") || !strcmp(word, "--help") || !strcmp(word, "-h"));
@@ -486,6 +491,22 @@ static int process_terminal(lua_State *L)
     return 1;
 }
 
+/* process.mkdir(path): true when it is a directory then, or nil and why not. Parents must be
+ * there. */
+static int process_mkdir(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct stat status;
+    if (!mkdir(path, 0777) || (errno == EEXIST && !stat(path, &status) &&
+                               S_ISDIR(status.st_mode))) {
+        lua_pushboolean(L, true);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushfstring(L, "%s: %s", path, strerror(errno));
+    return 2;
+}
+
 /* process.tty(fd): is this descriptor a terminal? */
 static int process_tty(lua_State *L)
 {
@@ -496,6 +517,7 @@ static int process_tty(lua_State *L)
 void open_program(lua_State *L)
 {
     static const luaL_Reg functions[] = { { "alive", process_alive },
+                                          { "mkdir", process_mkdir },
                                           { "sleep", process_sleep },
                                           { "terminal", process_terminal },
                                           { "tty", process_tty },

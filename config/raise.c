@@ -62,22 +62,22 @@ int vm_fail(lua_State *L, enum error_kind kind, const char *format, ...)
     return vm_raise_here(L, &err);
 }
 
-static bool is_ours(lua_State *L)
+/* One of ours, or what a program in Lua raises in their place: error({ kind = 3, text = "..." }). */
+static bool is_error(lua_State *L)
 {
-    bool ours = lua_istable(L, 1) && lua_getmetatable(L, 1);
-    if (ours) {
-        luaL_getmetatable(L, TYPE_ERROR);
-        ours = lua_rawequal(L, -1, -2);
-    }
+    bool is = lua_istable(L, 1) && lua_getfield(L, 1, "kind") == LUA_TNUMBER &&
+              lua_getfield(L, 1, "text") == LUA_TSTRING;
     lua_settop(L, 1);
-    return ours;
+    if (is)
+        luaL_setmetatable(L, TYPE_ERROR);
+    return is;
 }
 
 /* Makes any error a table of ours; what goes wrong while running gets its traceback. */
 static int handler(lua_State *L)
 {
     struct vm *vm = vm_of(L);
-    if (!is_ours(L)) {
+    if (!is_error(L)) {
         lua_createtable(L, 0, 3);
         lua_pushinteger(L, vm->loading && !vm->running ? ERROR_CONFIG : ERROR_RUN);
         lua_setfield(L, -2, "kind");

@@ -1,6 +1,10 @@
 -- vanguard lab: a command between hosts of its own, with a bad network between them.
 local impairments = require "config.impairments"
+local network = require "config.lab_network"
 local report = require "config.json_report"
+local scenario = require "config.scenario"
+local servers = require "config.lab_servers"
+local verdict = require "config.verdict"
 
 local program = {
    doc = "run a command in a bad network of its own",
@@ -50,7 +54,17 @@ for _, row in ipairs {
    { name = "unprivileged", type = "flag", doc = "in a user namespace even when run by root" },
    { name = "duration", short = "d", type = "duration", arg = "TIME", doc = "COMMAND gets SIGTERM after that time" },
    { name = "seed", type = "integer", arg = "N", doc = "of every random decision" },
-   { name = "report", short = "r", type = "duration", arg = "TIME", doc = "report the load that often" },
+   { name = "scenario", type = "string", arg = "FILE.lua",
+     doc = "what happens to the network when, and what is expected: pass, fail or inconclusive" },
+   { name = "report", short = "r", type = "string", arg = "FILE.html", doc = "a page about the run: asked beside measured, in time" },
+   { name = "junit", type = "string", arg = "FILE.xml", doc = "the checks for a CI" },
+   { name = "events", type = "string", arg = "FILE.ndjson", doc = "what happens, as it happens" },
+   { name = "report-json", type = "string", arg = "FILE", doc = "everything asked and measured" },
+   { name = "artifacts", type = "string", arg = "DIR", doc = "all four of these, into a directory" },
+   { name = "min-packets", type = "integer", arg = "N", minimum = "0", maximum = "1000000000", default = "1",
+     doc = "with --scenario: packets that each direction must have seen" },
+   { name = "dry-run", type = "flag", doc = "say what would be between the hosts, and end" },
+   { name = "interval", type = "duration", arg = "TIME", doc = "report the load that often" },
    { name = "json", type = "flag", doc = "reports as JSON, one object a line" },
    { name = "status", type = "flag", doc = "one line about the traffic, renewed every second, even when COMMAND writes to the terminal" },
    { name = "clean", type = "flag", doc = "remove what labs that were killed have left, and end" },
@@ -60,8 +74,6 @@ for _, row in ipairs {
    { name = "busy", type = "flag", doc = "never sleep: for a core that is really ours" },
 } do program.options[#program.options + 1] = row end
 
-local SERVER_PATIENCE = 2 -- seconds for a server that listens nowhere
-local PORT_PATIENCE = 10  -- for one that must listen at a port
 local TERM_PATIENCE = 2   -- between SIGTERM and SIGKILL
 
 local function say (format, ...) io.stderr:write("vanguard lab: ", format:format(...), "\n") end
@@ -69,184 +81,6 @@ local function say (format, ...) io.stderr:write("vanguard lab: ", format:format
 local function usage (format, ...)
    say(format .. " (vanguard help lab)", ...)
    return 2
-end
-
--- --- the network ----------------------------------------------------------------------
-
--- The Clumsies, each with its direction and parameters, in the order of the report. Between two hosts ab
--- and ba; otherwise NAME_up and NAME_down for every host, with a switch in the middle.
-local function directions (hosts, up, down, uplink)
-   if #hosts == 2 then
-      hosts = uplink and { hosts[1], "switch" } or hosts -- b and the outside are at the other end
-      return { { name = "ab", from = hosts[1], to = hosts[2], parameters = up },
-               { name = "ba", from = hosts[2], to = hosts[1], parameters = down } }
-   end
-   local list = {}
-   for _, host in ipairs(hosts) do
-      list[#list + 1] = { name = host .. "_up", from = host, to = "switch", parameters = impairments.merge(up, {}) }
-      list[#list + 1] = { name = host .. "_down", from = "switch", to = host, parameters = impairments.merge(down, {}) }
-   end
-   return list
-end
-
--- What --on, --ab and --ba say: { name, settings, option }.
-local function exceptions (o)
-   local list = {}
-   for _, text in ipairs(o.on or {}) do
-      local name, settings = text:match("^([%w_-]+):(.*)$")
-      if not name then return nil, ('--on: "%s" is not NAME:PATH=VALUE, such as a_up:loss=5%%'):format(text) end
-      list[#list + 1] = { name, settings, "--on" }
-   end
-   for _, name in ipairs { "ab", "ba" } do
-      for _, text in ipairs(o[name] or {}) do list[#list + 1] = { name, text, "--" .. name } end
-   end
-   return list
-end
-
-local function plan (o, hosts)
-   local up, down = impairments.of_options(o)
-   if not up then return nil, down end
-   local list, by_name = directions(hosts, up, down, o.uplink), {}
-   for _, one in ipairs(list) do by_name[one.name] = one end
-   for _, name in ipairs { "ab", "ba" } do
-      local line, one, wrong = o[name .. "-netem"], by_name[name], nil
-      if line and not one then return nil, ('--%s-netem: there is no "%s"'):format(name, name) end
-      if line then one.parameters, wrong = impairments.netem(line, one.parameters, o.compat) end
-      if wrong then return nil, ("--%s-netem: %s"):format(name, wrong) end
-   end
-   local special, problem = exceptions(o)
-   if not special then return nil, problem end
-   for _, e in ipairs(special) do
-      local one = by_name[e[1]]
-      if not one then return nil, ('%s: there is no "%s"%s'):format(e[3], e[1], units.nearest(e[1], by_name)) end
-      local good, wrong = impairments.parse(e[2], one.parameters)
-      if not good then return nil, e[3] .. ": " .. wrong end
-   end
-   return list
-end
-
--- What is at the switch without a Clumsy in between.
-local function direct (c, name, ifname)
-   config.app(c, "if_" .. name, RawSocket, ifname)
-   config.link(c, "if_" .. name .. ".output -> switch." .. name)
-   config.link(c, "switch." .. name .. " -> if_" .. name .. ".input")
-end
-
-local function wire (c, hosts, clumsies, o)
-   if #hosts ~= 2 or o.uplink then config.app(c, "switch", Bridge, { partition = o.partition }) end
-   if o.uplink then direct(c, "uplink", "uplink") end
-   for i, host in ipairs(hosts) do
-      if #hosts == 2 and i == 2 and o.uplink then
-         direct(c, host, host)
-      else
-         config.app(c, "if_" .. host, RawSocket, host)
-      end
-   end
-   for _, one in ipairs(clumsies) do
-      config.app(c, one.name, Clumsy, one.parameters)
-      local from = one.from == "switch" and "switch." .. one.to or "if_" .. one.from .. ".output"
-      local to = one.to == "switch" and "switch." .. one.from or "if_" .. one.to .. ".input"
-      config.link(c, from .. " -> " .. one.name .. ".input")
-      config.link(c, one.name .. ".output -> " .. to)
-   end
-end
-
--- { hosts = { "a", "b" }, graph = function (c, ports) ... end }: the names of the RawSockets are in ports,
--- by host. nil and what is wrong.
-local function load_topology (path)
-   local chunk, problem = loadfile(path)
-   if not chunk then return nil, problem end
-   local good, topology = pcall(chunk)
-   if not good then return nil, tostring(topology) end
-   if type(topology) ~= "table" or type(topology.hosts) ~= "table" or type(topology.graph) ~= "function" then
-      return nil, path .. " does not return { hosts = { ... }, graph = function (c, ports) ... end }"
-   end
-   return topology
-end
-
-local function wire_topology (c, topology)
-   local ports = {}
-   for _, host in ipairs(topology.hosts) do
-      ports[host] = "if_" .. host
-      config.app(c, ports[host], RawSocket, host)
-   end
-   topology.graph(c, ports)
-end
-
--- The Clumsies that a file has made, for the report.
-local function find_clumsies ()
-   local list = {}
-   for _, name in ipairs(engine.apps()) do
-      if engine.app(name).class == "Clumsy" then list[#list + 1] = { name = name } end
-   end
-   return list
-end
-
--- --- servers --------------------------------------------------------------------------
-
--- Words, unless it takes a shell to understand it.
-local function split (text)
-   if text:find("[^%w%s%-+_./:,@]") then return { "sh", "-c", text } end
-   local words = {}
-   for word in text:gmatch("%S+") do words[#words + 1] = word end
-   return words
-end
-
-local LISTENING = { tcp = "0A", tcp6 = "0A", udp = "07", udp6 = "07" } -- states, net/tcp_states.h
-
--- The ports at which something waits in a host.
-local function listening (l, host)
-   local ports = {}
-   for kind, state in pairs(LISTENING) do
-      for line in (l:read(host, "/proc/net/" .. kind) or ""):gmatch("[^\n]+") do
-         local port, found = line:match("^%s*%d+: %x+:(%x+) %x+:%x+ (%x+)")
-         if found == state then ports[tonumber(port, 16)] = true end
-      end
-   end
-   return ports
-end
-
-local function server_of (text, names, default)
-   local host, command = text:match("^([%w-]+)=(.*)$")
-   if not host or not names[host] then host, command = default, text end
-   return { host = host, command = command, log = io.tmpfile() }
-end
-
-local function start_server (l, server, environment)
-   local problem, code
-   server.process, problem, code =
-      l:spawn(server.host, split(server.command), { environment = environment, output = server.log, background = true })
-   if not server.process then
-      say("server in %s: %s", server.host, problem)
-      return code
-   end
-end
-
-local function show_log (server)
-   server.log:seek("set")
-   local lines = {}
-   for line in server.log:lines() do lines[#lines + 1] = line end
-   for i = math.max(1, #lines - 20), #lines do
-      io.stderr:write(("  %s: %s\n"):format(server.host, lines[i]))
-   end
-end
-
--- true: go on; false: not yet; nil: it will never be ready.
-local function ready (l, server, port, waited)
-   local status = server.process:status()
-   if status and status ~= 0 then
-      say("server in %s ended with exit code %d before COMMAND began: %s", server.host, status, server.command)
-      show_log(server)
-      return nil
-   end
-   local ports = listening(l, server.host)
-   if port and ports[port] or not port and next(ports) then return true end
-   if port and waited > PORT_PATIENCE then
-      say("server in %s listens nowhere at port %d after %ds: %s", server.host, port, PORT_PATIENCE, server.command)
-      show_log(server)
-      return nil
-   end
-   return not port and waited > SERVER_PATIENCE
 end
 
 -- --- what is said ---------------------------------------------------------------------
@@ -298,34 +132,6 @@ local function clean ()
    return problem and 1 or 0
 end
 
-local function doctor ()
-   local facts = require "config.facts"
-   local function line (good, name, value, advice)
-      print(("%-5s %-28s %s"):format(good and "ok" or "hint", name, value))
-      if not good and advice then print("      " .. advice) end
-   end
-   local function knob (sysctl, bad, advice)
-      local value = facts.sysctl(sysctl)
-      if value then line(value ~= bad, sysctl, value, advice) end
-   end
-   knob("user.max_user_namespaces", "0", "sysctl user.max_user_namespaces=10000")
-   knob("user.max_net_namespaces", "0", "sysctl user.max_net_namespaces=10000")
-   knob("kernel.unprivileged_userns_clone", "0", "sysctl kernel.unprivileged_userns_clone=1")
-   knob("kernel.apparmor_restrict_unprivileged_userns", "1", "sysctl kernel.apparmor_restrict_unprivileged_userns=0")
-   line(facts.capabilities().sys_nice, "real-time waking", facts.capabilities().sys_nice and "yes" or "no",
-        "delays are kept within 10 ms instead of 0.5 ms (99 of 100): root, or setcap cap_sys_nice")
-   local cpus = #facts.cpus(facts.read("/sys/devices/system/cpu/online"))
-   line(cpus > 1, "CPUs", cpus, "COMMAND and the network share one")
-   local good, made = pcall(lab.new, { hosts = { "a", "b" } })
-   line(good, "a lab", good and "can be made" or tostring(made))
-   if good then
-      local process, problem = made:spawn("a", { "true" })
-      line(process and process:wait(5) == 0, "a program in it", process and "runs" or problem)
-      made:close()
-   end
-   return good and 0 or 7
-end
-
 -- --- from beginning to end --------------------------------------------------------------
 
 local function split_names (text)
@@ -350,7 +156,7 @@ local function step (run, l, o)
    local now = engine.now()
    if not run.command then
       for _, server in ipairs(run.servers) do
-         local state = ready(l, server, o.wait, now - run.started)
+         local state = servers.ready(l, server, o.wait, now - run.started, say)
          if state == nil then run.code = 1 end
          if not state then return end
       end
@@ -359,6 +165,7 @@ local function step (run, l, o)
       run.began = now
       if run.command then
          run.command:attend(true)
+         if run.verdict then run.verdict:begin() end
       else
          say("%s", problem)
          run.code = code
@@ -384,7 +191,7 @@ local function loop (run, l, o)
    if not o.quiet and not o.json and process.tty(2) and (o.status or not process.tty(1)) then
       run.status = timer.every("1s", status_line(run.clumsies, run.started))
    end
-   local why = engine.main { busy = o.busy, interval = o.report, no_report = true,
+   local why = engine.main { busy = o.busy, interval = o.interval, no_report = true,
       each = o.json and report.load or function () engine.report_load(io.stderr) end }
    if why == "signal" and not run.code then run.code = 130 end
    if run.status then io.stderr:write("\r\27[K") end
@@ -392,11 +199,12 @@ local function loop (run, l, o)
 end
 
 local function finish (run, l, o, clumsies, code)
+   local judged
+   if run.verdict and run.command then code, judged = run.verdict:finish(code) end
    for _, server in ipairs(run.servers) do
-      if code ~= 0 and run.command then show_log(server) end
-      server.process:kill("TERM")
+      if code ~= 0 and run.command then servers.show_log(server) end
    end
-   for _, server in ipairs(run.servers) do server.process:wait(0.5) end
+   servers.stop(run.servers)
    l:close()
    if o.json then
       report.final()
@@ -404,6 +212,9 @@ local function finish (run, l, o, clumsies, code)
       for _, one in ipairs(clumsies) do conservation(one) end
       local switch = engine.app("switch")
       if switch then say("switch: flooded %d, dropped %s", switch.counters.flooded, drops_of(switch.counters)) end
+   end
+   if judged and judged.judged and not (o.quiet and code == 0) then
+      for _, line in ipairs(verdict.words(judged)) do say("%s", line) end
    end
    return code
 end
@@ -415,14 +226,22 @@ local function settle (o, argv)
       return 0
    end
    if o.clean then return clean() end
-   if o.doctor then return doctor() end
-   if #argv == 0 then return usage("which COMMAND?") end
+   if o.doctor then return require("config.lab_doctor")() end
+   if #argv == 0 and not o["dry-run"] then return usage("which COMMAND?") end
+end
+
+-- What a scenario says of the network is like options for both directions, and for each: options that
+-- are given as well come last.
+local function with_scenario (o, s)
+   if not s then return end
+   o.hosts = table.concat(s.hosts, ",")
+   o.base = s.network
 end
 
 -- Hosts, and the Clumsies between them or the topology of a file; or nil, what is wrong, an exit code.
 local function design (o)
    if o.topology then
-      local topology, problem = load_topology(o.topology)
+      local topology, problem = network.load_topology(o.topology)
       if not topology then return nil, problem, 3 end
       return topology.hosts, {}, topology
    end
@@ -430,18 +249,9 @@ local function design (o)
    if names.switch or names.uplink then return nil, "--hosts: switch and uplink are the names of other things", 2 end
    if #hosts < 2 or #hosts > 64 then return nil, "--hosts: 2 to 64 of them", 2 end
    if o.partition and #hosts == 2 then return nil, "--partition is for three hosts or more: --ab loss=100%", 2 end
-   local clumsies, wrong = plan(o, hosts)
+   local clumsies, wrong = network.plan(o, hosts)
    if not clumsies then return nil, wrong, 2 end
    return hosts, clumsies
-end
-
-local function start_servers (run, l, o, hosts, names)
-   for _, text in ipairs(o.server or {}) do
-      local server = server_of(text, names, hosts[#hosts])
-      local code = start_server(l, server, environment_of(l, o, server.host))
-      if code then return code end
-      run.servers[#run.servers + 1] = server
-   end
 end
 
 local function describe (o, clumsies)
@@ -450,9 +260,23 @@ local function describe (o, clumsies)
    say("seed %d", engine.seed())
 end
 
+-- Is anything asked for that measures?
+local function judge_of (o, s, clumsies, argv)
+   if not (s or o.report or o.junit or o.events or o["report-json"] or o.artifacts) then return nil end
+   local directions = { switch = true }
+   for _, one in ipairs(clumsies) do
+      directions[one.name] = true
+      one.asked = one.parameters and impairments.describe(one.parameters)
+   end
+   return verdict.new { clumsies = clumsies, directions = directions, scenario = s, options = o, rows = program.options,
+                        argv = argv, title = s and s.path or table.concat(argv, " ") }
+end
+
 function program.run (o, argv)
    local code = settle(o, argv)
    if code then return code end
+   local s = o.scenario and scenario.load(o.scenario)
+   with_scenario(o, s)
    local hosts, clumsies, topology = design(o)
    if not hosts and topology == 2 then return usage("%s", clumsies) end
    if not hosts then
@@ -462,18 +286,22 @@ function program.run (o, argv)
    local _, names = split_names(table.concat(hosts, ","))
    local host = o["in"] or hosts[1]
    if not names[host] then return usage('--in: no host "%s"%s', host, units.nearest(host, names)) end
+   if o["dry-run"] then
+      for _, one in ipairs(clumsies) do print(("%s -> %s: %s"):format(one.from, one.to, impairments.describe(one.parameters))) end
+      return 0
+   end
 
    report.out = io.stderr
    local l = lab.new { hosts = hosts, unprivileged = o.unprivileged, as_root = o["as-root"], uplink = o.uplink }
    engine.setup { name = o.name or "lab", any_name = not o.name, seed = o.seed }
    local c = config.new()
-   if topology then wire_topology(c, topology) else wire(c, hosts, clumsies, o) end
+   if topology then network.wire_topology(c, topology) else network.wire(c, hosts, clumsies, o) end
    engine.configure(c)
    describe(o, clumsies)
-   if topology then clumsies = find_clumsies() end
-   local run = { host = host, argv = argv, servers = {}, clumsies = clumsies }
-   code = start_servers(run, l, o, hosts, names)
-   if code then return code end
+   if topology then clumsies = network.find_clumsies() end
+   local run = { host = host, argv = argv, servers = {}, clumsies = clumsies, verdict = judge_of(o, s, clumsies, argv) }
+   run.servers, code = servers.start(l, o.server, hosts, function (h) return environment_of(l, o, h) end, say)
+   if not run.servers then return code end
    return finish(run, l, o, clumsies, loop(run, l, o))
 end
 

@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
-SUITE="basics exit_codes signals kill9 server star uplink"
+SUITE="basics exit_codes signals kill9 server star scenario answers live uplink"
 
 tmp=$(mktemp -d)
 chmod 755 "$tmp"
@@ -192,6 +192,96 @@ LUA
     between "smallest round trip of a topology, ms" "$(smallest_rtt)" 30 39
     grep -q "slow: received" "$tmp/err" || fail "the Clumsy of a topology is not in the report"
     code 3 --topology no-such.lua -- true
+}
+
+word() { # file, the text of a file in $tmp
+    cat >"$tmp/$1"
+    chmod 644 "$tmp/$1"
+}
+
+# Pass, fail and inconclusive; what is wrong in a file; what the files say.
+test_scenario() {
+    word pass.lua <<'LUA'
+network { delay = "20ms", ba = { owd = "30ms" } }
+at "400ms" { ab = { loss = "100%" } }
+at "800ms" { ab = { loss = "0%" } }
+ramp "1s" { ab = { owd = { "20ms", "60ms" } }, over = "200ms", steps = 4 }
+partition "1500ms" { "b>a" }
+heal "1800ms" {}
+flap "2s" { "ab", down = "100ms", up = "50ms", count = 2 }
+expect {
+   ab = { drop_loss = "5..8", drop_down = "2..6", delay_min = "20ms..21ms", delay_max = "60ms..70ms", seen = ">= 40" },
+   ba = { drop_down = "4..7", drop_loss = 0 },
+   ["more came than went missing"] = function (m) return m.ab.delivered > m.ab.lost end,
+   late_p99 = "< 1s",
+}
+LUA
+    mkdir -p "$tmp/files"
+    chmod 777 "$tmp/files"
+    code 0 --seed 3 --scenario pass.lua --artifacts files -- sh -c 'ping -4 -i 0.05 -c 50 -W 1 b || true'
+    grep -q '^vanguard lab: pass (seed 3); again: vanguard lab --seed 3 --scenario pass.lua' "$tmp/err" || fail "no last word"
+    grep -q '<testsuite name="pass.lua" tests="13" failures="0" errors="0"' "$tmp/files/junit.xml" || fail "junit.xml: $(head -2 "$tmp/files/junit.xml")"
+    grep -q '"event":"partition"' "$tmp/files/events.ndjson" || fail "no partition among the events"
+    grep -q '"outcome":"pass"' "$tmp/files/report.json" || fail "report.json"
+    grep -q '<svg' "$tmp/files/report.html" || fail "report.html"
+    if grep -qE 'src=|href=|url\(' "$tmp/files/report.html"; then fail "report.html wants something from elsewhere"; fi
+    rm -rf "$tmp/files"
+    word fail.lua <<'LUA'
+expect { ab = { loss = within "50%" } }
+LUA
+    code 6 --scenario fail.lua -- ping -c 30 -i 0.01 b
+    grep -q 'failed: ab.loss is 0%, wanted within chance of 50%' "$tmp/err" || fail "not said what failed"
+    code 0 --scenario fail.lua --loss 50% -- sh -c 'ping -c 200 -i 0.002 -W 1 b || true'
+    code 6 --scenario fail.lua --loss 10% -- sh -c 'ping -c 200 -i 0.002 -W 1 b || true'
+    code 3 --scenario fail.lua --loss 50% -- sh -c 'ping -c 200 -i 0.002 -W 1 b; exit 3'
+    word late.lua <<'LUA'
+network { owd = "1ms" }
+expect { late_p99 = "< 1ns", ab = { seen = "> 1000000" } }
+LUA
+    code 8 --scenario late.lua -- ping -c 2 -i 0.1 b
+    grep -q 'inconclusive: late_p99 is' "$tmp/err" || fail "not said why it is inconclusive"
+    word silent.lua <<'LUA'
+expect { exit_code = 1 }
+LUA
+    code 6 --scenario silent.lua -- true
+    code 6 --scenario silent.lua -- false
+    code 0 --scenario silent.lua --min-packets 0 -- false
+    local bad
+    while IFS='|' read -r bad want; do
+        printf '%s\n' "$bad" | word bad.lua
+        code 3 --scenario bad.lua -- true
+        grep -qF "$want" "$tmp/err" || fail "$bad: $(cat "$tmp/err")"
+    done <<'LINES'
+at "1s" { ab = { los = "5%" } }|bad.lua:1: app "ab" (Clumsy): no parameter "los" (did you mean "loss"?)
+at "soon" {}|bad.lua:1: "soon" is not a time
+partition "1s" { "a>x" }|bad.lua:1: partition: "a>x" is not HOST>HOST
+flap "1s" { "ac" }|bad.lua:1: no direction "ac"
+ramp "1s" { owd = "5ms" }|bad.lua:1: ramp:
+expect { ab = { loss = "little" } }|expect: ab.loss: "little" is no wish
+expekt {}|bad.lua:1: no such name "expekt"
+at "1s" {{|bad.lua:
+LINES
+    code 3 --scenario nowhere.lua -- true
+    say "pass, fail and inconclusive are told apart, and mistakes named with their line"
+}
+
+# What a router and a firewall on the way say: ICMP for packets that are too big, resets.
+test_answers() {
+    code 1 --set mtu=1400 -- ping -4 -c 1 -W 1 -M 'do' -s 1373 -q b
+    code 0 --set mtu=1400 -- ping -4 -c 1 -W 1 -M 'do' -s 1372 -q b
+    code 1 --set mtu=1400,mtu.icmp=true -- ping -4 -c 1 -W 1 -M 'do' -s 1472 b
+    grep -q 'Frag needed and DF set (mtu = 1400)' "$tmp/out" || fail "no ICMP for IPv4"
+    code 1 --set mtu=1400,mtu.icmp=true -- ping -6 -c 1 -W 1 -M 'do' -s 1452 b
+    grep -q 'Packet too big: mtu=1400' "$tmp/out" || fail "no ICMPv6"
+}
+
+# vanguard ctl while it runs.
+test_live() {
+    code 0 --name "live$$" --delay 1ms -- sh -c "ping -c 1 b >/dev/null; ./vanguard ctl live$$ set ab.owd=40ms ba.loss=0% &&
+        ./vanguard ctl live$$ get ab.owd && ping -c 3 -i 0.1 b && ! ./vanguard ctl live$$ set ab.owd=1year"
+    grep -q '^ab.owd: 1ms -> 40ms (packet' "$tmp/out" || fail "the change is not said"
+    between "smallest round trip after the change, ms" "$(smallest_rtt)" 41 80
+    grep -q '"1year" is not a duration' "$tmp/err" || fail "a wrong value is not said"
 }
 
 outer() { ip netns exec "$outer" "$@"; }

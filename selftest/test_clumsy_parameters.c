@@ -48,7 +48,7 @@ START_TEST(test_contradictions)
         { "rate=1mbit queue.ecn=true", "queue.ecn: only an aqm marks" },
         { "slot.min=1ms slot.delay=1ms", "slot: min and max (uniform) and delay" },
         { "slot.packets=3", "slot: no time between slots" },
-        { "down.now=true down.at=1s", "down: now, at and duration" },
+        { "down.period=1s down.off=10ms down.at=1s", "down: at and duration" },
         { "down.at=1s down.queue=hold", "down.queue: hold needs an end" },
         { "down.period=1s down.off=2s", "down: off (or 1 - duty) is a part" },
         { "down.on=1s", "down.on: needs off" },

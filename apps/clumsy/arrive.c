@@ -28,6 +28,17 @@ static const struct clumsy_conf *conf_of(const struct batch *batch)
     return batch->app->conf;
 }
 
+/* Runs of losses: what arrives ends one. */
+static inline void note_run(struct clumsy *clumsy, bool lost)
+{
+    if (unlikely(lost)) {
+        clumsy->run++;
+    } else if (unlikely(clumsy->run)) {
+        histogram_add(clumsy->runs, clumsy->run);
+        clumsy->run = 0;
+    }
+}
+
 static void note(struct batch *batch, const struct arriving *in, uint64_t index,
                  uint32_t copy, const char *outcome, uint64_t delay)
 {
@@ -56,10 +67,10 @@ static bool direct(const struct batch *batch, const struct fate *fate, uint64_t 
            !clumsy->slot.active;
 }
 
-static void pass(struct batch *batch, struct packet *p, uint64_t arrival,
-                 uint64_t sequence)
+static void pass(struct batch *batch, struct packet *p, uint64_t sequence)
 {
-    p->timestamp = arrival;
+    struct clumsy *clumsy = batch->app->state;
+    histogram_add(clumsy->delay, 0);
     batch_add(batch, p, sequence);
 }
 
@@ -109,7 +120,7 @@ static void place(struct batch *batch, const struct arriving *in, struct packet 
         note(batch, in, verdict->index, copy, kept ? "pass" : "memory",
              fate->release - in->arrival);
         if (out) {
-            pass(batch, out, in->arrival, sequence);
+            pass(batch, out, sequence);
             clumsy_swap(batch->app, fate, sequence, flow);
             if (last)
                 return;
@@ -298,7 +309,8 @@ static void bypass(struct batch *batch, struct packet *p, uint64_t release)
     struct fate fate = { .release = release, .order = IMPAIR_ANY_ORDER };
     uint64_t sequence = exempt_sequence(clumsy);
     if (batch->room && release <= batch->now && delay_line_next(&clumsy->line) > release) {
-        pass(batch, p, release, sequence);
+        p->timestamp = release;
+        batch_add(batch, p, sequence);
         return;
     }
     if (!store(batch, p, &fate, sequence, 0))
@@ -364,6 +376,7 @@ static void handle_impaired(struct batch *batch, struct arriving *in)
     impair_decide(&clumsy->impair, &subject, &verdict);
     if (clumsy->gate->queue && clumsy->impair.trace.columns)
         describe_link(clumsy);
+    note_run(clumsy, verdict.outcome == OUTCOME_LOSS);
     if (verdict.reset)
         reset(batch, in);
     if (!verdict.copies) {
@@ -401,11 +414,13 @@ static void handle_usual(struct batch *batch, struct packet *p, uint64_t arrival
         impair_decide_usual(&clumsy->impair, arrival, p->length, &index, &fate);
     uint64_t sequence = index << CLUMSY_COPY_BITS;
     if (unlikely(outcome != OUTCOME_PASS)) {
+        clumsy->run += outcome == OUTCOME_LOSS;
         app_drop(batch->app, reasons[outcome].counter, p);
         return;
     }
+    note_run(clumsy, false);
     if (direct(batch, &fate, arrival)) {
-        pass(batch, p, arrival, sequence);
+        pass(batch, p, sequence);
         return;
     }
     if (unlikely(!store(batch, p, &fate, sequence, 0)))
@@ -421,7 +436,7 @@ void clumsy_handle(struct batch *batch, struct packet *p)
         bypass(batch, p, arrival_of(batch, p));
         return;
     }
-    uint64_t arrival = arrival_of(batch, p);
+    uint64_t arrival = p->timestamp = arrival_of(batch, p);
     if (likely(clumsy->usual))
         handle_usual(batch, p, arrival);
     else

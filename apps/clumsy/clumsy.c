@@ -244,6 +244,19 @@ static int configure(struct app *app, const struct clumsy_conf *before,
     return 0;
 }
 
+static struct histogram *add_histogram(struct app *app, const char *of)
+{
+    char name[2 * NAME_SIZE];
+    snprintf(name, sizeof(name), "apps/%s/%s", app->name, of);
+    return counters_add_histogram(app->engine->counters, name);
+}
+
+static void remove_histogram(struct app *app, struct histogram *histogram)
+{
+    if (histogram)
+        counters_remove(app->engine->counters, histogram);
+}
+
 static void stop(struct app *app)
 {
     struct clumsy *clumsy = app->state;
@@ -260,26 +273,26 @@ static void stop(struct app *app)
     decisions_close(clumsy);
     free(clumsy->scratch);
     free(clumsy->spare);
-    if (clumsy->lateness)
-        counters_remove(app->engine->counters, clumsy->lateness);
+    remove_histogram(app, clumsy->lateness);
+    remove_histogram(app, clumsy->delay);
+    remove_histogram(app, clumsy->runs);
 }
 
 static int start(struct app *app, struct error *err)
 {
     static const struct clumsy_conf nothing;
     struct clumsy *clumsy = app->state;
-    char name[NAME_SIZE + sizeof("apps//lateness_ns")];
-    snprintf(name, sizeof(name), "apps/%s/lateness_ns", app->name);
     delay_line_init(&clumsy->line, 0);
     clumsy->impair.start = engine_now(app->engine);
     clumsy->scratch = malloc(2 * PACKET_LARGE);
     clumsy->spare = malloc(PACKET_LARGE);
-    clumsy->lateness = counters_add_histogram(app->engine->counters, name);
-    bool room = clumsy->scratch && clumsy->spare;
-    int error = !room               ? error_set(err, ERROR_RUN, ENOMEM, "out of memory")
-                : !clumsy->lateness ? error_set(err, ERROR_RUN, ENOSPC,
-                                                "no room for the histogram of lateness")
-                                    : configure(app, &nothing, app->conf, err);
+    clumsy->lateness = add_histogram(app, "lateness_ns");
+    clumsy->delay = add_histogram(app, "delay_ns");
+    clumsy->runs = add_histogram(app, "loss_runs");
+    int error = !clumsy->scratch || !clumsy->spare ? error_set(err, ERROR_RUN, ENOMEM, "out of memory")
+                : !clumsy->lateness || !clumsy->delay || !clumsy->runs
+                    ? error_set(err, ERROR_RUN, ENOSPC, "no room for its histograms")
+                    : configure(app, &nothing, app->conf, err);
     if (error)
         stop(app);
     return error;

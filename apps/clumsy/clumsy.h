@@ -80,6 +80,9 @@ struct clumsy {
     bool matches;               /* not all are impaired */
     bool usual;                 /* nobody looks into packets: the short way will do */
     struct histogram *lateness; /* ns from when a packet was to leave to when it did */
+    struct histogram *delay;    /* ns from its arrival to when it was to leave */
+    struct histogram *runs;     /* packets lost in a row */
+    uint64_t run;               /* the present one */
     uint64_t latest;            /* highest index delivered */
     uint64_t exempted;          /* sequence number of those that are not impaired */
     bool blocked;               /* something due could not leave */

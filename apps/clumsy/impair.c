@@ -377,7 +377,7 @@ static uint8_t lost_before(struct impair *impair, const struct subject *subject,
                            uint64_t draw)
 {
     if (impair->outage.active && outage_at(&impair->outage, subject->arrival) &&
-        !impair->outage.hold)
+        (impair->outage.now || !impair->outage.hold))
         return OUTCOME_DOWN;
     if (impair->pattern.active && pattern_drops(&impair->pattern, subject->frame))
         return OUTCOME_DROP;

@@ -73,6 +73,7 @@ static void send_head(struct batch *batch, struct packet *p,
 {
     struct clumsy *clumsy = batch->app->state;
     memcpy(&p->length, &record->meta, CLUMSY_METADATA);
+    histogram_add(clumsy->delay, leaves - p->timestamp);
     p->timestamp = leaves;
     packet_place(p, p->length);
     histogram_add(clumsy->lateness, batch->now - leaves);

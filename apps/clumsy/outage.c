@@ -60,10 +60,9 @@ static int verify_schedule(const struct down_conf *conf, struct error *err)
 int outage_verify(const struct down_conf *conf, struct error *err)
 {
     bool schedule = conf->period || conf->on, once = conf->at || conf->duration;
-    if (schedule + once + conf->now > 1)
-        return impossible(err, "down: now, at and duration, period, on and off exclude "
-                               "each other");
-    if (conf->queue == OUTAGE_HOLD && (conf->now || (once && !conf->duration)))
+    if (schedule && once)
+        return impossible(err, "down: at and duration, period, on and off exclude each other");
+    if (conf->queue == OUTAGE_HOLD && once && !conf->duration)
         return impossible(err, "down.queue: hold needs an end: set duration");
     return verify_schedule(conf, err);
 }
@@ -95,8 +94,6 @@ bool outage_at(struct outage *outage, uint64_t time)
 
 uint64_t outage_over(struct outage *outage, uint64_t time)
 {
-    if (outage->now)
-        return UINT64_MAX;
     if (time >= outage->from && time < outage->to)
         return outage->to;
     if (!outage->scheduled)

@@ -5,7 +5,8 @@
  *   outage_over        when is it up again?
  *   outage_verify
  *
- *     now                      until somebody says otherwise
+ *     now                      until somebody says otherwise, whatever the schedule is; what
+ *                              comes is lost
  *     at, duration             once
  *     period and off or duty   up first, down at the end of each period
  *     on and off               up and down for times of a law each, up first
@@ -34,5 +35,6 @@ int outage_verify(const struct down_conf *conf, struct error *err);
 /* Times do not go back (outage_over does not count). */
 bool outage_at(struct outage *outage, uint64_t time);
 
-/* The time itself, or the end of the outage in which it is; UINT64_MAX: it has none. */
+/* The time itself, or the end of the outage of the schedule in which it is; UINT64_MAX: it has
+ * none. */
 uint64_t outage_over(struct outage *outage, uint64_t time);

@@ -322,7 +322,8 @@ static const struct param trace_params[] = {
 };
 
 static const struct param down_params[] = {
-    PARAM_BOOL(struct down_conf, now, "false", "the path is down"),
+    PARAM_BOOL(struct down_conf, now, "false",
+               "the path is down, whatever the schedule says"),
     PARAM_DURATION(struct down_conf, at, "0s", "0s", "10000h",
                    "down once, from that time on"),
     PARAM_DURATION(struct down_conf, duration, "0s", "0s", "10000h",
