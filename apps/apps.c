@@ -10,6 +10,7 @@
 
 #define APPS(APP)                                                                        \
     APP(bridge)                                                                          \
+    APP(classify)                                                                        \
     APP(clumsy)                                                                          \
     APP(join)                                                                            \
     APP(match)                                                                           \

@@ -497,8 +497,8 @@ static int process_mkdir(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     struct stat status;
-    if (!mkdir(path, 0777) || (errno == EEXIST && !stat(path, &status) &&
-                               S_ISDIR(status.st_mode))) {
+    if (!mkdir(path, 0777) ||
+        (errno == EEXIST && !stat(path, &status) && S_ISDIR(status.st_mode))) {
         lua_pushboolean(L, true);
         return 1;
     }
@@ -516,12 +516,11 @@ static int process_tty(lua_State *L)
 
 void open_program(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "alive", process_alive },
-                                          { "mkdir", process_mkdir },
-                                          { "sleep", process_sleep },
-                                          { "terminal", process_terminal },
-                                          { "tty", process_tty },
-                                          { NULL, NULL } };
+    static const luaL_Reg functions[] = {
+        { "alive", process_alive }, { "mkdir", process_mkdir },
+        { "sleep", process_sleep }, { "terminal", process_terminal },
+        { "tty", process_tty },     { NULL, NULL }
+    };
     luaL_newlib(L, functions);
     lua_setglobal(L, "process");
     lua_getglobal(L, "app");

@@ -17,7 +17,7 @@ export PATH=$work/bin:$PATH
 user=()
 [ "$(id -u)" -ne 0 ] || user=(setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set=-all --no-new-privs)
 
-for file in topology.lua lab.lua scenario.lua; do
+for file in topology.lua lab.lua scenario.lua flows.lua; do
     sed -n "/^\`\`\`lua $file\$/,/^\`\`\`\$/p" "$document" | sed '1d;$d' >"$work/here/$file"
 done
 awk '/^```/ { inside = !inside; commands = inside && $0 == "```"; next }

@@ -61,7 +61,8 @@ int outage_verify(const struct down_conf *conf, struct error *err)
 {
     bool schedule = conf->period || conf->on, once = conf->at || conf->duration;
     if (schedule && once)
-        return impossible(err, "down: at and duration, period, on and off exclude each other");
+        return impossible(err,
+                          "down: at and duration, period, on and off exclude each other");
     if (conf->queue == OUTAGE_HOLD && once && !conf->duration)
         return impossible(err, "down.queue: hold needs an end: set duration");
     return verify_schedule(conf, err);
