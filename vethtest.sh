@@ -12,6 +12,7 @@
 #
 # Without a scenario it runs those that `make check` runs: all but demo and throughput. Needs
 # root. Every interface keeps its default offloads. Exit code: 0 passed, 1 failed, 43 cannot run here.
+# S1 to S20 are those of selftest/synthetic.sh, which need no root.
 set -euo pipefail
 cd "$(dirname "$0")"
 BUILD=${BUILD:-build}
@@ -731,6 +732,9 @@ test_demo() {
 
 # --- main -----------------------------------------------------------------------------
 
+if [[ "${1-}" == S[0-9]* ]]; then
+    exec selftest/synthetic.sh "$@"
+fi
 if [ "${1-}" = --list ]; then
     echo "$SUITE $EXTRA"
     exit 0

@@ -87,7 +87,8 @@ static void push(struct app *app)
     uint64_t now = engine_now(app->engine);
     if (!input || !output)
         return;
-    uint64_t earliest = link_empty(input) ? now : now - conf->catch_up;
+    uint64_t back = conf->catch_up < now ? conf->catch_up : now;
+    uint64_t earliest = link_empty(input) ? now : now - back;
     if (pacer->due < earliest)
         pacer->due = earliest;
     while (pass(app, input, output))

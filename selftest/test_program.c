@@ -114,6 +114,7 @@ static const struct use uses[] = {
     { "$V check config/examples/forwarder.lua", 0, "" },
     { "$V check config/examples/odd_drop.lua", 0, "" },
     { "$V check config/examples/lossy.lua", 0, "" },
+    { "$V run --no-report selftest/million.lua", 0, "" },
     { "$V graph -o /no/such/place.svg config/examples/forwarder.lua", 5, NULL },
     { "$V graph --format jpeg config/examples/forwarder.lua", 2,
       "vanguard graph: --format: \"jpeg\" is not one of \"text\", \"dot\", \"svg\"\n" },
