@@ -97,9 +97,9 @@ end
 local function fail (text) error({ kind = 2, text = text }, 0) end
 
 function impairments.parse (text, p)
-   for word in text:gmatch("[^,%s]+") do
-      local path, value = word:match("^([%a][%w_.]*)=(.+)$")
-      if not path then return nil, ('"%s" is not PATH=VALUE, such as loss.burst=3'):format(word) end
+   for word in text:gmatch("[^,]+") do
+      local path, value = word:match("^%s*([%a][%w_.]*)=(.-)%s*$")
+      if not path or value == "" then return nil, ('"%s" is not PATH=VALUE, such as loss.burst=3'):format(word) end
       impairments.assign(p, path, value)
    end
    return p

@@ -97,6 +97,7 @@ S1() {
     needs "TCP, Mbit/s" "$(awk -v b="$(sum_of)" 'BEGIN { print b / 1e6 }')" 300 1e6
     must "bad checksums" "$(($(count_of "$tmp/nstat.b" TcpInCsumErrors) + $(count_of "$tmp/nstat.b" UdpInCsumErrors)))" 0 0
 }
+S1_arm() { S1 --delay 0ms; }
 S1_control() { S1 --loss 2%; }
 
 # 20 ms each way.
@@ -107,7 +108,7 @@ S2() {
     needs "share above 45 ms" "$(rtts | awk '{ n += $1 > 45 } END { print n / NR }')" 0 0.05
     must "median of what it was late by, less than" "$(rtts | quantile 0.5)" 39.9 60
 }
-S2_options="--delay 20ms"
+S2_arm() { S2 --delay 20ms; }
 S2_control() { S2 --delay 10ms; }
 
 # 50 ms, 20 ms more or less, packet by packet.
@@ -118,7 +119,7 @@ S3() {
     needs "5 of 100, ms" "$(rtts | quantile 0.05)" 31 33.5
     needs "95 of 100, ms" "$(rtts | quantile 0.95)" 66.5 69.5
 }
-S3_options="--ab owd=50ms,jitter.half=20ms,jitter.mode=reorder"
+S3_arm() { S3 --ab owd=50ms,jitter.half=20ms,jitter.mode=reorder; }
 S3_control() { S3 --ab owd=50ms,jitter.sd=11.547ms,jitter.mode=reorder; }
 
 # Jitter that keeps the order has the mean that was asked for, under load and without.
@@ -130,7 +131,7 @@ S4() {
     must "out of order" "$(measured ab.reordered)" 0 0
     must "reordering that TCP saw" "$(count_of "$tmp/nstat.a" TcpExtTCPSACKReorder)" 0 0
 }
-S4_options="--ab owd=40ms,jitter.sd=5ms"
+S4_arm() { S4 --ab owd=40ms,jitter.sd=5ms; }
 S4_control() { S4 --ab owd=40ms,jitter.sd=5ms,jitter.mode=clamp; }
 
 # --- losses, by number: receive writes which datagrams came ------------------------------------------
@@ -156,7 +157,7 @@ S5() {
     must "runs of losses" "$runs" "$(awk -v n="$lost" 'BEGIN { print 0.98 * n - 5 * sqrt(0.98 * n * 0.06) - 1 }')" 1157
     must "the app's own count less the receiver's" "$(($(measured ab.drop_loss) - lost))" -1 1
 }
-S5_options="--ab loss=2%"
+S5_arm() { S5 --ab loss=2%; }
 S5_control() { S5 --ab loss=1%; }
 
 S6() {
@@ -166,7 +167,7 @@ S6() {
     must "mean run" "$(awk "BEGIN { print $runs ? $lost / $runs : 0 }")" 2.9 5.1
     must "lost after a loss" "$(awk "BEGIN { print $after ? $again / $after : 0 }")" 0.68 0.82
 }
-S6_options="--ab loss.gemodel.p=1%,loss.gemodel.r=25%"
+S6_arm() { S6 --ab loss.gemodel.p=1%,loss.gemodel.r=25%; }
 S6_control() { S6 --ab loss=3.85%; }
 
 # --- TCP ---------------------------------------------------------------------------------------------
@@ -185,11 +186,11 @@ S7() {
     read -r low high <<<"$(region_of "$(measured ab.packets)" 0.02)"
     must "lost of $(measured ab.packets)" "$(measured ab.drop_loss)" "$low" "$high"
     must "goodput by Mathis' formula" "$(awk -v g="$(sum_of)" -v rtt="$(value "$tmp/iperf.json" end.streams.1.sender.mean_rtt)" \
-        -v p="$(measured ab.loss)" 'BEGIN { print p > 0 ? g / (1448 * 8 / (rtt / 1e6) * 1.2247 / sqrt(p)) : 0 }')" 0.65 1.20
+        -v p="$(measured ab.loss)" 'BEGIN { print (p > 0 ? g / (1448 * 8 / (rtt / 1e6) * 1.2247 / sqrt(p)) : 0) }')" 0.65 1.20
     must "retransmitted for each lost" "$(awk -v r="$(value "$tmp/iperf.json" end.sum_sent.retransmits)" -v d="$(measured ab.drop_loss)" \
         'BEGIN { print d ? r / d : 0 }')" 0.85 1.25
 }
-S7_options="--delay 40ms --ab loss=2%"
+S7_arm() { S7 --delay 40ms --ab loss=2%; }
 S7_control() { S7 --delay 40ms --ab loss=0.5%; }
 
 S8() {
@@ -198,7 +199,7 @@ S8() {
     must "lost of $(measured ab.packets)" "$(measured ab.drop_loss)" "$low" "$high"
     needs "BBR, Mbit/s" "$(awk -v b="$(sum_of)" 'BEGIN { print b / 1e6 }')" 50 1e6
 }
-S8_options="--delay 40ms --ab loss=2%"
+S8_arm() { S8 --delay 40ms --ab loss=2%; }
 S8_control() { S8 --delay 40ms --ab loss=4%; }
 
 S9() {
@@ -232,7 +233,7 @@ S11() {
     must "share lost" "$(awk "BEGIN { print $lost / 12500 }")" 0.175 0.205
     must "delivered, Mbit/s" "$(awk 'NF == 4 { n++; if (!a) a = $3; z = $3 } END { print n * 9600 / ((z - a) / 1e9) / 1e6 }' "$tmp/udp")" 9.55 9.75
 }
-S11_options="--ab rate=10mbit,queue=50ms"
+S11_arm() { S11 --ab rate=10mbit,queue=50ms; }
 S11_control() { S11 --ab rate=11mbit,queue=50ms; }
 
 # A paced stream over a path that is gone for so long: the longest silence at the receiver.
@@ -258,7 +259,7 @@ S13() { # options of the arm that reorders
     must "reordering in order" "$(count_of "$tmp/nstat.a" TcpExtTCPSACKReorder)" 0 0
     must "goodput in order for that out of order" "$(awk -v a="$(sum_of)" -v b="$reordered" 'BEGIN { print a / b }')" 3 1e6
 }
-S13_options="--ab owd=40ms,jitter.half=20ms,jitter.mode=reorder"
+S13_arm() { S13 --ab owd=40ms,jitter.half=20ms,jitter.mode=reorder; }
 S13_control() { S13 --ab owd=40ms; }
 
 S14() { # option of the arm in which data is lost, of that in which acknowledgements are
@@ -269,7 +270,7 @@ S14() { # option of the arm in which data is lost, of that in which acknowledgem
     must "goodput with data lost, Mbit/s" "$(awk -v b="$data" 'BEGIN { print b / 1e6 }')" 0.01 20
     must "goodput with acknowledgements lost for that" "$(awk -v a="$(sum_of)" -v b="$data" 'BEGIN { print a / b }')" 20 1e6
 }
-S14_options="--ab loss=10% --ba loss=30%"
+S14_arm() { S14 --ab loss=10% --ba loss=30%; }
 S14_control() { S14 --ba loss=10% --ab loss=30%; }
 
 S15() {
@@ -284,22 +285,23 @@ third 3 0.038 0.074
 none 0 0.010 0.034
 LAW
 }
-S15_options="--ab loss=20% --ba loss=10%"
+S15_arm() { S15 --ab loss=20% --ba loss=10%; }
 S15_control() { S15 --ab loss=20%; }
 
 # b is not heard for 5 s, while it hears all.
 S16() {
     cat >"$tmp/oneway.lua" <<LUA
-partition "2s" { "${1-a>b}" }
+partition "2s" { "$1" }
 heal "7s" {}
 LUA
     lab --scenario "$tmp/oneway.lua" --server "sh -c '$udp receive 5000 10000 6 >$tmp/udp.b'" \
         --server "sh -c 'sleep 0.3; $udp send a 5000 1800 200 100 >/dev/null'" --wait 5000 -- sh -c \
         "$udp receive 5000 1800 4 >$tmp/udp.a & $udp send b 5000 1800 200 100 >/dev/null; wait"
     must "of b's 1,800 at a" "$(awk 'NF == 4' "$tmp/udp.a" | wc -l)" 1800 1800
-    must "of a's 1,800 at b" "$(awk 'NF == 4' "$tmp/udp.b" | wc -l)" 790 810
+    must "of a's 1,800 at b" "$(awk 'NF == 4' "$tmp/udp.b" | wc -l)" 780 820
     needs "silence at b, s" "$(awk 'NF == 4 { if (p && $3 - p > m) m = $3 - p; p = $3 } END { print m / 1e9 }' "$tmp/udp.b")" 4.97 5.06
 }
+S16_arm() { S16 'a>b'; }
 S16_control() { S16 'b>a'; }
 
 S17() { # fix, wrong at the application from and to, bad checksums from and to, options
@@ -338,26 +340,20 @@ S19() {
         "(iperf3 -4 -c b -p 5001 -n 5M 2>&1; true) >$tmp/first & iperf3 -4 -c b -p 5002 -n 5M -J >$tmp/iperf.json; wait; $ask_b; nstat -asz >$tmp/nstat.a"
     must "resets that the sender met" "$(grep -c 'Connection reset' "$tmp/first" || true)" 1 2
     must "resets in the server" "$(count_of "$tmp/nstat.b" TcpEstabResets)" 1 2
-    must "bytes of the other" "$(value "$tmp/iperf.json" end.sum_received.bytes)" 5000000 6000000
+    must "bytes of the other" "$(value "$tmp/iperf.json" end.sum_sent.bytes)" 5000000 6000000
     must "challenge acknowledgements" "$(($(count_of "$tmp/nstat.b" TcpExtTCPChallengeACK) + $(count_of "$tmp/nstat.a" TcpExtTCPChallengeACK)))" 0 0
 }
-S19_options="--ab rst.at=1000000,rst.match=tcp\ dst\ port\ 5001"
-S19_control() { S19; }
+S19_arm() { S19 --ab 'rst.at=1000000,rst.match=tcp and dst port 5001'; }
+S19_control() { S19 --ab loss=0%; }
 
 # --- all of them -------------------------------------------------------------------------------------
 
 # The arm that must pass, again when it was inconclusive.
 main_arm() {
-    local i options
+    local i
     for i in $(seq $TRIES); do
         verdict=''
-        if declare -F "${scenario}_arm" >/dev/null; then
-            "${scenario}_arm"
-        else
-            options=${scenario}_options
-            eval "set -- ${!options-}"
-            "$scenario" "$@"
-        fi
+        "${scenario}_arm"
         [ "$verdict" = inconclusive ] || break
         say "try $i of $TRIES says nothing"
     done
@@ -379,10 +375,11 @@ control_arm() {
 }
 
 [ -x "$udp" ] || make -s "$udp" >&2
-if [ "$(id -u)" -ne 0 ] && [ ! -w "$BUILD" ]; then say "the build directory is not ours: fine"; fi
-for scenario in ${*:-$SUITE}; do
+# shellcheck disable=SC2086 # one word per scenario
+[ $# -gt 0 ] || set -- $SUITE
+for scenario in "$@"; do
     case " $SUITE " in *" $scenario "*) ;; *) say "there is no such scenario"; exit 2 ;; esac
     main_arm
-    if declare -F "${scenario}_control" >/dev/null; then control_arm; fi
+    control_arm
     say "passed"
 done

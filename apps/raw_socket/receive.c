@@ -42,13 +42,16 @@ static void read_offsets(struct receiver *r)
     }
 }
 
-/* When the frame came in, on the engine's clock; never later than now. */
+/* When the frame came in, on the engine's clock; never later than now. It may have come while this
+ * breath was under way: taken for earlier, a delay that is counted from it would be too short. */
 static uint64_t arrival(const struct receiver *r, const struct ring_frame *frame)
 {
     bool device = frame->hardware && r->options->clock >= 0;
-    uint64_t time = frame->time + (device ? r->device_offset : r->realtime_offset),
-             now = engine_now(r->app->engine);
+    uint64_t time = frame->time + (device ? r->device_offset : r->realtime_offset);
     app_count(r->app, RX_SOFT_STAMPS, !device && r->options->clock >= 0);
+    if (likely(time <= engine_now(r->app->engine)))
+        return time;
+    uint64_t now = engine_clock(r->app->engine);
     return time < now ? time : now;
 }
 

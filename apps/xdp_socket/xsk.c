@@ -295,8 +295,7 @@ bool xsk_fill(struct xsk *xsk)
     return !room;
 }
 
-uint32_t xsk_receive(struct xsk *xsk, struct xsk_frame *frames, uint32_t n,
-                     uint64_t timestamp)
+uint32_t xsk_receive(struct xsk *xsk, struct xsk_frame *frames, uint32_t n)
 {
     struct xsk_ring *ring = &xsk->rx;
     const struct xdp_desc *slots = ring->slots;
@@ -309,7 +308,6 @@ uint32_t xsk_receive(struct xsk *xsk, struct xsk_frame *frames, uint32_t n,
         packet_reset(p);
         p->data = arena.chunks + d->addr;
         p->length = d->len;
-        p->timestamp = timestamp;
         frames[i] = (struct xsk_frame){ p, d->options & XDP_PKT_CONTD };
     }
     if (n)

@@ -82,13 +82,12 @@ void xsk_close(struct xsk *xsk);
 bool xsk_fill(struct xsk *xsk);
 
 /* Up to n frames; `more` is true for all but the last piece of one. The caller owns the
- * packets; timestamp is theirs. */
+ * packets and gives them their timestamp. */
 struct xsk_frame {
     struct packet *packet;
     bool more;
 };
-uint32_t xsk_receive(struct xsk *xsk, struct xsk_frame *frames, uint32_t n,
-                     uint64_t timestamp);
+uint32_t xsk_receive(struct xsk *xsk, struct xsk_frame *frames, uint32_t n);
 
 /* Descriptors that there is room for in the send ring. */
 uint32_t xsk_room(const struct xsk *xsk);

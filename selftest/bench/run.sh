@@ -8,6 +8,7 @@ BUILD=${BUILD:-build}
 "$BUILD/bench/interlink"
 "$BUILD/bench/interlink" --check 1000000000
 selftest/bench/instructions.sh || true
+selftest/bench/timing.sh
 if [ "$(id -u)" -eq 0 ]; then
     ./vethtest.sh throughput
     selftest/bench/wires.sh
