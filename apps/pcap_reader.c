@@ -8,6 +8,8 @@
  * its distance from it in the file, divided by speed. Times are computed from the start
  * of the pass, never from the packet before, so that lateness does not add up. Packets
  * carry the time they were due at; a file whose times run backwards keeps its order.
+ * pace = "clock" takes the times of the file for times of the engine's clock, which is what a
+ * simulation does whose clock starts at the first packet: each then has its own time exactly.
  *
  * A pass over the file follows the one before at the mean distance of its packets. What
  * is broken within a file (a tail cut off, a record that makes no sense) ends the pass;
@@ -28,7 +30,7 @@
 #define RETRY   100000       /* ns until the next attempt to send what is due */
 #define FARAWAY (1ull << 62) /* ns; later than any clock: keeps sums from wrapping */
 
-enum pace_choice { FLAT, TIMESTAMPS };
+enum pace_choice { FLAT, TIMESTAMPS, CLOCK };
 
 struct pcap_reader_conf {
     char *file;
@@ -196,6 +198,7 @@ static void next_pass(struct app *app, bool broken)
 static bool has_record(struct app *app)
 {
     struct pcap_reader *reader = app->state;
+    const struct pcap_reader_conf *conf = app->conf;
     while (reader->pcap && !reader->header) {
         int got = pcap_next_ex(reader->pcap, &reader->header, &reader->bytes);
         if (got != 1) {
@@ -206,7 +209,7 @@ static bool has_record(struct app *app)
             continue;
         reader->first = reader->anchor = file_time(reader->header);
         if (reader->passes == 1)
-            reader->base = engine_now(app->engine);
+            reader->base = conf->pace == CLOCK ? reader->first : engine_now(app->engine);
     }
     return reader->header;
 }
@@ -246,7 +249,8 @@ static void pull(struct app *app)
 {
     struct link *output = app_output(app, 0);
     uint64_t now = engine_now(app->engine);
-    for (uint32_t n = 0; output && n < BURST && !link_full(output); n++) {
+    uint32_t n;
+    for (n = 0; output && n < BURST && !link_full(output); n++) {
         if (!has_record(app))
             return;
         uint64_t due = due_time(app);
@@ -258,7 +262,7 @@ static void pull(struct app *app)
             break;
     }
     if (output && !app->counters[FINISHED])
-        app_wake_at(app, now + RETRY);
+        app_wake_at(app, n == BURST ? now : now + RETRY);
 }
 
 /* Pace and speed change from the packet sent last onward. */
@@ -287,14 +291,18 @@ static const struct port ports[] = {
     { NULL },
 };
 
-static const char *const paces[] = { [FLAT] = "flat", [TIMESTAMPS] = "timestamps", NULL };
+static const char *const paces[] = {
+    [FLAT] = "flat", [TIMESTAMPS] = "timestamps", [CLOCK] = "clock", NULL
+};
 
 static const struct param params[] = {
     PARAM_STRING(struct pcap_reader_conf, file, NULL, "capture file, pcap or pcapng"),
-    PARAM_ENUM(struct pcap_reader_conf, pace, "flat", paces,
-               "as fast as there is room, or at the distances of the file"),
+    PARAM_ENUM(
+        struct pcap_reader_conf, pace, "flat", paces,
+        "as fast as there is room, at the distances of the file, or when the clock of "
+        "the engine shows the times of the file (for virtual time)"),
     PARAM_NUMBER(struct pcap_reader_conf, speed, "1", "0.000001", "1000000",
-                 "with pace = \"timestamps\": how many times faster than captured"),
+                 "with timestamps or clock: how many times faster than captured"),
     PARAM_INTEGER(struct pcap_reader_conf, loop, "1", "0", "9000000000000000000",
                   "how often the file is played; 0 is without end"),
     PARAM_END,

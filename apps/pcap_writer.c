@@ -8,7 +8,8 @@
  * taken at the start; a packet without one gets the time of the breath. On a virtual
  * clock the offset is 0, so that the same run writes the same bytes. A VLAN tag that
  * travels beside the frame is put back into it. Checksums that are left to hardware are
- * written as they are, super-frames as the one frame that they are in memory.
+ * written as they are, super-frames as the one frame that they are in memory. A name that
+ * ends in .pcapng makes the file one.
  *
  * Writing goes through a buffer that is flushed about once a second, and at the stop. A
  * write error ends the capture, not the graph: packets pass on as before, and the file is
@@ -22,16 +23,19 @@
 #include <fcntl.h>
 #include <pcap/pcap.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "engine/engine.h"
+#include "lib/pcapng.h"
 
 #define BUFFER_SIZE   (256 * 1024)
 #define FLUSH         1000000000 /* ns between flushes */
 #define FILE_HEADER   24         /* bytes in a pcap file before the first record */
 #define RECORD_HEADER 16
+#define BLOCK_ROOM    64 /* for what pcapng puts around a frame and its tag */
 #define TAG_OFFSET    12 /* behind the two addresses */
 #define TAG_SIZE      4
 #define TPID_8021Q    0x8100
@@ -47,9 +51,12 @@ struct pcap_writer_conf {
 struct pcap_writer {
     FILE *file;
     pcap_t *pcap;
-    pcap_dumper_t *dumper; /* from the first breath on; owns file */
+    pcap_dumper_t *dumper; /* is file as libpcap sees it */
+    bool pcapng;           /* instead */
+    bool begun;            /* the first breath was */
     char *buffer;          /* the file's; BUFFER_SIZE */
     uint8_t *scratch;      /* a frame with its tag put back */
+    uint8_t *block;        /* pcapng: a record in the making */
     uint64_t offset;       /* ns from the engine's clock to the file's */
     uint64_t next_flush;
     uint64_t flushed;  /* bytes that the system has taken */
@@ -94,6 +101,13 @@ static int open_file(struct pcap_writer *writer, const char *path, struct error 
     return error_set(err, ERROR_FILE, ENOMEM, "file: out of memory");
 }
 
+static bool is_pcapng(const char *path)
+{
+    static const char end[] = ".pcapng";
+    size_t length = strlen(path);
+    return length >= sizeof(end) - 1 && !strcmp(path + length - (sizeof(end) - 1), end);
+}
+
 static int start(struct app *app, struct error *err)
 {
     struct pcap_writer *writer = app->state;
@@ -106,7 +120,9 @@ static int start(struct app *app, struct error *err)
                                 : PCAP_TSTAMP_PRECISION_MICRO);
     writer->buffer = malloc(BUFFER_SIZE);
     writer->scratch = malloc(PACKET_LARGE + TAG_SIZE);
-    if (!writer->pcap || !writer->buffer || !writer->scratch)
+    writer->block = malloc(PACKET_LARGE + BLOCK_ROOM);
+    writer->pcapng = is_pcapng(conf->file);
+    if (!writer->pcap || !writer->buffer || !writer->scratch || !writer->block)
         return error_set(err, ERROR_RUN, ENOMEM, "out of memory");
     return open_file(writer, conf->file, err);
 }
@@ -126,7 +142,7 @@ static void flush(struct app *app)
 {
     struct pcap_writer *writer = app->state;
     writer->next_flush = engine_now(app->engine) + FLUSH;
-    if (!writer->dumper || writer->error || !writer->buffered)
+    if (!writer->begun || writer->error || !writer->buffered)
         return;
     if (fflush(writer->file)) {
         fail(app, errno);
@@ -136,24 +152,35 @@ static void flush(struct app *app)
     writer->buffered = writer->pending = 0;
 }
 
+/* The start of the file; its length, 0 when that fails. */
+static uint32_t write_head(struct pcap_writer *writer)
+{
+    uint8_t head[PCAPNG_HEAD];
+    if (!writer->pcapng) {
+        writer->dumper = pcap_dump_fopen(writer->pcap, writer->file);
+        return writer->dumper ? FILE_HEADER : 0;
+    }
+    uint32_t length = pcapng_head(head);
+    return fwrite(head, 1, length, writer->file) == length ? length : 0;
+}
+
 /* The first breath. */
 static void begin(struct app *app)
 {
     struct pcap_writer *writer = app->state;
     struct stat st;
+    writer->begun = true;
     setvbuf(writer->file, writer->buffer, _IOFBF, BUFFER_SIZE);
     int fd = fileno(writer->file);
     if (!fstat(fd, &st) && S_ISREG(st.st_mode) && ftruncate(fd, 0)) {
         fail(app, errno);
         return;
     }
-    writer->dumper = pcap_dump_fopen(writer->pcap, writer->file);
-    if (!writer->dumper) {
+    writer->buffered = write_head(writer);
+    if (writer->buffered)
+        flush(app);
+    else
         fail(app, EIO);
-        return;
-    }
-    writer->buffered = FILE_HEADER;
-    flush(app);
 }
 
 static void stop(struct app *app)
@@ -168,6 +195,7 @@ static void stop(struct app *app)
         pcap_close(writer->pcap);
     free(writer->buffer);
     free(writer->scratch);
+    free(writer->block);
 }
 
 /* The frame as it was on the wire; *length becomes its length there. */
@@ -188,6 +216,26 @@ static const uint8_t *with_tag(struct pcap_writer *writer, const struct packet *
     return writer->scratch;
 }
 
+/* Bytes that it took of the buffer. */
+static uint32_t write_record(struct pcap_writer *writer,
+                             const struct pcapng_packet *record, int precision)
+{
+    if (writer->pcapng) {
+        uint32_t size = pcapng_packet(writer->block, record);
+        fwrite(writer->block, 1, size, writer->file); /* flush sees what goes wrong */
+        return size;
+    }
+    uint64_t fraction = record->time % 1000000000;
+    struct pcap_pkthdr header = {
+        .ts.tv_sec = (time_t)(record->time / 1000000000),
+        .ts.tv_usec = (suseconds_t)(precision == NANO ? fraction : fraction / 1000),
+        .caplen = record->length,
+        .len = record->original,
+    };
+    pcap_dump((u_char *)writer->dumper, &header, record->bytes);
+    return RECORD_HEADER + record->length;
+}
+
 static void write_packet(struct app *app, const struct packet *p)
 {
     struct pcap_writer *writer = app->state;
@@ -195,23 +243,16 @@ static void write_packet(struct app *app, const struct packet *p)
     uint32_t length;
     const uint8_t *bytes = with_tag(writer, p, &length);
     uint32_t keep = length < conf->snaplen ? length : (uint32_t)conf->snaplen;
-    if (writer->buffered + RECORD_HEADER + keep > BUFFER_SIZE)
+    uint32_t around = writer->pcapng ? BLOCK_ROOM : RECORD_HEADER;
+    if (writer->buffered + around + keep > BUFFER_SIZE)
         flush(app); /* stdio must not: a failure would not be told from the next one */
     if (unlikely(writer->error)) {
         app_count(app, DROP_WRITE_ERROR, 1);
         return;
     }
     uint64_t time = p->timestamp ? p->timestamp : engine_now(app->engine);
-    time += writer->offset;
-    uint64_t fraction = time % 1000000000;
-    struct pcap_pkthdr header = {
-        .ts.tv_sec = (time_t)(time / 1000000000),
-        .ts.tv_usec = (suseconds_t)(conf->precision == NANO ? fraction : fraction / 1000),
-        .caplen = keep,
-        .len = length,
-    };
-    pcap_dump((u_char *)writer->dumper, &header, bytes);
-    writer->buffered += RECORD_HEADER + keep;
+    struct pcapng_packet record = { time + writer->offset, bytes, keep, length, NULL };
+    writer->buffered += write_record(writer, &record, conf->precision);
     writer->pending++;
     app_count(app, PACKETS, 1);
     app_count(app, BYTES, length);
@@ -221,7 +262,7 @@ static void write_packet(struct app *app, const struct packet *p)
 static void begin_once(struct app *app)
 {
     const struct pcap_writer *writer = app->state;
-    if (unlikely(!writer->dumper && !writer->error))
+    if (unlikely(!writer->begun))
         begin(app);
 }
 
@@ -272,10 +313,11 @@ static const struct port ports[] = {
 static const char *const precisions[] = { [NANO] = "ns", [MICRO] = "us", NULL };
 
 static const struct param params[] = {
-    PARAM_STRING(struct pcap_writer_conf, file, NULL,
-                 "capture file (pcap); emptied when it is there"),
+    PARAM_STRING(
+        struct pcap_writer_conf, file, NULL,
+        "capture file, pcapng when its name ends so, else pcap; emptied when it is there"),
     PARAM_ENUM(struct pcap_writer_conf, precision, "ns", precisions,
-               "of the times in the file; old programs want \"us\""),
+               "of the times in a pcap file; old programs want \"us\""),
     PARAM_SIZE(struct pcap_writer_conf, snaplen, "256KB", "14", "256KB",
                "bytes kept of a packet at most"),
     PARAM_END,

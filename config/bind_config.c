@@ -1,5 +1,5 @@
-/* bind_config: config.new, config.app, config.link, config.chain, config.core,
- * config.graph. */
+/* bind_config: config.new, config.app, config.link, config.chain, config.core, config.graph,
+ * config.replace. */
 #include "config/internal.h"
 
 #include <errno.h>
@@ -279,13 +279,24 @@ static int config_graph(lua_State *L)
     return 1;
 }
 
+/* config.replace(c, name, source, sink): other apps (or nil) in the place of one. */
+static int config_replace(lua_State *L)
+{
+    struct graph *graph = check_config(L, 1);
+    const char *name = luaL_checkstring(L, 2);
+    if (graph_replace_app(graph, name, luaL_optstring(L, 3, NULL),
+                          luaL_optstring(L, 4, NULL)))
+        return vm_fail(L, ERROR_CONFIG, "no app \"%s\"", name);
+    return 0;
+}
+
 void open_config(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "app", config_app },   { "chain", config_chain },
-        { "core", config_core }, { "graph", config_graph },
-        { "link", config_link }, { "new", config_new },
-        { NULL, NULL },
+        { "app", config_app },         { "chain", config_chain },
+        { "core", config_core },       { "graph", config_graph },
+        { "link", config_link },       { "new", config_new },
+        { "replace", config_replace }, { NULL, NULL },
     };
     static const luaL_Reg class_methods[] = { { "__tostring", class_tostring },
                                               { "__eq", class_eq },

@@ -10,6 +10,9 @@
 #include "config/signals.h"
 #include "lib/units.h"
 
+#define STILL_BREATHS                                                                    \
+    65536 /* at one virtual time: what makes work for itself ends there */
+
 /* --- engine.* --------------------------------------------------------------------------
  */
 
@@ -70,7 +73,7 @@ static void find_cores(lua_State *L, struct cores *cores)
 }
 
 /* engine.setup{name=, any_name=, seed=, packets=, chunk_size=, virtual_time=, cores=}:
- * before anything needs the engine. */
+ * before anything needs the engine. virtual_time is true, or where its clock begins, in ns. */
 static int engine_setup(lua_State *L)
 {
     struct vm *vm = vm_of(L);
@@ -81,6 +84,9 @@ static int engine_setup(lua_State *L)
     set_text(L, "name", vm->settings.name, sizeof(vm->settings.name));
     vm->settings.any_name = boolean_field(L, 1, "any_name");
     vm->settings.virtual_time = boolean_field(L, 1, "virtual_time");
+    lua_getfield(L, 1, "virtual_time");
+    vm->settings.virtual_start = (uint64_t)lua_tointeger(L, -1);
+    lua_pop(L, 1);
     vm->settings.packets = (uint32_t)integer_field(L, "packets", 4194304);
     vm->settings.chunk_size = (uint32_t)integer_field(L, "chunk_size", 65536);
     set_text(L, "cores", vm->settings.cores, sizeof(vm->settings.cores));
@@ -172,12 +178,16 @@ static void refuse_inside(lua_State *L, const char *what)
         vm_fail(L, ERROR_RUN, "%s inside what the engine calls", what);
 }
 
-/* The clock goes from tick to tick, and to every timer on the way. */
+/* The clock goes from tick to tick, and to every timer on the way; it stands still while what
+ * is due now is not done, though not for ever. */
 static void run_virtual(struct engine *engine, uint64_t until)
 {
-    while (!engine->stopping && engine->now < until) {
+    for (uint32_t still = 0; !engine->stopping && engine->now < until;) {
         engine_breathe(engine);
         uint64_t next = engine->now + ENGINE_TICK, due = engine_next_timer(engine);
+        if (due <= engine->now && ++still < STILL_BREATHS)
+            continue;
+        still = 0;
         if (due > engine->now && due < next)
             next = due;
         engine_set_time(engine, next < until ? next : until);
@@ -438,12 +448,14 @@ static int load_graph(lua_State *L)
         lua_pushvalue(L, 1);
         lua_pushvalue(L, -2);
         lua_call(L, 1, 0);
+        return 0;
     }
-    return 0;
+    return lua_istable(L, -1);
 }
 
 /* engine.load_file(path, arguments): executes a graph file; a config it returns is
- * configured. Timers of the file's execution before go when it worked, its new ones when
+ * configured by engine.configure. Returns whether one was configured, and a table that the file
+ * returned instead. Timers of the file's execution before go when it worked, its new ones when
  * it did not. */
 static int engine_load_file(lua_State *L)
 {
@@ -456,9 +468,11 @@ static int engine_load_file(lua_State *L)
     lua_settop(L, 2);
     lua_pushcfunction(L, load_graph);
     lua_insert(L, 1);
-    lua_pushcfunction(L, engine_lua_configure);
+    lua_getglobal(L, "engine");
+    lua_getfield(L, -1, "configure");
+    lua_replace(L, -2);
     lua_insert(L, 2);
-    bool worked = vm_pcall(L, 3, 0);
+    bool worked = vm_pcall(L, 3, 1);
     vm->configured = vm->configured || configured;
     if (!worked) {
         timers_drop(vm, generation);
@@ -466,7 +480,8 @@ static int engine_load_file(lua_State *L)
     }
     timers_keep_only(vm, vm->timer_generation);
     lua_pushboolean(L, vm->configured);
-    return 1;
+    lua_insert(L, -2);
+    return 2;
 }
 
 void open_engine(lua_State *L)

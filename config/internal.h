@@ -49,7 +49,8 @@ struct settings {
     uint64_t seed;
     uint32_t packets, chunk_size;
     bool virtual_time;
-    char cores[256]; /* the list of CPUs; "": any */
+    uint64_t virtual_start; /* ns: where its clock begins */
+    char cores[256];        /* the list of CPUs; "": any */
 };
 
 struct vm {
@@ -175,6 +176,7 @@ void timers_void(struct vm *vm); /* the engine goes away */
 
 void open_app(lua_State *L);
 void open_bench(lua_State *L);
+void open_capture(lua_State *L);
 void open_config(lua_State *L);
 void open_counters(lua_State *L);
 void open_engine(lua_State *L);

@@ -73,6 +73,7 @@ static int open_all(lua_State *L)
     open_lab(L);
     open_live(L);
     open_bench(L);
+    open_capture(L);
     open_screen(L);
     open_program(L);
     add_searcher(L);
@@ -208,6 +209,8 @@ struct engine *vm_need_engine(lua_State *L)
     vm->engine = engine_new(&options, &err);
     if (!vm->engine)
         vm_raise(L, &err);
+    if (vm->settings.virtual_time)
+        engine_set_time(vm->engine, vm->settings.virtual_start);
     if (*vm->directory.path) {
         vm->control = control_open(vm, vm->directory.path, &err);
         if (!vm->control)

@@ -167,6 +167,59 @@ int graph_add_link(struct graph *graph, const char *text, const char *place,
     return 0;
 }
 
+/* Another app at one end of a link; false when the link is to go. */
+static bool rename_end(char *end, const char *name, const char *other)
+{
+    if (strcmp(end, name))
+        return true;
+    if (other)
+        snprintf(end, NAME_SIZE, "%s", other);
+    return other != NULL;
+}
+
+static void replace_links(struct graph *graph, const char *name, const char *source,
+                          const char *sink)
+{
+    struct graph_link *links = graph->links;
+    uint32_t count = graph->nlinks;
+    graph->links = NULL;
+    graph->nlinks = 0;
+    strmap_clear(&graph->link_index);
+    for (uint32_t i = 0; i < count; i++) {
+        struct link_spec spec = links[i].spec;
+        char text[4 * NAME_SIZE + 8];
+        bool stays = rename_end(spec.from_app, name, source) &&
+                     rename_end(spec.to_app, name, sink);
+        snprintf(text, sizeof(text), "%s.%s -> %s.%s", spec.from_app, spec.from_port,
+                 spec.to_app, spec.to_port);
+        if (stays)
+            graph_add_link(graph, text, links[i].place, NULL);
+        free(links[i].name);
+        free(links[i].place);
+    }
+    free(links);
+}
+
+int graph_replace_app(struct graph *graph, const char *name, const char *source,
+                      const char *sink)
+{
+    uint32_t at = strmap_get(&graph->app_index, name);
+    if (at == STRMAP_NONE)
+        return -ENOENT;
+    replace_links(graph, name, source, sink);
+    struct graph_app *app = &graph->apps[at];
+    param_free(app->class->params, app->conf);
+    free(app->conf);
+    free(app->place);
+    strmap_clear(&graph->app_index);
+    free(app->name);
+    /* The array keeps its size: it grows at powers of two, which a count may now meet again. */
+    memmove(app, app + 1, (--graph->napps - at) * sizeof(*app));
+    for (uint32_t i = 0; i < graph->napps; i++)
+        strmap_put(&graph->app_index, graph->apps[i].name, i);
+    return 0;
+}
+
 const struct graph_app *graph_find_app(const struct graph *graph, const char *name)
 {
     uint32_t at = strmap_get(&graph->app_index, name);

@@ -6,6 +6,7 @@
  *   graph_add_link       "a.output -> b.input"
  *   graph_set_core       on which core an app runs
  *   graph_set_param      change one parameter
+ *   graph_replace_app    two others in the place of one
  *   graph_verify         are all parameters possible together?
  *   graph_check          do all links lead from a port that exists to a port that exists?
  *   link_spec_parse      the text of a link
@@ -73,6 +74,12 @@ uint32_t graph_cores(const struct graph *graph);
  * one after the other, and is then to be verified. */
 int graph_set_param(struct graph *graph, const char *name, const char *path,
                     const struct value *value, struct error *err);
+
+/* The app goes; links that left it leave `source` instead, those that led to it lead to `sink`,
+ * at the ports of the same names. NULL: they go too. For a graph that is to run on something
+ * else than what it was written for. -ENOENT when there is no such app. */
+int graph_replace_app(struct graph *graph, const char *name, const char *source,
+                      const char *sink);
 
 /* Every class's verify agrees, as graph_add_app found for each app at first. */
 int graph_verify(const struct graph *graph, struct error *err);

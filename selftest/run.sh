@@ -39,6 +39,7 @@ fi
 run embedding selftest/embedding.sh
 run lab selftest/lab.sh
 run walkthrough selftest/walkthrough.sh
+run simulate selftest/simulate.sh
 
 for fuzzer in build/fuzz/*; do
     if [ -d "$fuzzer" ] || [ ! -x "$fuzzer" ]; then continue; fi

@@ -7,6 +7,7 @@
 #include "apps/apps.h"
 #include "lib/random.h"
 #include "selftest/selftest.h"
+#include "selftest/support.h"
 
 struct fixed_conf {
     int64_t level;
@@ -414,6 +415,32 @@ START_TEST(random_specs)
 }
 END_TEST
 
+START_TEST(replaced_by_two)
+{
+    struct graph *net = graph_new();
+    test_app(net, "a", "Tee", NULL);
+    test_app(net, "b", "Tee", NULL);
+    test_app(net, "in", "Source", NULL);
+    test_app(net, "out", "Sink", NULL);
+    test_link(net, "a.x -> b.input");
+    test_link(net, "b.y -> a.input");
+    ck_assert_int_eq(graph_replace_app(net, "c", NULL, NULL), -ENOENT);
+    ck_assert_int_eq(graph_replace_app(net, "a", "in", "out"), 0);
+    ck_assert_ptr_null(graph_find_app(net, "a"));
+    ck_assert_str_eq(graph_find_app(net, "out")->name, "out");
+    ck_assert_uint_eq(net->napps, 3);
+    ck_assert_uint_eq(net->nlinks, 2);
+    ck_assert_str_eq(net->links[0].name, "in.x -> b.input");
+    ck_assert_str_eq(net->links[1].name, "b.y -> out.input");
+    ck_assert_int_eq(graph_replace_app(net, "b", NULL, "out"), 0);
+    ck_assert_uint_eq(net->nlinks, 1);
+    ck_assert_str_eq(net->links[0].name, "in.x -> out.input");
+    test_app(net, "a", "Tee", NULL);
+    ck_assert_uint_eq(net->napps, 3);
+    graph_free(net);
+}
+END_TEST
+
 static Suite *suite_graph(void)
 {
     Suite *suite = suite_create("graph");
@@ -438,6 +465,7 @@ static Suite *suite_graph(void)
     tcase_add_loop_test(tests, broken_specs, 0, sizeof(broken) / sizeof(broken[0]));
     tcase_add_test(tests, spec_lengths);
     tcase_add_test(tests, random_specs);
+    tcase_add_test(tests, replaced_by_two);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -452,6 +452,32 @@ START_TEST(test_reconfigure_between_passes)
 END_TEST
 
 /* Out of packets, the record waits. */
+/* A clock that starts at the first packet: each comes at its own time, however many have the
+ * same. */
+START_TEST(test_clock)
+{
+    pcap_begin(0xa1b23c4d, 65535, PCAP_ETHERNET, false);
+    for (uint32_t i = 0; i < 1000; i++)
+        pcap_put_record(1700000000, i < 600 ? 7 : i, 1, 60, 60);
+    pcap_save(path);
+    engine_set_time(engine, 1700000000 * SECOND + 7);
+    read_graph("pace", "clock", NULL, NULL);
+    test_breathe(engine, 1);
+    while (engine_next_timer(engine) != TIMER_NEVER) {
+        uint64_t due = engine_next_timer(engine);
+        ck_assert_uint_lt(due, 1700000000 * SECOND + 1000);
+        if (due > engine_now(engine))
+            engine_set_time(engine, due);
+        test_breathe(engine, 1);
+    }
+    size_t count;
+    struct packet **p = test_collected(engine, "out", &count);
+    ck_assert_uint_eq(count, 1000);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_uint_eq(p[i]->timestamp, 1700000000 * SECOND + (i < 600 ? 7 : i));
+}
+END_TEST
+
 START_TEST(test_no_packets)
 {
     static struct packet *all[16384];
@@ -507,6 +533,7 @@ static Suite *suite_pcap_reader(void)
     tcase_add_test(all, test_wakes_for_the_next);
     tcase_add_test(all, test_reconfigure);
     tcase_add_test(all, test_reconfigure_between_passes);
+    tcase_add_test(all, test_clock);
     tcase_add_test(all, test_no_packets);
     tcase_add_test(all, test_no_name);
     suite_add_tcase(suite, all);
