@@ -36,9 +36,6 @@
 #define FILE_HEADER   24         /* bytes in a pcap file before the first record */
 #define RECORD_HEADER 16
 #define BLOCK_ROOM    64 /* for what pcapng puts around a frame and its tag */
-#define TAG_OFFSET    12 /* behind the two addresses */
-#define TAG_SIZE      4
-#define TPID_8021Q    0x8100
 
 enum precision { NANO, MICRO };
 
@@ -119,7 +116,7 @@ static int start(struct app *app, struct error *err)
         conf->precision == NANO ? PCAP_TSTAMP_PRECISION_NANO
                                 : PCAP_TSTAMP_PRECISION_MICRO);
     writer->buffer = malloc(BUFFER_SIZE);
-    writer->scratch = malloc(PACKET_LARGE + TAG_SIZE);
+    writer->scratch = malloc(PACKET_LARGE + PACKET_TAG);
     writer->block = malloc(PACKET_LARGE + BLOCK_ROOM);
     writer->pcapng = is_pcapng(conf->file);
     if (!writer->pcap || !writer->buffer || !writer->scratch || !writer->block)
@@ -203,16 +200,9 @@ static const uint8_t *with_tag(struct pcap_writer *writer, const struct packet *
                                uint32_t *length)
 {
     *length = p->length;
-    if (likely(!(p->flags & PACKET_VLAN)) || p->length < TAG_OFFSET)
+    if (likely(!(p->flags & PACKET_VLAN)))
         return p->data;
-    uint16_t tpid = p->vlan_tpid ? p->vlan_tpid : TPID_8021Q;
-    uint8_t tag[TAG_SIZE] = { (uint8_t)(tpid >> 8), (uint8_t)tpid,
-                              (uint8_t)(p->vlan_tci >> 8), (uint8_t)p->vlan_tci };
-    memcpy(writer->scratch, p->data, TAG_OFFSET);
-    memcpy(writer->scratch + TAG_OFFSET, tag, TAG_SIZE);
-    memcpy(writer->scratch + TAG_OFFSET + TAG_SIZE, p->data + TAG_OFFSET,
-           p->length - TAG_OFFSET);
-    *length += TAG_SIZE;
+    *length = packet_copy_tagged(p, writer->scratch);
     return writer->scratch;
 }
 

@@ -253,6 +253,21 @@ bool packet_insert_vlan(struct packet *p)
     return true;
 }
 
+uint32_t packet_copy_tagged(const struct packet *p, uint8_t *to)
+{
+    enum { ADDRESSES = 12, TPID_8021Q = 0x8100 };
+    if (!(p->flags & PACKET_VLAN) || p->length < ADDRESSES) {
+        memcpy(to, p->data, p->length);
+        return p->length;
+    }
+    uint16_t tag[2] = { htons(p->vlan_tpid ? p->vlan_tpid : TPID_8021Q),
+                        htons(p->vlan_tci) };
+    memcpy(to, p->data, ADDRESSES);
+    memcpy(to + ADDRESSES, tag, PACKET_TAG);
+    memcpy(to + ADDRESSES + PACKET_TAG, p->data + ADDRESSES, p->length - ADDRESSES);
+    return p->length + PACKET_TAG;
+}
+
 bool packet_trim_front(struct packet *p, uint32_t length)
 {
     if (length > p->length)

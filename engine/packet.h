@@ -6,6 +6,7 @@
  *   packet_free            give it back
  *   packet_clone           a packet with the same frame and metadata
  *   packet_append, packet_prepend, packet_trim_front, packet_resize
+ *   packet_copy_tagged     the frame as a wire has it, to somewhere else
  *   packet_from_address    the packet whose chunk holds an address
  *
  *      headers (dense, one cache line each)      chunks (2 KiB each by default)
@@ -52,6 +53,7 @@
 #include "lib/error.h"
 
 #define CACHE_LINE       64
+#define PACKET_TAG       4   /* bytes of a VLAN tag */
 #define PACKET_HEADROOM  128 /* least room in front of a frame for headers to come */
 #define PACKET_LARGE     (68u << 10) /* bytes of a chunk of the second size class */
 #define PACKET_LARGE_MAX 4096        /* packets of it at most */
@@ -384,6 +386,10 @@ bool packet_trim_front(struct packet *p, uint32_t length);
 /* Puts the tag that travels beside a frame (PACKET_VLAN) into it; nothing without one. False
  * when the frame is shorter than its addresses or there is no room: it is as it was. */
 bool packet_insert_vlan(struct packet *p);
+
+/* The frame with the tag that travels beside it put in, to room for PACKET_TAG bytes more than
+ * its length; returns its length there. */
+uint32_t packet_copy_tagged(const struct packet *p, uint8_t *to);
 static inline bool packet_push_vlan(struct packet *p)
 {
     return likely(!(p->flags & PACKET_VLAN)) || packet_insert_vlan(p);

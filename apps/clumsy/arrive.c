@@ -20,6 +20,7 @@ struct arriving {
     struct packet *p;
     uint64_t arrival;
     uint64_t content;   /* for the log of decisions */
+    uint64_t draw;      /* for the capture */
     struct frame frame; /* when it is looked at */
 };
 
@@ -43,7 +44,7 @@ static void note(struct batch *batch, const struct arriving *in, uint64_t index,
                  uint32_t copy, const char *outcome, uint64_t delay)
 {
     struct clumsy *clumsy = batch->app->state;
-    if (unlikely(clumsy->decisions))
+    if (unlikely(clumsy->noted))
         decisions_note(clumsy, index, copy, in->arrival, outcome, delay, in->content);
 }
 
@@ -71,7 +72,7 @@ static void pass(struct batch *batch, struct packet *p, uint64_t sequence)
 {
     struct clumsy *clumsy = batch->app->state;
     histogram_add(clumsy->delay, 0);
-    batch_add(batch, p, sequence);
+    batch_add(batch, p, sequence, p->timestamp);
 }
 
 /* Into the queue; p stays the caller's. */
@@ -310,7 +311,7 @@ static void bypass(struct batch *batch, struct packet *p, uint64_t release)
     uint64_t sequence = exempt_sequence(clumsy);
     if (batch->room && release <= batch->now && delay_line_next(&clumsy->line) > release) {
         p->timestamp = release;
-        batch_add(batch, p, sequence);
+        batch_add(batch, p, sequence, release);
         return;
     }
     if (!store(batch, p, &fate, sequence, 0))
@@ -374,6 +375,7 @@ static void handle_impaired(struct batch *batch, struct arriving *in)
     struct subject subject = { in->arrival, in->p->length, &in->frame };
     struct verdict verdict;
     impair_decide(&clumsy->impair, &subject, &verdict);
+    in->draw = verdict.draw;
     if (clumsy->gate->queue && clumsy->impair.trace.columns)
         describe_link(clumsy);
     note_run(clumsy, verdict.outcome == OUTCOME_LOSS);
@@ -389,6 +391,23 @@ static void handle_impaired(struct batch *batch, struct arriving *in)
         deliver(batch, in, &verdict, i);
 }
 
+/* The captures have the packet as it was before anything is done to it. */
+static void handle_captured(struct batch *batch, struct arriving *in, bool matches)
+{
+    struct clumsy *clumsy = batch->app->state;
+    struct captures *captures = clumsy->captures;
+    uint32_t lost = 0;
+    if (matches) {
+        captures_arrive(captures, in->p, in->arrival, clumsy->impair.index);
+        handle_impaired(batch, in);
+        lost = captures_judged(captures, in->draw);
+    } else {
+        lost = captures_pass(captures, in->p, in->arrival, "unmatched");
+        handle_unmatched(batch, in);
+    }
+    app_count(batch->app, CAPTURE_LOST, lost);
+}
+
 /* Everything that only some networks do. */
 static void handle_unusual(struct batch *batch, struct packet *p, uint64_t arrival)
 {
@@ -399,10 +418,14 @@ static void handle_unusual(struct batch *batch, struct packet *p, uint64_t arriv
         in.content = frame_content(&in.frame);
     if (clumsy->gate->queue)
         gate_advance(clumsy->gate, arrival);
-    if (clumsy->matches && !capture_filter_matches(&clumsy->match, p->data, p->length))
-        handle_unmatched(batch, &in);
-    else
+    bool matches =
+        !clumsy->matches || capture_filter_matches(&clumsy->match, p->data, p->length);
+    if (clumsy->captures)
+        handle_captured(batch, &in, matches);
+    else if (matches)
         handle_impaired(batch, &in);
+    else
+        handle_unmatched(batch, &in);
 }
 
 static void handle_usual(struct batch *batch, struct packet *p, uint64_t arrival)
@@ -433,7 +456,11 @@ void clumsy_handle(struct batch *batch, struct packet *p)
     const struct clumsy *clumsy = batch->app->state;
     if (!conf_of(batch)->arp && unlikely(is_exempt(p))) {
         app_count(batch->app, EXEMPTED, 1);
-        bypass(batch, p, arrival_of(batch, p));
+        uint64_t arrival = arrival_of(batch, p);
+        if (unlikely(clumsy->captures))
+            app_count(batch->app, CAPTURE_LOST,
+                      captures_pass(clumsy->captures, p, arrival, "exempt"));
+        bypass(batch, p, arrival);
         return;
     }
     uint64_t arrival = p->timestamp = arrival_of(batch, p);

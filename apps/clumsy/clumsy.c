@@ -50,6 +50,7 @@ static const struct counter_row counters[] = {
     [HELD_BYTES] = { "held_bytes", "memory they take" },
     [QUEUE_PACKETS_NOW] = { "queue_packets", "of them, now in the bottleneck" },
     [QUEUE_BYTES_NOW] = { "queue_bytes", "bytes of those" },
+    [CAPTURE_LOST] = { "capture_lost", "packets that a capture file did not take" },
     { NULL, NULL },
 };
 
@@ -157,7 +158,7 @@ static void tell_compat(struct app *app, const struct clumsy_conf *conf)
 
 static bool is_usual(const struct clumsy *clumsy)
 {
-    return clumsy->impair.usual && !clumsy->matches && !clumsy->decisions &&
+    return clumsy->impair.usual && !clumsy->matches && !clumsy->noted &&
            !clumsy->gate->queue;
 }
 
@@ -235,10 +236,14 @@ static int configure(struct app *app, const struct clumsy_conf *before,
         error = configure_match(clumsy, conf->match, err);
     if (!error)
         error = decisions_configure(clumsy, before->decisions, conf->decisions, err);
+    if (!error)
+        error = captures_configure(&clumsy->captures, app, &before->capture,
+                                   &conf->capture, err);
     if (error)
         return error;
     slot_configure(&clumsy->slot, &conf->slot, seed, app->name, clumsy->impair.start);
     clumsy->plain.partial = !conf->mtu.max; /* unfinished ones are right until damaged */
+    clumsy->noted = clumsy->decisions || clumsy->captures;
     queue_changed(app);
     tell_compat(app, conf);
     return 0;
@@ -271,6 +276,7 @@ static void stop(struct app *app)
     slot_free(&clumsy->slot);
     configure_match(clumsy, NULL, NULL);
     decisions_close(clumsy);
+    captures_close(&clumsy->captures);
     free(clumsy->scratch);
     free(clumsy->spare);
     remove_histogram(app, clumsy->lateness);
@@ -289,13 +295,10 @@ static int start(struct app *app, struct error *err)
     clumsy->lateness = add_histogram(app, "lateness_ns");
     clumsy->delay = add_histogram(app, "delay_ns");
     clumsy->runs = add_histogram(app, "loss_runs");
-    int error = !clumsy->scratch || !clumsy->spare ? error_set(err, ERROR_RUN, ENOMEM, "out of memory")
-                : !clumsy->lateness || !clumsy->delay || !clumsy->runs
-                    ? error_set(err, ERROR_RUN, ENOSPC, "no room for its histograms")
-                    : configure(app, &nothing, app->conf, err);
-    if (error)
-        stop(app);
-    return error;
+    return !clumsy->scratch || !clumsy->spare ? error_set(err, ERROR_RUN, ENOMEM, "out of memory")
+           : !clumsy->lateness || !clumsy->delay || !clumsy->runs
+               ? error_set(err, ERROR_RUN, ENOSPC, "no room for its histograms")
+               : configure(app, &nothing, app->conf, err);
 }
 
 static int reconfigure(struct app *app, const void *conf, struct error *err)

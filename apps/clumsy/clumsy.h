@@ -4,6 +4,7 @@
  *     arrive.c      packets come in, are judged, damaged, and go on or have to wait
  *     leave.c       what has waited leaves
  *     decisions.c   the log of what became of each packet
+ *     captures.c    the packets themselves, before and after
  *
  * A packet arrives when its timestamp says, and is released no earlier than the decided
  * time; that time is its timestamp from then on, so that in a row of these apps delays
@@ -15,6 +16,7 @@
 #pragma once
 #include <stdio.h>
 
+#include "apps/clumsy/captures.h"
 #include "apps/clumsy/delay_line.h"
 #include "apps/clumsy/gate.h"
 #include "apps/clumsy/impair.h"
@@ -64,6 +66,7 @@ enum clumsy_counter {
     HELD_BYTES,
     QUEUE_PACKETS_NOW,
     QUEUE_BYTES_NOW,
+    CAPTURE_LOST,
 };
 
 struct clumsy {
@@ -89,6 +92,8 @@ struct clumsy {
     uint8_t *scratch; /* room for two frames, where one is needed */
     uint8_t *spare;   /* and for one that changes places */
     FILE *decisions;
+    struct captures *captures;
+    bool noted;         /* one of both is there */
     struct plain plain; /* of the input ... */
     uint64_t taken;     /* ... packets of it that were dealt with */
 };
@@ -109,7 +114,8 @@ struct batch batch_begin(struct app *app, uint64_t now);
 void batch_end(struct batch *batch);
 
 /* There must be room. */
-void batch_add(struct batch *batch, struct packet *p, uint64_t sequence);
+void batch_add(struct batch *batch, struct packet *p, uint64_t sequence,
+               uint64_t arrival);
 
 /* Everything due by that time leaves. */
 void clumsy_release(struct app *app, uint64_t due, uint64_t now);
@@ -147,7 +153,7 @@ int decisions_configure(struct clumsy *clumsy, const char *before, const char *p
                         struct error *err);
 void decisions_close(struct clumsy *clumsy);
 
-/* One line: what became of a copy (or of the packet: copy 0). Times are counted from the start
+/* One line, and for the captures: what became of a copy (or of the packet: copy 0). Times are counted from the start
  * of the app; delay only when it passes. content: lib/frame.h, 0 when not known any more. */
 void decisions_note(struct clumsy *clumsy, uint64_t index, uint32_t copy,
                     uint64_t arrival, const char *outcome, uint64_t delay,

@@ -40,6 +40,10 @@ void decisions_note(struct clumsy *clumsy, uint64_t index, uint32_t copy,
                     uint64_t arrival, const char *outcome, uint64_t delay,
                     uint64_t content)
 {
+    if (clumsy->captures)
+        captures_note(clumsy->captures, index, copy, outcome, delay);
+    if (!clumsy->decisions)
+        return;
     bool passed = !strcmp(outcome, "pass");
     uint64_t start = clumsy->impair.start;
     fprintf(clumsy->decisions, "%" PRIu64 " %" PRIu32 " %" PRIu64 " %s ", index, copy,

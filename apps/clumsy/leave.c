@@ -27,13 +27,28 @@ void batch_end(struct batch *batch)
     batch->n = 0;
 }
 
-void batch_add(struct batch *batch, struct packet *p, uint64_t sequence)
+/* For the capture of what leaves. */
+static void capture(struct batch *batch, const struct packet *p, uint64_t sequence,
+                    uint64_t arrival)
+{
+    struct clumsy *clumsy = batch->app->state;
+    bool exempt = sequence & CLUMSY_EXEMPT;
+    if (batch->output)
+        app_count(batch->app, CAPTURE_LOST,
+                  captures_leave(clumsy->captures, p, arrival,
+                                 exempt ? UINT64_MAX : sequence >> CLUMSY_COPY_BITS,
+                                 sequence & ((1 << CLUMSY_COPY_BITS) - 1)));
+}
+
+void batch_add(struct batch *batch, struct packet *p, uint64_t sequence, uint64_t arrival)
 {
     struct clumsy *clumsy = batch->app->state;
     if (batch->n == LINK_BURST)
         batch_end(batch);
     batch->p[batch->n++] = p;
     batch->room--;
+    if (unlikely(clumsy->captures))
+        capture(batch, p, sequence, arrival);
     if (sequence & CLUMSY_EXEMPT)
         return;
     uint64_t index = sequence >> CLUMSY_COPY_BITS;
@@ -73,7 +88,8 @@ static void send_head(struct batch *batch, struct packet *p,
 {
     struct clumsy *clumsy = batch->app->state;
     memcpy(&p->length, &record->meta, CLUMSY_METADATA);
-    histogram_add(clumsy->delay, leaves - p->timestamp);
+    uint64_t arrival = p->timestamp;
+    histogram_add(clumsy->delay, leaves - arrival);
     p->timestamp = leaves;
     packet_place(p, p->length);
     histogram_add(clumsy->lateness, batch->now - leaves);
@@ -81,7 +97,7 @@ static void send_head(struct batch *batch, struct packet *p,
     if (unlikely(clumsy->slot.active))
         slot_take(&clumsy->slot, record->meta.length);
     delay_line_take(&clumsy->line, p->data);
-    batch_add(batch, p, sequence);
+    batch_add(batch, p, sequence, arrival);
 }
 
 void clumsy_release(struct app *app, uint64_t due, uint64_t now)
@@ -232,7 +248,7 @@ static void mark(uint8_t *data, uint32_t length)
 static void note(struct clumsy *clumsy, const struct queue_packet *packet,
                  const char *outcome, uint64_t delay)
 {
-    if (clumsy->decisions && !(packet->sequence & CLUMSY_EXEMPT))
+    if (clumsy->noted && !(packet->sequence & CLUMSY_EXEMPT))
         decisions_note(clumsy, packet->sequence >> CLUMSY_COPY_BITS,
                        packet->sequence & ((1 << CLUMSY_COPY_BITS) - 1), packet->arrival,
                        outcome, delay, 0);

@@ -341,6 +341,18 @@ static const struct param down_params[] = {
     PARAM_END,
 };
 
+static const struct param capture_params[] = {
+    PARAM_STRING(struct capture_conf, before, "",
+                 "pcapng file of what comes, with what became of it as a comment"),
+    PARAM_STRING(struct capture_conf, after, "",
+                 "pcapng file of what leaves, with its number and delay as a comment"),
+    PARAM_SIZE(
+        struct capture_conf, ring, "0", "0", "1024GB",
+        "keep the newest bytes of each: in the file, and in one named .old for what "
+        "was before; 0: keep all"),
+    PARAM_END,
+};
+
 const struct param clumsy_params[] = {
     PARAM_DURATION(struct clumsy_conf, owd, "0s", "0s", "60s",
                    "one-way delay, counted from the arrival of a packet"),
@@ -386,6 +398,8 @@ const struct param clumsy_params[] = {
                "for packets in flight; what does not fit is dropped and counted"),
     PARAM_STRING(struct clumsy_conf, decisions, "",
                  "file for a line about each packet: number, time, what became of it"),
+    PARAM_TABLE(struct clumsy_conf, capture, capture_params,
+                "the packets before and after, in files of the same clock"),
     PARAM_BOOL(struct clumsy_conf, arp, "false",
                "impair ARP and IPv6 neighbour discovery too"),
     PARAM_END,

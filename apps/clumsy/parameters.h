@@ -195,6 +195,11 @@ struct down_conf {
     int queue; /* enum outage_queue */
 };
 
+struct capture_conf {
+    char *before, *after; /* files */
+    uint64_t ring;        /* bytes kept of each, 0: all */
+};
+
 struct clumsy_conf {
     uint64_t owd;
     struct jitter_conf jitter;
@@ -218,6 +223,7 @@ struct clumsy_conf {
     int compat;   /* enum compat */
     uint64_t memory;
     char *decisions; /* a file */
+    struct capture_conf capture;
     bool arp;
 };
 
