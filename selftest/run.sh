@@ -40,6 +40,7 @@ run embedding selftest/embedding.sh
 run lab selftest/lab.sh
 run walkthrough selftest/walkthrough.sh
 run simulate selftest/simulate.sh
+run verify selftest/verify.sh
 
 for fuzzer in build/fuzz/*; do
     if [ -d "$fuzzer" ] || [ ! -x "$fuzzer" ]; then continue; fi

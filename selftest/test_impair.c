@@ -12,7 +12,7 @@
 
 #include "apps/clumsy/damage.h"
 #include "apps/clumsy/impair.h"
-#include "selftest/statistics.h"
+#include "lib/statistics.h"
 
 #define SEED statistics_seed(20)
 

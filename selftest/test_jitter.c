@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "apps/clumsy/impair.h"
-#include "selftest/statistics.h"
+#include "lib/statistics.h"
 
 #define MS    1000000.0
 #define SEED  statistics_seed(3)

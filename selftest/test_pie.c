@@ -5,7 +5,7 @@
 
 #include "apps/clumsy/pie.h"
 #include "selftest/queue_rig.h"
-#include "selftest/statistics.h"
+#include "lib/statistics.h"
 
 #define LENGTH 1250 /* bytes take 1 ms */
 

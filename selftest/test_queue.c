@@ -3,7 +3,7 @@
 
 #include "apps/clumsy/queue_flows.h"
 #include "selftest/queue_rig.h"
-#include "selftest/statistics.h"
+#include "lib/statistics.h"
 
 static const struct queue_packet full_packet = { .length = 1250, .flow = 1 };
 

@@ -1,5 +1,5 @@
 /* statistics: what tests of random behaviour share. */
-#include "selftest/statistics.h"
+#include "lib/statistics.h"
 
 #include <math.h>
 #include <stdlib.h>
