@@ -41,6 +41,7 @@ run lab selftest/lab.sh
 run walkthrough selftest/walkthrough.sh
 run simulate selftest/simulate.sh
 run verify selftest/verify.sh
+run replay selftest/replay.sh
 
 for fuzzer in build/fuzz/*; do
     if [ -d "$fuzzer" ] || [ ! -x "$fuzzer" ]; then continue; fi
