@@ -128,6 +128,22 @@ static int compare_lua_delays(lua_State *L)
     return 2;
 }
 
+/* compare:losses(): when packets were sent that did not come out, in seconds. */
+static int compare_lua_losses(lua_State *L)
+{
+    const struct compare *compare = check_compare(L);
+    const struct compare_list *before = &compare->list[COMPARE_BEFORE];
+    struct compare_figures figures;
+    lua_Integer n = 0;
+    compare_figures(compare, &figures);
+    lua_settop(L, 1);
+    lua_newtable(L);
+    for (uint32_t i = 0; i < figures.last_sent; i++)
+        if (!before->packets[i].copies)
+            append(L, 2, ++n, since_start(compare, before->packets[i].time));
+    return 1;
+}
+
 /* compare:packets(after): times in seconds and lengths, of one side. */
 static int compare_lua_packets(lua_State *L)
 {
@@ -169,6 +185,7 @@ void open_capture(lua_State *L)
                                           { NULL, NULL } };
     static const luaL_Reg methods[] = { { "figures", compare_lua_figures },
                                         { "delays", compare_lua_delays },
+                                        { "losses", compare_lua_losses },
                                         { "packets", compare_lua_packets },
                                         { "__gc", compare_gc },
                                         { NULL, NULL } };

@@ -85,3 +85,29 @@ head -c 24 in.pcap >empty.pcap
 code=0
 "$vanguard" verify empty.pcap empty.pcap --loss 1% >out || code=$?
 [ "$code" -eq 8 ] || fail "nothing is no proof: $code"
+
+# What is learned from two captures does the same with another seed: the true parameters hold.
+learn() { # options...
+    simulate "$@"
+    "$vanguard" learn in.pcap out.pcapng -o learned.lua
+    "$vanguard" simulate in.pcap -c learned.lua -o out.pcapng --seed 6 --quiet
+    cp learned.lua out
+}
+
+learn "${fair[@]}"
+verify 0 "${fair[@]}"
+learn "${bursts[@]}"
+verify 0 "${bursts[@]}"
+verify 6 --loss 4%
+learn "${law[@]}"
+verify 0 "${law[@]}" --tolerance 2ms
+learn "${rate[@]}"
+verify 0 "${rate[@]}"
+
+# A delay that wanders: mean, width and how long it stays alike, from 60 s.
+simulate --delay 30ms --jitter 5ms --set jitter.coherence=50ms
+"$vanguard" learn in.pcap out.pcapng >out
+awk '/owd/ { gsub(/[^0-9.]/, " "); exit !($1 > 29 && $1 < 31) }' out || fail "owd"
+grep -q 'half = "[45][.0-9]*ms"' out || fail "half"
+awk -F'coherence = "' '/coherence/ { exit !($2 + 0 > 30 && $2 + 0 < 80) }' out || fail "coherence"
+if grep -q 'loss =' out; then fail "nothing was lost"; fi

@@ -165,7 +165,7 @@ uint32_t captures_pass(struct captures *captures, struct packet *p, uint64_t arr
                        comment);
 }
 
-uint32_t captures_leave(struct captures *captures, const struct packet *p,
+uint32_t captures_leave(struct captures *captures, const struct packet *p, uint64_t now,
                         uint64_t arrival, uint64_t index, uint32_t copy)
 {
     char comment[96] = "not impaired";
@@ -177,6 +177,6 @@ uint32_t captures_leave(struct captures *captures, const struct packet *p,
                  "index=%" PRIu64 " copy=%" PRIu32 " delay_ns=%" PRIu64, index, copy,
                  delay);
     uint32_t length = copy_frame(captures->leaving, p);
-    return write_frame(captures, &captures->after, p->timestamp, captures->leaving,
-                       length, comment);
+    return write_frame(captures, &captures->after, now, captures->leaving, length,
+                       comment);
 }

@@ -15,7 +15,8 @@
  *     after     index=17 copy=0 delay_ns=20000000
  *
  * Verdicts are those of decisions.c; "queued" is one that waits in a queue which decides when
- * packets leave it, "exempt" and "unmatched" were not impaired. Both files have the same
+ * packets leave it, "exempt" and "unmatched" were not impaired. The time of a packet is when it
+ * arrived, and when it really left: the delay in the comment is the one decided. Both files have the same
  * clock: wall time, on a virtual clock that one. Checksums are complete and VLAN tags in
  * the frame. An error ends the file, not the network; the packets it does not have count
  * as capture_lost.
@@ -48,5 +49,5 @@ uint32_t captures_pass(struct captures *captures, struct packet *p, uint64_t arr
                        const char *outcome);
 
 /* arrival: 0 when not known. index: UINT64_MAX for a packet that is not impaired. */
-uint32_t captures_leave(struct captures *captures, const struct packet *p,
+uint32_t captures_leave(struct captures *captures, const struct packet *p, uint64_t now,
                         uint64_t arrival, uint64_t index, uint32_t copy);

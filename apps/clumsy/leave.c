@@ -35,7 +35,7 @@ static void capture(struct batch *batch, const struct packet *p, uint64_t sequen
     bool exempt = sequence & CLUMSY_EXEMPT;
     if (batch->output)
         app_count(batch->app, CAPTURE_LOST,
-                  captures_leave(clumsy->captures, p, arrival,
+                  captures_leave(clumsy->captures, p, batch->now, arrival,
                                  exempt ? UINT64_MAX : sequence >> CLUMSY_COPY_BITS,
                                  sequence & ((1 << CLUMSY_COPY_BITS) - 1)));
 }

@@ -5,6 +5,8 @@
 
 #include "lib/capture_compare.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 static void require(bool condition)
 {
     if (!condition)
