@@ -68,7 +68,7 @@ static bool is_exempt(const struct frame *frame)
 /* Room for one more packet of that length; false when memory is out. */
 static bool make_room(struct compare *compare, struct compare_list *list, uint32_t length)
 {
-    if (compare->used + length > compare->size) {
+    if (!compare->bytes || compare->used + length > compare->size) {
         uint64_t size = 2 * compare->size + length + (1u << 20);
         uint8_t *more = realloc(compare->bytes, size);
         if (!more)
