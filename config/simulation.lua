@@ -7,6 +7,8 @@
 -- Every RawSocket, XdpSocket and Tap of a graph that is configured is replaced: packets of its input file
 -- come from it at the times of the file, and what is sent to it goes to its output file. Nothing else of
 -- the graph knows. The clock starts at the first packet and moves from event to event.
+local measure = require "config.measure"
+
 local simulation = {}
 
 local INTERFACES = { RawSocket = true, XdpSocket = true, Tap = true }
@@ -119,6 +121,14 @@ local function watch (state, options)
    return timer.every("10ms", check)
 end
 
+local function clumsies ()
+   local list = {}
+   each_app(function (name, app)
+      if app.class == "Clumsy" then list[#list + 1] = { name = name } end
+   end)
+   return list
+end
+
 local state
 
 function simulation.prepare (options)
@@ -128,7 +138,8 @@ function simulation.prepare (options)
       substitute(c, options)
       if not state.start then state.start = engine.now() end
       configure(c)
-      if not state.watch then state.watch = watch(state, options) end
+      if state.watch then return end
+      state.watch, state.measure = watch(state, options), measure.new(clumsies())
    end
    state.configure = configure
 end
@@ -148,7 +159,7 @@ function simulation.finish ()
    local seconds = os.clock() - state.clock
    if state.shown then io.stderr:write("\n") end
    local figures = { packets = read_so_far(), span = engine.now() - state.start, seconds = seconds,
-                     complete = state.complete or false }
+                     complete = state.complete or false, networks = state.measure:result() }
    state.watch:cancel()
    if state.complete then engine.loop("1.1s") end
    figures.write_errors = write_errors()

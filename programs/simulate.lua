@@ -110,8 +110,11 @@ local function print_text (f)
          local n, words = drops_of(c)
          print(("%s: received %d, duplicated %d, delivered %d, dropped %s, held %d"):format(
             name, c.packets, c.duplicated, c.delivered, words, c.held))
+         local m = f.networks[name]
          print(("%s: lost %.4g%%, reordered %d, corrupted %d"):format(
             name, 100 * n / math.max(c.packets, 1), c.reordered, c.corrupted))
+         print(("%s: delay min %.6g, median %.6g, p99 %.6g, max %.6g ms"):format(
+            name, 1e3 * m.delay_min, 1e3 * m.delay_p50, 1e3 * m.delay_p99, 1e3 * m.delay_max))
       end
    end
 end
@@ -120,9 +123,6 @@ local function report (o, f)
    if o.quiet then return end
    if not o.json then return print_text(f) end
    f.type, f.seed, f.pps = "simulation", engine.seed(), f.packets / math.max(f.seconds, 1e-9)
-   for _, app in pairs(f.apps) do
-      if app.class == "Clumsy" then app.lost = drops_of(app.counters) / math.max(app.counters.packets, 1) end
-   end
    print(json.encode(f))
 end
 
