@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "apps/apps.h"
-#include "selftest/statistics.h"
+#include "lib/statistics.h"
 
 #define HEADER  14
 #define LONGEST 2048

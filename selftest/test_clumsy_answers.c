@@ -5,7 +5,7 @@
 #include "selftest/selftest.h"
 
 #include "selftest/clumsy_rig.h"
-#include "selftest/statistics.h"
+#include "lib/statistics.h"
 
 #define MS 1000000ull
 

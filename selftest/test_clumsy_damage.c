@@ -9,7 +9,7 @@
 
 #include "apps/clumsy/damage.h"
 #include "selftest/clumsy_rig.h"
-#include "selftest/statistics.h"
+#include "lib/statistics.h"
 
 #define US 1000ull
 

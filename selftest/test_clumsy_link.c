@@ -13,7 +13,7 @@
 #include "apps/clumsy/trace.h"
 #include "lib/random.h"
 #include "selftest/clumsy_rig.h"
-#include "selftest/statistics.h"
+#include "lib/statistics.h"
 
 #define US 1000ull
 #define MS 1000000ull

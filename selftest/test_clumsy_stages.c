@@ -11,7 +11,7 @@
 #include "apps/clumsy/swap.h"
 #include "lib/random.h"
 #include "selftest/clumsy_rig.h"
-#include "selftest/statistics.h"
+#include "lib/statistics.h"
 #include "selftest/super_frame.h"
 
 #define US 1000ull

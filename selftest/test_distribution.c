@@ -13,7 +13,7 @@
 #include "apps/clumsy/distribution.h"
 #include "apps/clumsy/jitter.h"
 #include "apps/clumsy/netem.h"
-#include "selftest/statistics.h"
+#include "lib/statistics.h"
 
 #define SEED statistics_seed(71)
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "apps/clumsy/event.h"
-#include "selftest/statistics.h"
+#include "lib/statistics.h"
 
 #define SEED statistics_seed(51)
 

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "apps/clumsy/loss.h"
-#include "selftest/statistics.h"
+#include "lib/statistics.h"
 
 #define SEED statistics_seed(31)
 #define US   1000ull

@@ -155,7 +155,7 @@ END_TEST
 START_TEST(paths)
 {
     run("local i = require 'config.impairments'\n"
-        "local p = i.parse('loss=5%,loss.burst=3 owd=20ms', {})\n"
+        "local p = i.parse('loss=5%, loss.burst=3,owd=20ms', {})\n"
         "assert(p.loss.p == '5%' and p.loss.burst == '3' and p.owd == '20ms')\n"
         "i.parse('loss=2%', p)\n"
         "assert(p.loss.p == '2%' and p.loss.burst == '3')\n"

@@ -8,7 +8,7 @@
 #include "lib/frame.h"
 #include "lib/random.h"
 #include "selftest/clumsy_rig.h"
-#include "selftest/statistics.h"
+#include "lib/statistics.h"
 
 #define US 1000ull
 
