@@ -88,7 +88,7 @@ SKELETON := $(patsubst %.bpf.c,build/gen/%.skel.h,$(notdir $(BPF_SRC)))
 
 # --- verbs -------------------------------------------------------------------------
 
-.PHONY: help deps all lib demo check check-c tsan bench fuzz lint layers format install uninstall clean
+.PHONY: help deps all lib demo check check-nightly check-c tsan bench fuzz lint layers format install uninstall clean
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
@@ -108,6 +108,14 @@ demo: deps ## two namespaces with a lossy, slow network between them: ping and i
 check: deps ## build everything and run all tests
 	$(Q)$(MAKE) --no-print-directory all lib $(BUILD)/selftest fuzz
 	$(Q)BUILD=$(BUILD) selftest/run.sh
+
+NIGHTLY := clumsy clumsy_answers clumsy_damage clumsy_gate clumsy_law clumsy_link clumsy_stages distribution \
+           event frame impair jitter loss loss_models pattern
+
+check-nightly: ## the statistical suites, with a seed of their own (again: SELFTEST_SEED=n make check-nightly)
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/selftest
+	$(Q)seed=$${SELFTEST_SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; \
+	    echo "SELFTEST_SEED=$$seed"; SELFTEST_SEED=$$seed $(BUILD)/selftest $(NIGHTLY)
 
 tsan: ## what runs on several threads, under ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory TSAN=1 build/tsan/selftest

@@ -35,7 +35,7 @@ struct rig {
     uint64_t sent;
     struct arrival *got; /* in the order of arrival */
     size_t count, size;
-    bool keep, made;     /* numbers are in payloads, after rig_send_made */
+    bool keep, made;         /* numbers are in payloads, after rig_send_made */
     struct arrival back[16]; /* the first ones that came to c, with their bytes */
     size_t back_count;
 };

@@ -106,8 +106,10 @@ START_TEST(test_injected_what)
 {
     struct rig *rig = keeping("rst.p=100%");
     struct made fin = segment(0, 0xffffffff, IS_ACK | IS_FIN, 3);
-    struct made others[] = { segment(0, 1000, IS_ACK, 0), segment(0, 999, IS_SYN, 0),
-                             { .payload = 100 }, { .protocol = IS_ICMP, .payload = 60 } };
+    struct made others[] = { segment(0, 1000, IS_ACK, 0),
+                             segment(0, 999, IS_SYN, 0),
+                             { .payload = 100 },
+                             { .protocol = IS_ICMP, .payload = 60 } };
     send_one(rig, fin);
     check_reset(&rig->back[0], &fin, 5000, 3, true);
     for (uint64_t i = 0; i < 4; i++) {
@@ -136,13 +138,10 @@ START_TEST(test_at)
         bool reset;
     } steps[] = {
         { 1200, IS_ACK, false }, /* its beginning was not seen */
-        { 999, IS_SYN, false },
-        { 1000, IS_ACK, false },
-        { 1200, IS_ACK, false },
-        { 1100, IS_ACK, true },
-        { 1100, IS_ACK, false }, /* again */
-        { 0xffffff9b, IS_SYN, false },
-        { 0xffffff9c, IS_ACK, false }, /* bytes 1 to 100 */
+        { 999, IS_SYN, false },        { 1000, IS_ACK, false },
+        { 1200, IS_ACK, false },       { 1100, IS_ACK, true },
+        { 1100, IS_ACK, false },                                      /* again */
+        { 0xffffff9b, IS_SYN, false }, { 0xffffff9c, IS_ACK, false }, /* bytes 1 to 100 */
         { 0, IS_ACK, true },
     };
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
@@ -210,8 +209,10 @@ START_TEST(test_share)
     enum { N = 10000 };
     struct region region = region_binomial(N / 2, 0.2);
     ck_assert(region_contains(region, resets_of("rst.p=20% rst.match=host~10.0.0.2", N)));
-    ck_assert(!region_contains(region, resets_of("rst.p=10% rst.match=host~10.0.0.2", N)));
-    ck_assert(!region_contains(region, resets_of("rst.p=40% rst.match=host~10.0.0.2", N)));
+    ck_assert(
+        !region_contains(region, resets_of("rst.p=10% rst.match=host~10.0.0.2", N)));
+    ck_assert(
+        !region_contains(region, resets_of("rst.p=40% rst.match=host~10.0.0.2", N)));
     ck_assert_uint_eq(resets_of("rst.p=0%", N), 0);
 }
 END_TEST
@@ -368,7 +369,8 @@ END_TEST
 /* What was cut off before is as long as it is now, be that within its tags. */
 START_TEST(test_mtu_after_truncation)
 {
-    struct rig *rig = keeping(_i ? "mtu.max=1000 truncate=16" : "mtu.max=1000 truncate=500");
+    struct rig *rig =
+        keeping(_i ? "mtu.max=1000 truncate=16" : "mtu.max=1000 truncate=500");
     send_one(rig, segment(4, 1, IS_ACK, 1400));
     ck_assert_uint_eq(rig->count, 1);
     ck_assert_uint_eq(rig->got[0].length, _i ? 16 : 500);

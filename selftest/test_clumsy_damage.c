@@ -33,9 +33,9 @@ static struct rig *send_all(const char *settings, const struct made *made, uint6
 }
 
 struct damage {
-    uint32_t bits;            /* that differ */
-    uint32_t first, last;     /* byte with such a bit */
-    uint32_t bytes;           /* that differ */
+    uint32_t bits;        /* that differ */
+    uint32_t first, last; /* byte with such a bit */
+    uint32_t bytes;       /* that differ */
     uint8_t expected[FRAME_MOST];
     uint32_t length;
 };
@@ -65,8 +65,8 @@ static void check_where(const char *where, const struct made *made, uint32_t fro
 {
     enum { N = 8000, BITS = 2 };
     char settings[100];
-    snprintf(settings, sizeof(settings), "corrupt.p=100%% corrupt.bits=2 corrupt.where=%s",
-             where);
+    snprintf(settings, sizeof(settings),
+             "corrupt.p=100%% corrupt.bits=2 corrupt.where=%s", where);
     struct rig *rig = send_all(settings, made, N);
     double observed[8 * FRAME_MOST] = { 0 }, law[8 * FRAME_MOST], freedom;
     uint32_t have = 8 * (to - from);
@@ -77,7 +77,8 @@ static void check_where(const char *where, const struct made *made, uint32_t fro
                  rig->got[i].length != damage.length;
         for (uint32_t bit = 8 * from; bit < 8 * to; bit++)
             observed[bit - 8 * from] +=
-                (damage.expected[bit / 8] ^ rig->got[i].data[bit / 8]) >> (7 - bit % 8) & 1;
+                (damage.expected[bit / 8] ^ rig->got[i].data[bit / 8]) >> (7 - bit % 8) &
+                1;
     }
     ck_assert_msg(!wrong, "%lu wrong, %s", (unsigned long)wrong, where);
     for (uint32_t bit = 0; bit < have; bit++)

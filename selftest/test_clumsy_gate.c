@@ -54,8 +54,9 @@ END_TEST
 /* ECN: marked instead of dropped, and the header's checksum follows; others are dropped. */
 START_TEST(test_marks)
 {
-    static const struct made kinds[] = { { .ecn = 2 }, { .ecn = 1, .v6 = true }, { .ecn = 0 },
-                                         { .ecn = 2, .tags = 1 } };
+    static const struct made kinds[] = {
+        { .ecn = 2 }, { .ecn = 1, .v6 = true }, { .ecn = 0 }, { .ecn = 2, .tags = 1 }
+    };
     struct rig *rig = rig_new(1, "rate=10mbit queue.aqm=codel queue.ecn=true");
     rig->keep = true;
     flood(rig, kinds[_i], 1.05, 3 * S);
@@ -120,8 +121,10 @@ END_TEST
 /* Which one goes when the queue is full. */
 START_TEST(test_victims)
 {
-    static const char *const settings[] = { "rate=1mbit queue.limit=10p queue.drop=head",
-                                            "rate=1mbit queue.limit=10p queue.drop=random" };
+    static const char *const settings[] = {
+        "rate=1mbit queue.limit=10p queue.drop=head",
+        "rate=1mbit queue.limit=10p queue.drop=random"
+    };
     struct rig *rig = rig_new(1, settings[_i]);
     rig_send_many(rig, 100);
     rig_breathe(rig, RIG_START);
@@ -193,7 +196,8 @@ START_TEST(test_queue_of_a_trace)
     FILE *file = fdopen(mkstemp(path), "w");
     fputs("time,rate\n0,10mbit\n1s,100mbit\n2s,0\n", file);
     fclose(file);
-    snprintf(settings, sizeof(settings), "trace=%s queue.limit=10ms queue.drop=head", path);
+    snprintf(settings, sizeof(settings), "trace=%s queue.limit=10ms queue.drop=head",
+             path);
     struct rig *rig = rig_new(1, settings);
     for (int round = 0; round < 2; round++) {
         uint64_t before = rig_counter(rig, "drop_queue");
@@ -217,8 +221,8 @@ static void add_clumsy(struct graph *graph, const char *name, const char *settin
 {
     struct value args = rig_settings(settings);
     struct error err;
-    ck_assert_msg(!graph_add_app(graph, name, apps_find("Clumsy"), &args, NULL, &err), "%s",
-                  err.text);
+    ck_assert_msg(!graph_add_app(graph, name, apps_find("Clumsy"), &args, NULL, &err),
+                  "%s", err.text);
     value_free(&args);
 }
 
@@ -262,7 +266,8 @@ static size_t arrived(struct engine *engine, const char *app, uint64_t *last)
 /* Both are what it carries: 10 Mbit/s for the two of them, whatever the discipline is. */
 START_TEST(test_shared)
 {
-    static const char *const queues[] = { " queue=1s", " queue.aqm=fq_codel queue.target=10s",
+    static const char *const queues[] = { " queue=1s",
+                                          " queue.aqm=fq_codel queue.target=10s",
                                           " queue.limit=1s queue.drop=random" };
     char x[100], y[100];
     snprintf(x, sizeof(x), "rate.rate=10mbit rate.shared=dsl%s", queues[_i]);
@@ -298,8 +303,10 @@ static void check_accounts(struct engine *engine, const char *name)
     for (const struct counter_row *row = app->class->counters; row->name; row++)
         if (!strncmp(row->name, "drop_", 5))
             gone += app->counters[row - app->class->counters];
-    if (test_counter(engine, name, "packets") + test_counter(engine, name, "duplicated") !=
-        test_counter(engine, name, "delivered") + gone + test_counter(engine, name, "held"))
+    if (test_counter(engine, name, "packets") +
+            test_counter(engine, name, "duplicated") !=
+        test_counter(engine, name, "delivered") + gone +
+            test_counter(engine, name, "held"))
         ck_abort_msg("%s does not balance", name);
 }
 
@@ -327,7 +334,8 @@ START_TEST(test_members)
     struct engine *engine = test_engine(1);
     uint64_t seen = 0, unused;
     for (uint64_t i = 0; i < 300; i++) {
-        const char *x = all[random_draw(&key, 2 * i) % 8], *y = all[random_draw(&key, 2 * i + 1) % 8];
+        const char *x = all[random_draw(&key, 2 * i) % 8],
+                   *y = all[random_draw(&key, 2 * i + 1) % 8];
         configure_two(engine, x, y);
         for (int k = 0; k < 3; k++) {
             if (x)

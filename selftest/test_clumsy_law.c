@@ -304,7 +304,8 @@ END_TEST
 START_TEST(test_reorder_early)
 {
     enum { N = 20000 };
-    struct rig *rig = rig_pass(8, "owd=100us reorder.p=25% reorder.mode=early", N, 10 * US);
+    struct rig *rig =
+        rig_pass(8, "owd=100us reorder.p=25% reorder.mode=early", N, 10 * US);
     uint64_t unused = 0, late = reordered(rig, &unused);
     ck_assert_uint_eq(rig_counter(rig, "reordered"), late);
     ck_assert_double_lt(fabs((double)late / N - 0.6936), 5 * sqrt(10 * 0.2125 / N));

@@ -86,8 +86,9 @@ START_TEST(test_schedule)
     rig_run(rig, RIG_START + S);
     ck_assert_uint_eq(rig->count, 16);
     for (size_t i = 0; i < 16; i++)
-        ck_assert_msg(rig->got[i].timestamp == RIG_START + ms[i] * MS, "packet %zu at %lu",
-                      i, (unsigned long)(rig->got[i].timestamp - RIG_START));
+        ck_assert_msg(rig->got[i].timestamp == RIG_START + ms[i] * MS,
+                      "packet %zu at %lu", i,
+                      (unsigned long)(rig->got[i].timestamp - RIG_START));
     finish(rig);
 }
 END_TEST
@@ -107,7 +108,8 @@ START_TEST(test_unused)
     rig_run(rig, RIG_START + 200 * S);
     ck_assert_uint_eq(rig->count, 6);
     for (int i = 0; i < 6; i++) {
-        ck_assert_msg(rig->got[i].timestamp == RIG_START + left[i] * MS, "packet %d at %lu", i,
+        ck_assert_msg(rig->got[i].timestamp == RIG_START + left[i] * MS,
+                      "packet %d at %lu", i,
                       (unsigned long)(rig->got[i].timestamp - RIG_START));
     }
     finish(rig);
@@ -141,7 +143,8 @@ START_TEST(test_bytes)
     uint64_t bytes = 0, wrong = 0;
     for (size_t i = 0; i < rig->count; i++) {
         uint64_t ms = (rig->got[i].timestamp - RIG_START) / MS, in = ms % 20;
-        uint64_t chances = ms / 20 * 6 + (in >= 3) * 2 + (in >= 4) + (in >= 8) + (in >= 9);
+        uint64_t chances =
+            ms / 20 * 6 + (in >= 3) * 2 + (in >= 4) + (in >= 8) + (in >= 9);
         bytes += rig->got[i].length;
         wrong += bytes > 1000 * chances;
         /* The last byte needed the opportunity that it left with. */
@@ -159,8 +162,9 @@ END_TEST
 /* 1250 bytes take 1 ms at 10 Mbit/s, 10 ms at 1 Mbit/s, and as long as it is 0 nothing leaves. */
 START_TEST(test_rates)
 {
-    struct rig *rig = traced("time,rate\n0,10mbit\n3ms,1mbit\n15ms,0\n20ms,20mbit\n24ms,0\n",
-                             "trace=%s queue=1000p");
+    struct rig *rig =
+        traced("time,rate\n0,10mbit\n3ms,1mbit\n15ms,0\n20ms,20mbit\n24ms,0\n",
+               "trace=%s queue=1000p");
     for (int i = 0; i < 14; i++)
         rig_send(rig, 1250, 0);
     rig_breathe(rig, RIG_START);
@@ -169,8 +173,8 @@ START_TEST(test_rates)
                                    21900, 22400, 22900, 23400, 23900, 24800, 25800 };
     ck_assert_uint_eq(rig->count, 14);
     for (int i = 0; i < 14; i++)
-        ck_assert_msg(rig->got[i].timestamp == RIG_START + us[i] * US, "packet %d at %lu", i,
-                      (unsigned long)(rig->got[i].timestamp - RIG_START));
+        ck_assert_msg(rig->got[i].timestamp == RIG_START + us[i] * US, "packet %d at %lu",
+                      i, (unsigned long)(rig->got[i].timestamp - RIG_START));
     finish(rig);
 }
 END_TEST
@@ -191,7 +195,8 @@ START_TEST(test_ramp)
         worst = fmax(worst, fabs((double)(rig->got[i].timestamp - RIG_START) - law));
     }
     ck_assert_double_lt(worst, 1100); /* 1 ns of rounding for each */
-    ck_assert_double_lt(fabs((double)(rig->got[1099].timestamp - RIG_START) - 1.05e9), 2e3);
+    ck_assert_double_lt(fabs((double)(rig->got[1099].timestamp - RIG_START) - 1.05e9),
+                        2e3);
     finish(rig);
 }
 END_TEST
@@ -227,8 +232,10 @@ START_TEST(test_jitter_column)
 {
     static const char *const modes[] = { "process", "block", "reorder" };
     char format[100];
-    snprintf(format, sizeof(format), "trace=%%s owd=20ms jitter.mode=%s jitter.coherence=5ms "
-             "jitter.period=5ms", modes[_i]);
+    snprintf(format, sizeof(format),
+             "trace=%%s owd=20ms jitter.mode=%s jitter.coherence=5ms "
+             "jitter.period=5ms",
+             modes[_i]);
     struct rig *rig = traced("time,jitter\n0,0\n500ms,5ms\n1000ms,0\n", format);
     send_at(rig, 1000, 100, MS);
     rig_run(rig, RIG_START + 2 * S);
@@ -263,14 +270,20 @@ END_TEST
 START_TEST(test_wrong_traces)
 {
     static const char *const cases[][2] = {
-        { "", "nothing is in it" },          { "0\n0\n", "last time is 0" },
-        { "5\n4\n", ":2: times do not go" }, { "5\n5x\n", ":2: not a whole number" },
-        { "5\n-1\n", ":2: not a whole" },    { "5\n99999999999\n", ":2: not a whole" },
-        { "time,speed\n", "\"speed\"" },     { "time,rate\n1,5mbit\n", ":2: time: begins" },
+        { "", "nothing is in it" },
+        { "0\n0\n", "last time is 0" },
+        { "5\n4\n", ":2: times do not go" },
+        { "5\n5x\n", ":2: not a whole number" },
+        { "5\n-1\n", ":2: not a whole" },
+        { "5\n99999999999\n", ":2: not a whole" },
+        { "time,speed\n", "\"speed\"" },
+        { "time,rate\n1,5mbit\n", ":2: time: begins" },
         { "time,rate\n0,5mbit\n0,6mbit\n", ":3: time: begins" },
         { "time,rate\n0,5mbit,3\n", ":2: 3 columns" },
-        { "time,rate\n0,fast\n", ":2: " },   { "rate\n5mbit\n", ":2: " },
-        { "time,loss\n0,150%\n", ":2: " },   { "a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a\n", ":1: " },
+        { "time,rate\n0,fast\n", ":2: " },
+        { "rate\n5mbit\n", ":2: " },
+        { "time,loss\n0,150%\n", ":2: " },
+        { "a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a\n", ":1: " },
     };
     struct trace trace;
     struct error err;
@@ -375,7 +388,8 @@ START_TEST(test_down_poisson)
         double mean = down ? 1e9 : 1e10, twice = 2 * mean;
         double seen = mean_of(lengths[down], CYCLES);
         ck_assert_double_lt(fabs(seen - mean), 5 * mean / sqrt(CYCLES));
-        ck_assert_double_lt(fabs(correlation_of(lengths[down], CYCLES, 1)), 5 / sqrt(CYCLES));
+        ck_assert_double_lt(fabs(correlation_of(lengths[down], CYCLES, 1)),
+                            5 / sqrt(CYCLES));
         ck_assert_double_lt(ks_distance(lengths[down], CYCLES, exponential_cdf, &mean),
                             ks_limit(CYCLES));
         ck_assert_double_gt(ks_distance(lengths[down], CYCLES, exponential_cdf, &twice),
@@ -456,7 +470,8 @@ static size_t slots_of(struct rig *rig, uint64_t most_packets, uint64_t most_byt
             gaps[n++] = (double)(got->timestamp - got[-1].timestamp);
         packets = first ? 1 : packets + 1;
         bytes = first ? got->length : bytes + got->length;
-        wrong += (most_packets && packets > most_packets) || (most_bytes && bytes > most_bytes);
+        wrong += (most_packets && packets > most_packets) ||
+                 (most_bytes && bytes > most_bytes);
     }
     ck_assert_uint_eq(wrong, 0);
     return n;
@@ -530,10 +545,12 @@ END_TEST
 START_TEST(test_exit)
 {
     enum { N = 10000 };
-    static const char *const at[] = { "rate=10mbit queue=20000p loss.p=10% loss.at=exit",
-                                      "rate=10mbit queue=20000p loss.p=10%",
-                                      "rate=10mbit queue.limit=20000p loss.p=10% loss.at=exit "
-                                      "queue.aqm=fq_codel queue.target=60s" };
+    static const char *const at[] = {
+        "rate=10mbit queue=20000p loss.p=10% loss.at=exit",
+        "rate=10mbit queue=20000p loss.p=10%",
+        "rate=10mbit queue.limit=20000p loss.p=10% loss.at=exit "
+        "queue.aqm=fq_codel queue.target=60s"
+    };
     struct rig *rig = rig_new(1, at[_i]);
     for (int i = 0; i < N; i++) {
         rig_send(rig, 125, RIG_START);

@@ -90,7 +90,8 @@ START_TEST(test_copy_delay)
 
     enum { N = 2000 };
     static double delay[N][2];
-    rig = rig_pass(1, "duplicate=100% owd=9ms jitter.half=5ms jitter.mode=reorder", N, US);
+    rig =
+        rig_pass(1, "duplicate=100% owd=9ms jitter.half=5ms jitter.mode=reorder", N, US);
     memset(delay, 0, sizeof(delay));
     double x[N], y[N], products = 0;
     for (size_t i = 0; i < rig->count; i++) {
@@ -98,7 +99,8 @@ START_TEST(test_copy_delay)
         double *at = &delay[n][delay[n][0] > 0];
         *at = (double)(rig->got[i].timestamp - RIG_START - n * US);
     }
-    for (int i = 0; i < N; i++) { /* of which one came first nothing is known: take turns */
+    for (int i = 0; i < N;
+         i++) { /* of which one came first nothing is known: take turns */
         x[i] = delay[i][i % 2] - 9e6;
         y[i] = delay[i][1 - i % 2] - 9e6;
         products += x[i] * y[i];
@@ -194,7 +196,8 @@ END_TEST
 /* A lonely one waits for hold and leaves; what waits when the mode changes leaves too. */
 START_TEST(test_swap_lonely)
 {
-    struct rig *rig = rig_new(1, "reorder.p=100% reorder.mode=swap reorder.hold=30ms owd=2ms");
+    struct rig *rig =
+        rig_new(1, "reorder.p=100% reorder.mode=swap reorder.hold=30ms owd=2ms");
     struct made one = { .host = 1, .payload = 20 }, two = { .host = 2, .payload = 20 };
     rig_send_made(rig, &one, 0);
     rig_breathe(rig, RIG_START);
@@ -234,8 +237,8 @@ START_TEST(test_swap_table)
         out[i] += handle != SWAP_NONE;
         taken += handle != SWAP_NONE;
     }
-    for (uint32_t handle; (handle = swap_expired(&swap, UINT64_MAX - 1, &until)) != SWAP_NONE;
-         expired++) {
+    for (uint32_t handle;
+         (handle = swap_expired(&swap, UINT64_MAX - 1, &until)) != SWAP_NONE; expired++) {
         wrong += until != 100 + handle;
         out[handle]++;
     }
@@ -258,7 +261,8 @@ START_TEST(test_spike)
     struct region region = region_binomial(N, 0.02);
     static const char *const settings[] = { "owd=1ms spike.p=2% spike.add=3us",
                                             "owd=1ms spike.p=1% spike.add=3us",
-                                            "owd=1ms spike.p=4% spike.add=3us", "owd=1ms" };
+                                            "owd=1ms spike.p=4% spike.add=3us",
+                                            "owd=1ms" };
     for (int k = 0; k < 4; k++) {
         struct rig *rig = rig_pass(3, settings[k], N, 10 * US);
         uint64_t late = 0, wrong = 0;
@@ -303,7 +307,8 @@ START_TEST(test_match)
         struct made made = { .host = 1, .payload = 20, .number = got->number };
         uint8_t frame[FRAME_MOST];
         uint32_t length = frame_make(frame, &made);
-        wrong += got->timestamp != RIG_START + got->number || got->seen > RIG_START + N || got->number != next || got->length != length ||
+        wrong += got->timestamp != RIG_START + got->number || got->seen > RIG_START + N ||
+                 got->number != next || got->length != length ||
                  memcmp(frame, got->data, length);
         next += 2;
         others++;

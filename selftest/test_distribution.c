@@ -202,8 +202,8 @@ START_TEST(test_pairs)
     struct distribution d = { 0 };
     write_table("", "0.1 1\n0.5, 2\n1 4\n");
     ck_assert_int_eq(distribution_configure(&d, DIST_TABLE, 0, path, true, NULL), 0);
-    const double at[][2] = { { 0.01, 1 }, { 0.1, 1 }, { 0.3, 1.5 }, { 0.5, 2 },
-                             { 0.75, 3 }, { 0.999999, 4 } };
+    const double at[][2] = { { 0.01, 1 }, { 0.1, 1 },  { 0.3, 1.5 },
+                             { 0.5, 2 },  { 0.75, 3 }, { 0.999999, 4 } };
     for (int i = 0; i < 6; i++)
         ck_assert_double_eq_tol(distribution_at(&d, normal_quantile(at[i][0])), at[i][1],
                                 1e-4);
@@ -283,7 +283,8 @@ START_TEST(test_netem_tables)
             least = fmin(least, samples[k]);
             most = fmax(most, samples[k]);
         }
-        ck_assert_double_lt(fabs(mean_of(samples, N) - tables[i].mean), 5 / sqrt(N) + 1e-3);
+        ck_assert_double_lt(fabs(mean_of(samples, N) - tables[i].mean),
+                            5 / sqrt(N) + 1e-3);
         ck_assert_double_lt(fabs(deviation_of(samples, N) - tables[i].sd), 0.01);
         ck_assert_double_ge(least, tables[i].least - 0.01);
         ck_assert_double_lt(fabs(most - tables[i].most), 0.01);
@@ -357,7 +358,9 @@ START_TEST(test_blocks)
 {
     enum { N = 20000 };
     const uint64_t period = 1000000;
-    struct jitter_conf conf = { .half = 10000000, .mode = JITTER_BLOCK, .period = period };
+    struct jitter_conf conf = { .half = 10000000,
+                                .mode = JITTER_BLOCK,
+                                .period = period };
     struct jitter jitter = { 0 };
     double *knots = calloc(N, sizeof(*knots));
     uint64_t wrong = 0;

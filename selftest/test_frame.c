@@ -188,10 +188,21 @@ START_TEST(test_sojourn_text)
         { "exp 1min", { SOJOURN_EXPONENTIAL, 60 * S, 0 } },
         { "uniform 10ms 30ms", { SOJOURN_UNIFORM, 10 * MS, 30 * MS } },
     };
-    static const char *const bad[] = { "", "soon", "exp", "exp soon", "exp 1ms 2ms", "20ms 1ms",
-                                       "uniform 10ms", "uniform 30ms 10ms", "1us", "20000h",
-                                       "gauss 1ms", "uniform 1ms 2ms 3ms",
-                                       "exp 11111111111111111111111111111111111111111111ms" };
+    static const char *const bad[] = {
+        "",
+        "soon",
+        "exp",
+        "exp soon",
+        "exp 1ms 2ms",
+        "20ms 1ms",
+        "uniform 10ms",
+        "uniform 30ms 10ms",
+        "1us",
+        "20000h",
+        "gauss 1ms",
+        "uniform 1ms 2ms 3ms",
+        "exp 11111111111111111111111111111111111111111111ms"
+    };
     struct sojourn_law law;
     struct error err;
     for (int i = 0; i < 4; i++) {

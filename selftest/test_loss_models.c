@@ -143,7 +143,8 @@ START_TEST(test_intuitive)
     double runs[BINS];
     count_runs(lost, N, true, runs);
     ck_assert(runs_follow(runs, N * law.gap * state.p14,
-                          N * law.burst * (state.p31 + state.p32), state.p31 + state.p32));
+                          N * law.burst * (state.p31 + state.p32),
+                          state.p31 + state.p32));
     ck_assert(!runs_follow(runs, 0, N * law.loss * state.p31, state.p31));
     free(lost);
 }
@@ -249,11 +250,15 @@ END_TEST
 START_TEST(test_recorded_wrong)
 {
     static const char *const texts[][2] = {
-        { "0 1\n2\n", ":2: neither 0 nor 1" }, { "", ": nothing is in it" },
-        { "# nothing\n", ": nothing is in it" }, { "2s 1s\n", ":1: times do not go up" },
+        { "0 1\n2\n", ":2: neither 0 nor 1" },
+        { "", ": nothing is in it" },
+        { "# nothing\n", ": nothing is in it" },
+        { "2s 1s\n", ":1: times do not go up" },
         { "1s 2s\n1.5s 3s\n", ":2: times do not go up" },
-        { "1s 2s\n0 1\n", ":2: " }, { "0 1\n1s 2s\n", ":2: " },
-        { "1s\n", ":1: not two times" }, { "1s 2s 3s\n", ":1: not two times" },
+        { "1s 2s\n0 1\n", ":2: " },
+        { "0 1\n1s 2s\n", ":2: " },
+        { "1s\n", ":1: not two times" },
+        { "1s 2s 3s\n", ":1: not two times" },
     };
     struct loss_trace trace;
     struct error err;

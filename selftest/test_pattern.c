@@ -20,7 +20,8 @@ static struct rig *keeping(const char *settings)
 }
 
 /* The numbers, from 1, of n packets that did not come. */
-static void check_dropped(const char *settings, uint64_t n, bool (*drops)(uint64_t number))
+static void check_dropped(const char *settings, uint64_t n,
+                          bool (*drops)(uint64_t number))
 {
     struct rig *rig = rig_pass(1, settings, n, US);
     uint64_t wrong = 0, dropped = 0;
@@ -73,7 +74,8 @@ START_TEST(test_numbers)
     check_dropped("drop.list=17,3,1", 100, listed);
     check_dropped("drop.range=5,9", 100, in_range);
     check_dropped("drop.first=4", 100, among_first);
-    check_dropped("drop.first=2 drop.range=4,8 drop.list=30,6 drop.every=50", 200, several);
+    check_dropped("drop.first=2 drop.range=4,8 drop.list=30,6 drop.every=50", 200,
+                  several);
 }
 END_TEST
 
@@ -98,7 +100,15 @@ END_TEST
 
 /* --- kinds -------------------------------------------------------------------------------- */
 
-enum { DNS_ANSWER = 1, DNS_QUESTION, QUIC_1, QUIC_2, QUIC_HANDSHAKE, QUIC_SHORT, QUIC_ZERO };
+enum {
+    DNS_ANSWER = 1,
+    DNS_QUESTION,
+    QUIC_1,
+    QUIC_2,
+    QUIC_HANDSHAKE,
+    QUIC_SHORT,
+    QUIC_ZERO
+};
 
 static const struct {
     struct made made;
@@ -165,7 +175,8 @@ END_TEST
 START_TEST(test_first_of_a_kind)
 {
     struct rig *rig = keeping("drop.synack=true drop.first=1");
-    struct made data = { .protocol = IS_TCP, .flags = IS_ACK, .payload = 9 }, synack = data;
+    struct made data = { .protocol = IS_TCP, .flags = IS_ACK, .payload = 9 },
+                synack = data;
     synack.flags = IS_SYN | IS_ACK;
     struct made sent[] = { data, synack, data, synack };
     for (int i = 0; i < 4; i++)

@@ -446,7 +446,7 @@ static void handle_usual(struct batch *batch, struct packet *p, uint64_t arrival
         pass(batch, p, sequence);
         return;
     }
-    if (unlikely(!store(batch, p, &fate, sequence, 0)))
+    if (unlikely(!clumsy_add(clumsy, (const void *)&p->length, p->data, &fate, sequence)))
         app_count(batch->app, DROP_MEMORY, 1);
     packet_free(p);
 }

@@ -226,8 +226,7 @@ static int configure(struct app *app, const struct clumsy_conf *before,
     int error = join_gate(app, before->rate.shared, conf->rate.shared, err);
     if (!error)
         error = impair_configure(&clumsy->impair, conf, seed, app->name, err);
-    if (!error &&
-        !gate_configure(clumsy->gate, clumsy->number, conf, seed, app->name))
+    if (!error && !gate_configure(clumsy->gate, clumsy->number, conf, seed, app->name))
         error = error_set(err, ERROR_RUN, ENOMEM, "out of memory");
     if (!error && clumsy->impair.swap && !clumsy->swap.flows.entries &&
         !swap_init(&clumsy->swap))

@@ -27,7 +27,7 @@
 #include "lib/capture_filter.h"
 
 #define CLUMSY_METADATA  sizeof(struct delay_meta)
-#define CLUMSY_COPY_BITS 4          /* of a sequence number: below the packet's index */
+#define CLUMSY_COPY_BITS 4            /* of a sequence number: below the packet's index */
 #define CLUMSY_EXEMPT    (1ull << 63) /* in a sequence number: of one not impaired */
 
 _Static_assert(CLUMSY_COPIES_MAX < 1 << CLUMSY_COPY_BITS, "a copy's number fits");
@@ -89,8 +89,8 @@ struct clumsy {
     uint64_t latest;            /* highest index delivered */
     uint64_t exempted;          /* sequence number of those that are not impaired */
     bool blocked;               /* something due could not leave */
-    uint8_t *scratch; /* room for two frames, where one is needed */
-    uint8_t *spare;   /* and for one that changes places */
+    uint8_t *scratch;           /* room for two frames, where one is needed */
+    uint8_t *spare;             /* and for one that changes places */
     FILE *decisions;
     struct captures *captures;
     bool noted;         /* one of both is there */
@@ -120,7 +120,11 @@ void batch_add(struct batch *batch, struct packet *p, uint64_t sequence,
 /* Everything due by that time leaves. */
 void clumsy_release(struct app *app, uint64_t due, uint64_t now);
 
-/* A frame goes to the delay line; false when there is no room. flow: where it is looked at. */
+/* A frame goes to the delay line; false when there is no room. */
+bool clumsy_add(struct clumsy *clumsy, const struct delay_meta *meta,
+                const uint8_t *frame, const struct fate *fate, uint64_t sequence);
+
+/* The same for one that may change places with another of its flow. */
 bool clumsy_store(struct app *app, const struct delay_meta *meta, const uint8_t *frame,
                   const struct fate *fate, uint64_t sequence, uint64_t flow);
 

@@ -127,8 +127,8 @@ void clumsy_release(struct app *app, uint64_t due, uint64_t now)
     batch_end(&batch);
 }
 
-static bool add_to_line(struct clumsy *clumsy, const struct delay_meta *meta,
-                        const uint8_t *frame, const struct fate *fate, uint64_t sequence)
+bool clumsy_add(struct clumsy *clumsy, const struct delay_meta *meta,
+                const uint8_t *frame, const struct fate *fate, uint64_t sequence)
 {
     struct delay_key key = { fate->release, sequence };
     if (fate->order == IMPAIR_HELD)
@@ -150,7 +150,7 @@ static void unpark(struct app *app, uint32_t handle, const struct fate *fate)
     struct delay_meta meta = parked->meta;
     delay_line_unpark(&clumsy->line, handle, clumsy->spare);
     app_count(app, DROP_MEMORY,
-              !add_to_line(clumsy, &meta, clumsy->spare, fate, sequence));
+              !clumsy_add(clumsy, &meta, clumsy->spare, fate, sequence));
 }
 
 /* In order it is behind the other at the same time; where there is none, just after it. */
@@ -204,7 +204,7 @@ bool clumsy_store(struct app *app, const struct delay_meta *meta, const uint8_t 
     if (unlikely(fate->order == IMPAIR_SWAPPED) &&
         wait_for_partner(clumsy, meta, frame, fate, sequence, flow))
         return true;
-    bool stored = add_to_line(clumsy, meta, frame, fate, sequence);
+    bool stored = clumsy_add(clumsy, meta, frame, fate, sequence);
     clumsy_swap(app, fate, sequence, flow);
     return stored;
 }

@@ -227,7 +227,7 @@ static const struct param reorder_params[] = {
                   "share of packets taken out of order"),
     PARAM_ENUM(struct reorder_conf, mode, "late", reorder_modes,
                "late: held back until later packets have left; early (netem): sent "
-               "without owd and jitter; swap: behind the next one"),
+               "without owd and jitter; swap: behind the next one of its flow"),
     PARAM_INTEGER(struct reorder_conf, depth, "3", "0", "100000",
                   "late: how many packets overtake; 0: as many as come within hold"),
     PARAM_DURATION(struct reorder_conf, hold, "100ms", "0s", "60s",

@@ -165,7 +165,8 @@ static uint64_t use_rows(struct trace *trace, uint64_t time, uint64_t bytes)
         to = trace->linear && i + 1 < trace->count ? trace->rows[i + 1].values : from;
         double a = (double)from.rate, b = (double)to.rate;
         if (whole == UINT64_MAX)
-            return a > 0 ? depart(trace, time, bits * (double)NS_PER_S / a, a) : UINT64_MAX;
+            return a > 0 ? depart(trace, time, bits * (double)NS_PER_S / a, a)
+                         : UINT64_MAX;
         double takes = solve(a, b, (double)whole, bits);
         if (takes <= (double)whole)
             return depart(trace, time, takes, a + (b - a) * takes / (double)whole);

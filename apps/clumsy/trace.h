@@ -63,8 +63,9 @@ struct trace {
     uint64_t round, at,
         left; /* opportunity `at` of that round, with so many bytes left */
     bool begun;
-    uint64_t departed; /* rows: the last one left at that time, rounded up; until then ... */
-    double ahead;      /* ... so many bits of the next one could have been sent */
+    uint64_t
+        departed; /* rows: the last one left at that time, rounded up; until then ... */
+    double ahead; /* ... so many bits of the next one could have been sent */
 };
 
 /* trace is filled; conf has one of file and rows. -errno with a message that names file and
