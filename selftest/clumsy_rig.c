@@ -158,6 +158,17 @@ struct rig *rig_pass(uint64_t seed, const char *settings, uint64_t n, uint64_t s
     return rig;
 }
 
+void rig_send_paced(struct rig *rig, uint64_t n, uint32_t length, uint64_t spacing)
+{
+    uint64_t sent = 0;
+    for (uint64_t now = RIG_START; sent < n; now += 1000000) {
+        rig_run(rig, now);
+        for (; sent < n && RIG_START + sent * spacing <= now; sent++)
+            rig_send(rig, length, RIG_START + sent * spacing);
+        rig_breathe(rig, now);
+    }
+}
+
 static uint64_t number_of(const struct rig *rig, const struct packet *p)
 {
     uint64_t number = 0;

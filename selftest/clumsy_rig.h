@@ -61,6 +61,9 @@ void rig_send_made(struct rig *rig, const struct made *made, uint64_t timestamp)
 /* n packets of RIG_FRAME bytes, one per spacing ns. The rig is new; all has left in the end. */
 struct rig *rig_pass(uint64_t seed, const char *settings, uint64_t n, uint64_t spacing);
 
+/* n packets of so many bytes, one per spacing from the start on, in breaths of 1 ms. */
+void rig_send_paced(struct rig *rig, uint64_t n, uint32_t length, uint64_t spacing);
+
 /* The bytes of packet number n. */
 void rig_fill(uint8_t *frame, uint32_t length, uint64_t number);
 
