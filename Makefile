@@ -109,7 +109,7 @@ check: deps ## build everything and run all tests
 	$(Q)$(MAKE) --no-print-directory all lib $(BUILD)/selftest fuzz
 	$(Q)BUILD=$(BUILD) selftest/run.sh
 
-NIGHTLY := clumsy clumsy_answers clumsy_damage clumsy_gate clumsy_law clumsy_link clumsy_stages clumsy_trace distribution \
+NIGHTLY := bottleneck clumsy clumsy_answers clumsy_damage clumsy_gate clumsy_law clumsy_link clumsy_stages clumsy_trace distribution \
            event frame impair jitter loss loss_models pattern
 
 check-nightly: ## the statistical suites, with a seed of their own (again: SELFTEST_SEED=n make check-nightly)

@@ -2,7 +2,10 @@
 #include "selftest/selftest.h"
 
 #include "apps/clumsy/bottleneck.h"
+#include "lib/random.h"
+#include "selftest/statistics.h"
 
+#define US 1000ull
 #define MS 1000000ull
 #define S  1000000000ull
 
@@ -85,6 +88,56 @@ START_TEST(test_accounting)
     ck_assert_uint_eq(time_of(&conf, 42), 84);
     conf.overhead = 4;
     ck_assert_uint_eq(time_of(&conf, 42), 88);
+    conf.count = COUNT_L3;
+    conf.overhead = 0;
+    ck_assert_uint_eq(time_of(&conf, 1514), 1500);
+    ck_assert_uint_eq(time_of(&conf, 10), 0);
+    /* ATM: whole cells of 48 bytes, 53 on the line; with the 8 bytes of AAL5. */
+    conf.overhead = 8;
+    conf.cell = 48;
+    conf.cell_overhead = 5;
+    ck_assert_uint_eq(time_of(&conf, 14 + 40), 53);
+    ck_assert_uint_eq(time_of(&conf, 14 + 41), 2 * 53);
+    ck_assert_uint_eq(time_of(&conf, 1514), 32 * 53);
+}
+END_TEST
+
+/* A token bucket: over every window of time t no more than rate * t + burst and a packet; a link
+ * that has been idle passes the burst at once, and no more than it. */
+START_TEST(test_burst)
+{
+    enum { N = 3000, LENGTH = 500, BURST = 10000 };
+    const uint64_t rate = 8000000; /* a byte takes 1 us */
+    static uint64_t departure[N];
+    struct bottleneck bottleneck = { 0 };
+    struct bottleneck_conf conf = { .rate = rate, .burst = BURST, .limit = endless() };
+    struct random_key key = random_key(statistics_seed(2), "burst", "");
+    uint64_t time = S, wrong = 0, at_once = 0;
+    bottleneck_configure(&bottleneck, &conf);
+    for (uint64_t i = 0; i < N; i++) {
+        time += i % 50 ? random_draw(&key, i) % (600 * US) : 30 * MS; /* loads of 1.7 */
+        wrong += !bottleneck_pass(&bottleneck, time, LENGTH, &departure[i]) ||
+                 departure[i] < time;
+        at_once += departure[i] == time;
+    }
+    for (int i = 0; i < N; i++)
+        for (int k = i; k < N && k < i + 300; k++) {
+            double bytes = (k - i + 1.0) * LENGTH;
+            double window = (double)(departure[k] - departure[i]);
+            wrong += bytes > window * 1e-3 + BURST + LENGTH;
+        }
+    ck_assert_uint_eq(wrong, 0);
+    ck_assert_uint_gt(at_once, N / 4);
+    bottleneck_free(&bottleneck);
+
+    struct bottleneck idle = { 0 };
+    bottleneck_configure(&idle, &conf);
+    for (uint64_t i = 0; i < 40; i++) {
+        bottleneck_pass(&idle, 2 * S, LENGTH, &departure[0]);
+        uint64_t late = i < BURST / LENGTH ? 0 : (i + 1) * LENGTH - BURST;
+        ck_assert_uint_eq(departure[0], 2 * S + late * US);
+    }
+    bottleneck_free(&idle);
 }
 END_TEST
 
@@ -205,6 +258,7 @@ static Suite *suite_bottleneck(void)
     tcase_add_test(clock, test_exact);
     tcase_add_test(clock, test_idle);
     tcase_add_test(clock, test_accounting);
+    tcase_add_test(clock, test_burst);
     tcase_add_test(clock, test_change);
     suite_add_tcase(suite, clock);
     TCase *queue = tcase_create("queue");

@@ -402,6 +402,55 @@ START_TEST(test_super_frame)
 }
 END_TEST
 
+/* --- the log of decisions ----------------------------------------------------------------- */
+
+static uint64_t logged(const char *path, const char *outcome)
+{
+    FILE *file = fopen(path, "r");
+    char line[200], word[20];
+    uint64_t count = 0;
+    ck_assert_ptr_nonnull(file);
+    while (fgets(line, sizeof(line), file))
+        count += sscanf(line, "%*u %*u %*u %19s", word) == 1 && !strcmp(word, outcome);
+    fclose(file);
+    return count;
+}
+
+/* A line for each packet and copy, and as many of each outcome as are counted. */
+START_TEST(test_decisions)
+{
+    static const char *const queues[] = { "rate=1mbit queue=10p",
+                                          "rate=1mbit queue.limit=10p queue.drop=head" };
+    char path[] = "/tmp/vanguard-decisions-XXXXXX", settings[300];
+    close(mkstemp(path));
+    snprintf(settings, sizeof(settings),
+             "decisions=%s loss=20%% duplicate=20%% drop.every=9 mtu.max=100 owd=1ms "
+             "down.at=50us down.duration=20us %s",
+             path, queues[_i]);
+    struct rig *rig = rig_new(1, settings);
+    for (uint64_t i = 0; i < 400; i++) {
+        struct made made = { .payload = i % 5 ? 30 : 90 };
+        rig_run(rig, RIG_START + i * 200 * US / (1 + i % 2));
+        rig_send_made(rig, &made, 0);
+        rig_breathe(rig, rig->engine->now);
+    }
+    rig_run(rig, rig->engine->now + S);
+    rig_set(rig, ""); /* closes it */
+    static const char *const outcomes[][2] = {
+        { "pass", "delivered" }, { "loss", "drop_loss" }, { "drop", "drop_pattern" },
+        { "down", "drop_down" }, { "mtu", "drop_mtu" },   { "queue", "drop_queue" }
+    };
+    for (int i = 0; i < 6; i++) {
+        ck_assert_uint_eq(logged(path, outcomes[i][0]), rig_counter(rig, outcomes[i][1]));
+        ck_assert_msg(i == 3 || rig_counter(rig, outcomes[i][1]) > 0, "%s",
+                      outcomes[i][0]);
+    }
+    ck_assert_uint_eq(rig_counter(rig, "delivered"), rig->count);
+    rig_free(rig);
+    unlink(path);
+}
+END_TEST
+
 /* --- changes under way -------------------------------------------------------------------- */
 
 /* Any parameter may become any other while packets are on their way. All is accounted for, nothing
@@ -489,6 +538,7 @@ static Suite *suite_clumsy_stages(void)
     tcase_add_test(match, test_match);
     tcase_add_loop_test(match, test_match_meets, 0, 5);
     tcase_add_loop_test(match, test_super_frame, 0, 8);
+    tcase_add_loop_test(match, test_decisions, 0, 2);
     tcase_add_test(match, test_any_change);
     suite_add_tcase(suite, match);
     return suite;
