@@ -67,6 +67,22 @@ START_TEST(test_never_and_always)
 }
 END_TEST
 
+/* The first packet of many runs has the share, too. */
+START_TEST(test_first)
+{
+    enum { N = 4000 };
+    uint64_t seen = 0;
+    for (uint64_t i = 0; i < N; i++) {
+        struct event event = { 0 };
+        event_configure(&event, random_key(SEED + i, "wan", "loss"), 0.3, 0.9, false);
+        seen += event_happens(&event, 0);
+    }
+    ck_assert(region_contains(region_binomial(N, 0.3), seen));
+    ck_assert(!region_contains(region_binomial(N, 0.15), seen));
+    ck_assert(!region_contains(region_binomial(N, 0.6), seen));
+}
+END_TEST
+
 /* The table of effective shares, computed elsewhere with 2e8 draws each; and what comes out of the
  * filter itself. */
 START_TEST(test_netem)
@@ -123,6 +139,7 @@ static Suite *suite_event(void)
     tcase_set_timeout(event, 60); /* sanitizers on a slow machine */
     tcase_add_test(event, test_correlated);
     tcase_add_test(event, test_never_and_always);
+    tcase_add_test(event, test_first);
     tcase_add_test(event, test_netem);
     tcase_add_test(event, test_change);
     suite_add_tcase(suite, event);
