@@ -454,16 +454,15 @@ static void handle_usual(struct batch *batch, struct packet *p, uint64_t arrival
 void clumsy_handle(struct batch *batch, struct packet *p)
 {
     const struct clumsy *clumsy = batch->app->state;
+    uint64_t arrival = p->timestamp = arrival_of(batch, p);
     if (!conf_of(batch)->arp && unlikely(is_exempt(p))) {
         app_count(batch->app, EXEMPTED, 1);
-        uint64_t arrival = arrival_of(batch, p);
         if (unlikely(clumsy->captures))
             app_count(batch->app, CAPTURE_LOST,
                       captures_pass(clumsy->captures, p, arrival, "exempt"));
         bypass(batch, p, arrival);
         return;
     }
-    uint64_t arrival = p->timestamp = arrival_of(batch, p);
     if (likely(clumsy->usual))
         handle_usual(batch, p, arrival);
     else
