@@ -3,7 +3,7 @@
 
 #include "apps/clumsy/bottleneck.h"
 #include "lib/random.h"
-#include "selftest/statistics.h"
+#include "lib/statistics.h"
 
 #define US 1000ull
 #define MS 1000000ull

@@ -13,7 +13,7 @@
 #include "lib/sojourn.h"
 #include "lib/tally.h"
 #include "selftest/frame_maker.h"
-#include "selftest/statistics.h"
+#include "lib/statistics.h"
 
 #define MS 1000000ull
 #define S  1000000000ull

@@ -309,7 +309,8 @@ static void bypass(struct batch *batch, struct packet *p, uint64_t release)
     struct clumsy *clumsy = batch->app->state;
     struct fate fate = { .release = release, .order = IMPAIR_ANY_ORDER };
     uint64_t sequence = exempt_sequence(clumsy);
-    if (batch->room && release <= batch->now && delay_line_next(&clumsy->line) > release) {
+    if (batch->room && release <= batch->now &&
+        delay_line_next(&clumsy->line) > release) {
         p->timestamp = release;
         batch_add(batch, p, sequence, release);
         return;

@@ -294,7 +294,8 @@ static int start(struct app *app, struct error *err)
     clumsy->lateness = add_histogram(app, "lateness_ns");
     clumsy->delay = add_histogram(app, "delay_ns");
     clumsy->runs = add_histogram(app, "loss_runs");
-    return !clumsy->scratch || !clumsy->spare ? error_set(err, ERROR_RUN, ENOMEM, "out of memory")
+    return !clumsy->scratch || !clumsy->spare
+               ? error_set(err, ERROR_RUN, ENOMEM, "out of memory")
            : !clumsy->lateness || !clumsy->delay || !clumsy->runs
                ? error_set(err, ERROR_RUN, ENOSPC, "no room for its histograms")
                : configure(app, &nothing, app->conf, err);

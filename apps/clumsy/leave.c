@@ -28,8 +28,8 @@ void batch_end(struct batch *batch)
 }
 
 /* For the capture of what leaves. */
-static void capture(struct batch *batch, const struct packet *p, uint64_t sequence,
-                    uint64_t arrival)
+static __attribute__((noinline, cold)) void
+capture(struct batch *batch, const struct packet *p, uint64_t sequence, uint64_t arrival)
 {
     struct clumsy *clumsy = batch->app->state;
     bool exempt = sequence & CLUMSY_EXEMPT;
@@ -40,7 +40,8 @@ static void capture(struct batch *batch, const struct packet *p, uint64_t sequen
                                  sequence & ((1 << CLUMSY_COPY_BITS) - 1)));
 }
 
-void batch_add(struct batch *batch, struct packet *p, uint64_t sequence, uint64_t arrival)
+static inline void add(struct batch *batch, struct packet *p, uint64_t sequence,
+                       uint64_t arrival)
 {
     struct clumsy *clumsy = batch->app->state;
     if (batch->n == LINK_BURST)
@@ -56,6 +57,11 @@ void batch_add(struct batch *batch, struct packet *p, uint64_t sequence, uint64_
         clumsy->latest = index;
     else
         app_count(batch->app, REORDERED, 1);
+}
+
+void batch_add(struct batch *batch, struct packet *p, uint64_t sequence, uint64_t arrival)
+{
+    add(batch, p, sequence, arrival);
 }
 
 /* Due packets must wait; one event until the last of them has left. */
@@ -97,7 +103,7 @@ static void send_head(struct batch *batch, struct packet *p,
     if (unlikely(clumsy->slot.active))
         slot_take(&clumsy->slot, record->meta.length);
     delay_line_take(&clumsy->line, p->data);
-    batch_add(batch, p, sequence, arrival);
+    add(batch, p, sequence, arrival);
 }
 
 void clumsy_release(struct app *app, uint64_t due, uint64_t now)
