@@ -112,10 +112,10 @@ check: deps ## build everything and run all tests
 NIGHTLY := bottleneck clumsy clumsy_answers clumsy_damage clumsy_gate clumsy_law clumsy_link clumsy_stages clumsy_trace distribution \
            event frame impair jitter loss loss_models pattern
 
-check-nightly: ## the statistical suites, with a seed of their own (again: SELFTEST_SEED=n make check-nightly)
-	$(Q)$(MAKE) --no-print-directory $(BUILD)/selftest
-	$(Q)seed=$${SELFTEST_SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; \
-	    echo "SELFTEST_SEED=$$seed"; SELFTEST_SEED=$$seed $(BUILD)/selftest $(NIGHTLY)
+check-nightly: ## the statistical suites and twenty networks (S1 to S20), with a seed of their own (again: SELFTEST_SEED=n make check-nightly)
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/selftest $(BUILD)/bench/datagrams
+	$(Q)seed=$${SELFTEST_SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; export SELFTEST_SEED=$$seed; \
+	    echo "SELFTEST_SEED=$$seed"; $(BUILD)/selftest $(NIGHTLY) && selftest/synthetic.sh
 
 tsan: ## what runs on several threads, under ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory TSAN=1 build/tsan/selftest

@@ -69,7 +69,7 @@ exits 3 "$vanguard" simulate lossy.lua --loss 1%
 exits 5 "$vanguard" simulate in.pcap -o /dev/full --loss 1%
 
 # Clumsy's own captures: before is what came in, after is what left, and the same run again gives the same.
-capture=(--set capture.before=before.pcapng,capture.after=after.pcapng)
+capture=(--set "capture.before=before.pcapng,capture.after=after.pcapng")
 "$vanguard" simulate in.pcap -o out.pcapng --seed 7 "${bad[@]}" "${capture[@]}" --quiet
 "$vanguard" simulate before.pcapng -o copy.pcap --quiet
 same in.pcap copy.pcap

@@ -346,6 +346,30 @@ S19() {
 S19_arm() { S19 --ab 'rst.at=1000000,rst.match=tcp and dst port 5001'; }
 S19_control() { S19 --ab loss=0%; }
 
+# What lives is replayed: the same content has the same fate, and the same seed the same bytes. A link by
+# a Mahimahi trace of one line.
+S20() { # seed of the replay
+    local i differ=0
+    rm -f "$tmp/before.pcapng"
+    datagrams 3000 1500 200 --ab "loss=10%,key=content,capture.before=$tmp/before.pcapng,decisions=$tmp/live"
+    for i in 1 2 3; do
+        "$vanguard" simulate -q "$tmp/before.pcapng" --app ab --seed "$1" --loss 10% --set key=content \
+            --decisions "$tmp/replayed" -o "$tmp/$i.pcap" || verdict=failed
+        cmp -s "$tmp/1.pcap" "$tmp/$i.pcap" || differ=$((differ + 1))
+    done
+    must "replays that are not as the first" "$differ" 0 0
+    must "decisions" "$(grep -c -v '^#' "$tmp/live")" 3000 4000
+    for i in live replayed; do grep -v '^#' "$tmp/$i" | awk '{ print $6, $4 }' | sort >"$tmp/$i.sorted"; done
+    must "fates that differ" "$(comm -3 "$tmp/live.sorted" "$tmp/replayed.sorted" | wc -l)" 0 0
+}
+S20_arm() {
+    S20 "$seed"
+    echo 1 >"$tmp/link.trace"
+    datagrams 8000 1300 1400 --ab "trace.file=$tmp/link.trace,queue=50p"
+    must "a trace of 12.032 Mbit/s carries" "$(awk 'NF == 4 && ++all > 300 { n++; if (!a) a = $3; z = $3 } END { print (n - 1) * 1442 * 8 / ((z - a) / 1e9) / 1e6 }' "$tmp/udp")" 11.97 12.09
+}
+S20_control() { S20 $((seed + 1)); }
+
 # --- all of them -------------------------------------------------------------------------------------
 
 # The arm that must pass, again when it was inconclusive.
