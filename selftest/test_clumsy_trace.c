@@ -161,6 +161,27 @@ START_TEST(test_rates)
 }
 END_TEST
 
+/* At a rate that does not divide: packet n of a link that is never idle is exact to 1 ns. */
+START_TEST(test_rate_exact)
+{
+    enum { N = 3000, LENGTH = 1000 };
+    const uint64_t rate = 7000001;
+    struct rig *rig = traced("time,rate\n0,7000001\n", "trace=%s queue=10000p");
+    uint64_t wrong = 0;
+    for (int i = 0; i < N; i++)
+        rig_send(rig, LENGTH, 0);
+    rig_breathe(rig, RIG_START);
+    rig_run(rig, RIG_START + 5 * S);
+    for (uint64_t i = 0; i < rig->count; i++) {
+        uint64_t law = ((i + 1) * 8 * LENGTH * S + rate - 1) / rate;
+        wrong += llabs((int64_t)(rig->got[i].timestamp - RIG_START - law)) > 1;
+    }
+    ck_assert_uint_eq(rig->count, N);
+    ck_assert_uint_eq(wrong, 0);
+    finish(rig);
+}
+END_TEST
+
 /* A rate that rises from 0 to 16 Mbit/s in 1 s has sent 8 Mbit by then: x^2 of it by x. */
 START_TEST(test_ramp)
 {
@@ -293,6 +314,7 @@ static Suite *suite_clumsy_trace(void)
     tcase_add_test(trace, test_end);
     tcase_add_test(trace, test_bytes);
     tcase_add_test(trace, test_rates);
+    tcase_add_test(trace, test_rate_exact);
     tcase_add_test(trace, test_ramp);
     tcase_add_test(trace, test_columns);
     tcase_add_loop_test(trace, test_jitter_column, 0, 3);

@@ -54,6 +54,8 @@ static int read_numbers(const struct drop_conf *conf, struct pattern_range **ran
     if (conf->list.kind != VALUE_NIL && (!count || count > RANGES_MAX))
         return error_set(err, ERROR_CONFIG, EINVAL,
                          "drop.list: numbers from 1, such as { 1, 3, 17 }");
+    if (!count && conf->range.kind == VALUE_NIL)
+        return 0;
     struct pattern_range *all = calloc(count + 1, sizeof(*all));
     if (!all)
         return error_set(err, ERROR_RUN, ENOMEM, "out of memory");
