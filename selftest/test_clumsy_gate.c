@@ -55,7 +55,7 @@ END_TEST
 START_TEST(test_marks)
 {
     static const struct made kinds[] = {
-        { .ecn = 2 }, { .ecn = 1, .v6 = true }, { .ecn = 0 }, { .ecn = 2, .tags = 1 }
+        { .ecn = 2 }, { .ecn = 1, .v6 = true }, { .ecn = 0 }, { .ecn = 1, .tags = 1 }
     };
     struct rig *rig = rig_new(1, "rate=10mbit queue.aqm=codel queue.ecn=true");
     rig->keep = true;

@@ -230,7 +230,11 @@ START_TEST(test_swap_table)
     ck_assert_uint_eq(swap_take(&swap, 1, 1), SWAP_NONE);
     for (uint32_t i = 0; i < FLOWS; i++)
         ck_assert(swap_hold(&swap, 7 + 1000003ull * i, i, 100 + i, i));
-    ck_assert_uint_eq(swap_take(&swap, 7, 0), SWAP_NONE); /* not with itself */
+    const uint32_t last =
+        FLOWS - 1; /* it is not forgotten; and waits for another, not itself */
+    ck_assert(swap_has(&swap, 7 + 1000003ull * last));
+    ck_assert_uint_eq(swap_take(&swap, 7 + 1000003ull * last, last), SWAP_NONE);
+    ck_assert(swap_has(&swap, 7 + 1000003ull * last));
     for (uint32_t i = 0; i < FLOWS; i += 2) {
         uint32_t handle = swap_take(&swap, 7 + 1000003ull * i, FLOWS);
         wrong += handle != SWAP_NONE && handle != i;
