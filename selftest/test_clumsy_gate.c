@@ -352,6 +352,21 @@ START_TEST(test_members)
         test_collect_clear(engine, "b2");
     }
     ck_assert_uint_gt(seen, 2000);
+    /* Who leaves a queue takes nothing along, and leaves nothing behind. */
+    configure_two(engine, "rate.rate=1mbit rate.shared=dsl queue.aqm=codel",
+                  "rate.rate=1mbit rate.shared=dsl queue.aqm=codel");
+    send_to(engine, "a1", 20, 1000);
+    send_to(engine, "a2", 20, 1000);
+    engine_breathe(engine);
+    configure_two(engine, "", "rate.rate=1mbit rate.shared=dsl queue.aqm=codel");
+    for (int i = 0; i < 1000; i++) {
+        engine_set_time(engine, engine->now + MS);
+        engine_breathe(engine);
+    }
+    ck_assert_uint_eq(test_counter(engine, "x", "held"), 0);
+    ck_assert_uint_eq(test_counter(engine, "y", "held"), 0);
+    check_accounts(engine, "x");
+    check_accounts(engine, "y");
     engine_free(engine);
     ck_assert_uint_eq(arena_in_use(), 0);
     unlink(path);
