@@ -53,7 +53,16 @@ struct pcap_reader {
     uint64_t due;    /* ... and in engine time */
 };
 
-enum { PACKETS, BYTES, PASSES, TRUNCATED, DROP_TOO_LONG, FILE_ERRORS, FINISHED };
+enum {
+    PACKETS,
+    BYTES,
+    PASSES,
+    TRUNCATED,
+    DROP_TOO_LONG,
+    FILE_ERRORS,
+    FINISHED,
+    NEXT_DUE
+};
 
 static const struct counter_row counters[] = {
     [PACKETS] = { "packets", "packets sent" },
@@ -63,6 +72,8 @@ static const struct counter_row counters[] = {
     [DROP_TOO_LONG] = { "drop_too_long", "frames longer than a packet can be" },
     [FILE_ERRORS] = { "file_errors", "passes ended by something broken in the file" },
     [FINISHED] = { "finished", "1 when there is nothing more to send" },
+    [NEXT_DUE] = { "next_due_ns",
+                   "when the packet that waits is due, on the engine's clock" },
     { NULL, NULL },
 };
 
@@ -255,6 +266,7 @@ static void pull(struct app *app)
             return;
         uint64_t due = due_time(app);
         if (due > now) {
+            app->counters[NEXT_DUE] = due;
             app_wake_at(app, due);
             return;
         }

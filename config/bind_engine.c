@@ -178,8 +178,18 @@ static void refuse_inside(lua_State *L, const char *what)
         vm_fail(L, ERROR_RUN, "%s inside what the engine calls", what);
 }
 
-/* The clock goes from tick to tick, and to every timer on the way; it stands still while what
- * is due now is not done, though not for ever. */
+/* Did any core do anything with packets? */
+static bool any_worked(const struct engine *engine)
+{
+    bool worked = engine->worked;
+    for (uint32_t i = 0; i < engine->nothers && !worked; i++)
+        worked = engine->others[i] && engine->others[i]->worked;
+    return worked;
+}
+
+/* The clock goes from tick to tick, and to every timer on the way; from timer to timer while no
+ * packet moves, as an engine sleeps then. It stands still while what is due now is not done,
+ * though not for ever. */
 static void run_virtual(struct engine *engine, uint64_t until)
 {
     for (uint32_t still = 0; !engine->stopping && engine->now < until;) {
@@ -188,7 +198,8 @@ static void run_virtual(struct engine *engine, uint64_t until)
         if (due <= engine->now && ++still < STILL_BREATHS)
             continue;
         still = 0;
-        if (due > engine->now && due < next)
+        bool idle = due != TIMER_NEVER && !any_worked(engine);
+        if (due > engine->now && (due < next || idle))
             next = due;
         engine_set_time(engine, next < until ? next : until);
     }

@@ -106,19 +106,35 @@ local function read_so_far ()
    return n
 end
 
+local function next_due ()
+   local due = math.huge
+   each_app(function (_, app)
+      if app.class == "PcapReader" and app.counters.finished == 0 then due = math.min(due, app.counters.next_due_ns / 1e9) end
+   end)
+   return due
+end
+
+-- Looks every 10 ms, or when something happens again.
 local function watch (state, options)
-   local read_at, shown = nil, os.time()
-   local function check ()
+   local read_at, shown, check = nil, os.time(), nil
+   local function again ()
+      local pause = not read_at and all_gone() and next_due() - engine.now() or 0
+      state.watch = timer.after(math.max(0.01, math.min(pause, 1e8)), check)
+   end
+   function check ()
       if options.progress and os.time() > shown then
          shown, state.shown = os.time(), true
          io.stderr:write(("\r%d packets, %.3f s  "):format(read_so_far(), engine.now() - state.start))
       end
       if not read_at and all_read() then read_at = engine.now() end
-      if not read_at then return end
-      state.complete = all_gone()
-      if state.complete or (options.tail and engine.now() - read_at >= options.tail) then engine.stop() end
+      state.complete = read_at and all_gone()
+      if state.complete or (read_at and options.tail and engine.now() - read_at >= options.tail) then
+         engine.stop()
+      else
+         again()
+      end
    end
-   return timer.every("10ms", check)
+   again()
 end
 
 local function clumsies ()
@@ -139,7 +155,8 @@ function simulation.prepare (options)
       if not state.start then state.start = engine.now() end
       configure(c)
       if state.watch then return end
-      state.watch, state.measure = watch(state, options), measure.new(clumsies())
+      watch(state, options)
+      state.measure = measure.new(clumsies())
    end
    state.configure = configure
 end

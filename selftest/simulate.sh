@@ -75,3 +75,8 @@ capture=(--set "capture.before=before.pcapng,capture.after=after.pcapng")
 same in.pcap copy.pcap
 "$vanguard" simulate after.pcapng -o copy.pcap --quiet
 same out1.pcap copy.pcap
+
+# Years of silence cost nothing.
+"$vanguard" run --no-report traffic.lua 100 years.pcap 120 1000000000000
+timeout 20 "$vanguard" simulate years.pcap --delay 20ms --jitter 5ms --tail 1h >out || fail "years"
+grep -q 'delivered 100, dropped nothing, held 0' out || fail "years: $(cat out)"
