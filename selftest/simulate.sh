@@ -80,3 +80,11 @@ same out1.pcap copy.pcap
 "$vanguard" run --no-report traffic.lua 100 years.pcap 120 1000000000000
 timeout 20 "$vanguard" simulate years.pcap --delay 20ms --jitter 5ms --tail 1h >out || fail "years"
 grep -q 'delivered 100, dropped nothing, held 0' out || fail "years: $(cat out)"
+
+# A link of one opportunity a millisecond (Mahimahi's "1"): 1504 bytes each, 12.032 Mbit/s.
+echo 1 >one.trace
+"$vanguard" run --no-report traffic.lua 20000 fast.pcap 752 250
+"$vanguard" simulate fast.pcap -o traced.pcap --set trace.file=one.trace --quiet
+"$vanguard" verify --json fast.pcap traced.pcap --rate 12.032mbit >out || true
+seen=$(sed -n 's/.*"seen":"\([0-9.e+]*\) bit.*/\1/p' out)
+awk -v seen="$seen" 'BEGIN { exit !(seen > 12032000 * 0.995 && seen < 12032000 * 1.005) }' || fail "trace: $seen bit/s"
