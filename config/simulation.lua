@@ -63,7 +63,8 @@ end
 local function substitute (c, options)
    local graph = config.graph(c)
    local names = interfaces_of(graph)
-   for name, files in pairs(wires_of(options, names)) do replace(c, name, files, graph) end
+   local wires = wires_of(options, names)
+   for _, name in ipairs(names) do replace(c, name, wires[name], graph) end
 end
 
 -- --- the clock ------------------------------------------------------------------------
