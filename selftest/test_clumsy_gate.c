@@ -157,8 +157,7 @@ START_TEST(test_changes)
         "rate=20mbit owd=3ms queue=10ms",
         "owd=1ms",
         "rate=20mbit queue.aqm=codel reorder.p=10% reorder.mode=swap",
-        "rate=20mbit queue.aqm=codel down.period=20ms down.off=5ms "
-        "down.queue=hold",
+        "rate=9mbit queue.aqm=codel down.period=20ms down.off=5ms down.queue=hold",
     };
     struct random_key key = random_key(statistics_seed(3), "changes", "");
     struct rig *rig = rig_new(1, all[0]);

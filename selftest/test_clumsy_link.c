@@ -261,10 +261,9 @@ START_TEST(test_exit)
 {
     enum { N = 10000 };
     static const char *const at[] = {
-        "rate=10mbit queue=20000p loss.p=10% loss.at=exit",
-        "rate=10mbit queue=20000p loss.p=10%",
-        "rate=10mbit queue.limit=20000p loss.p=10% loss.at=exit "
-        "queue.aqm=fq_codel queue.target=60s"
+        "rate=10mbit queue.limit=20000p loss.p=10% loss.at=exit",
+        "rate=10mbit queue.limit=20000p loss.p=10%",
+        "rate=10mbit queue.limit=20000p loss.p=10% loss.at=exit queue.drop=head",
     };
     struct rig *rig = rig_new(1, at[_i]);
     for (int i = 0; i < N; i++) {
