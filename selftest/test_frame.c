@@ -132,6 +132,24 @@ START_TEST(test_no_checksum)
 }
 END_TEST
 
+/* A sum that comes out as 0 is written as 0xffff in UDP: RFC 768. */
+START_TEST(test_zero_checksum)
+{
+    uint8_t data[FRAME_MOST];
+    struct made made = { .payload = 10 };
+    uint32_t length = frame_make(data, &made);
+    while (get16(data + 40) != 0xffff) {
+        made.number++;
+        length = frame_make(data, &made);
+    }
+    struct frame frame;
+    put16(data + 40, 1);
+    frame_parse(&frame, data, length);
+    frame_fix(&frame, data, false, true);
+    ck_assert_uint_eq(get16(data + 40), 0xffff);
+}
+END_TEST
+
 /* --- tally -------------------------------------------------------------------------------- */
 
 /* What was used lately is known; memory does not grow; what it forgets is the oldest. */
@@ -330,6 +348,7 @@ static Suite *suite_frame(void)
     tcase_add_loop_test(tests, test_hostile, 0, KINDS);
     tcase_add_test(tests, test_fragments);
     tcase_add_test(tests, test_no_checksum);
+    tcase_add_test(tests, test_zero_checksum);
     tcase_add_test(tests, test_tally);
     tcase_add_test(tests, test_tally_wraps);
     tcase_add_test(tests, test_sojourn_text);
