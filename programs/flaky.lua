@@ -25,13 +25,17 @@ for _, row in ipairs {
    { name = "busy", type = "flag", doc = "never sleep: for a core that is really ours" },
 } do program.options[#program.options + 1] = row end
 
-local function one_direction (c, name, from, to, parameters)
-   if parameters and next(parameters) then
+-- What leaves, and what the network tells a sender (the other direction's "back"), go to one interface.
+local function one_direction (c, name, from, to, parameters, other)
+   local impaired, joined = parameters and next(parameters), "join_" .. name
+   config.app(c, joined, Join)
+   if impaired then
       config.app(c, name, Clumsy, parameters)
-      config.chain(c, from, name, to)
-   else
-      config.chain(c, from, to)
+      config.link(c, from .. ".output -> " .. name .. ".input")
    end
+   config.link(c, (impaired and name or from) .. ".output -> " .. joined .. ".forward")
+   if other.parameters and next(other.parameters) then config.link(c, other.name .. ".back -> " .. joined .. ".back") end
+   config.link(c, joined .. ".output -> " .. to .. ".input")
 end
 
 local function describe (name, from, to, parameters)
@@ -78,8 +82,8 @@ function program.run (options, arguments)
    local c = config.new()
    config.app(c, "if1", RawSocket, if1)
    config.app(c, "if2", RawSocket, if2)
-   one_direction(c, "forward", "if1", "if2", up)
-   one_direction(c, "reverse", "if2", "if1", down)
+   one_direction(c, "forward", "if1", "if2", up, { name = "reverse", parameters = down })
+   one_direction(c, "reverse", "if2", "if1", down, { name = "forward", parameters = up })
    engine.configure(c)
    if not options.json then
       describe("forward", if1, if2, up)
