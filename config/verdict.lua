@@ -1,6 +1,7 @@
 -- verdict: did a run pass, fail, or say nothing? And the files that tell of it.
 --
 --   verdict.new{ clumsies =, directions =, scenario =, options =, rows =, argv =, title = } -> v
+--   verdict.make_directory(path)       for the files; raises
 --   v.event(kind, facts)               noted with its time
 --   v:begin()                          COMMAND has started: measuring and the timeline begin
 --   v:finish(code) -> code             judges COMMAND's exit code and the measurements, writes files
@@ -93,15 +94,16 @@ local function path_of (o, option, name)
    return o[option] or o.artifacts and o.artifacts .. "/" .. name or nil
 end
 
+function verdict.make_directory (path)
+   local ok, problem = process.mkdir(path)
+   if not ok then error({ kind = FILE, text = problem }, 0) end
+end
+
 function verdict.new (facts)
    local o = facts.options
    local v = setmetatable({ facts = facts, events = {}, expectations = {}, problems = {} }, verdict)
    if facts.scenario then
       for name, wish in pairs(facts.scenario.expectations) do v.expectations[name] = wish end
-   end
-   if o.artifacts then
-      local ok, problem = process.mkdir(o.artifacts)
-      if not ok then error({ kind = FILE, text = problem }, 0) end
    end
    local path = path_of(o, "events", "events.ndjson")
    if path then

@@ -61,6 +61,8 @@ for _, row in ipairs {
    { name = "events", type = "string", arg = "FILE.ndjson", doc = "what happens, as it happens" },
    { name = "report-json", type = "string", arg = "FILE", doc = "everything asked and measured" },
    { name = "artifacts", type = "string", arg = "DIR", doc = "all four of these, into a directory" },
+   { name = "capture", type = "flag",
+     doc = "with --artifacts: each direction before and after, as pcapng with what became of each packet" },
    { name = "min-packets", type = "integer", arg = "N", minimum = "0", maximum = "1000000000", default = "1",
      doc = "with --scenario: packets that each direction must have seen" },
    { name = "dry-run", type = "flag", doc = "say what would be between the hosts, and end" },
@@ -249,14 +251,23 @@ local function design (o)
    if names.switch or names.uplink then return nil, "--hosts: switch and uplink are the names of other things", 2 end
    if #hosts < 2 or #hosts > 64 then return nil, "--hosts: 2 to 64 of them", 2 end
    if o.partition and #hosts == 2 then return nil, "--partition is for three hosts or more: --ab loss=100%", 2 end
+   if o.capture and not o.artifacts then return nil, "--capture goes with --artifacts DIR", 2 end
    local clumsies, wrong = network.plan(o, hosts)
    if not clumsies then return nil, wrong, 2 end
+   for _, one in ipairs(o.capture and clumsies or {}) do
+      local path = o.artifacts .. "/" .. one.name
+      one.asked = impairments.describe(one.parameters)
+      one.parameters = impairments.merge(one.parameters, {
+         capture = { before = path .. ".before.pcapng", after = path .. ".after.pcapng" } })
+   end
    return hosts, clumsies
 end
 
 local function describe (o, clumsies)
    if o.quiet or o.json then return end
-   for _, one in ipairs(clumsies) do say("%s -> %s: %s", one.from, one.to, impairments.describe(one.parameters)) end
+   for _, one in ipairs(clumsies) do
+      say("%s -> %s: %s", one.from, one.to, one.asked or impairments.describe(one.parameters))
+   end
    say("seed %d", engine.seed())
 end
 
@@ -266,7 +277,7 @@ local function judge_of (o, s, clumsies, argv)
    local directions = { switch = true }
    for _, one in ipairs(clumsies) do
       directions[one.name] = true
-      one.asked = one.parameters and impairments.describe(one.parameters)
+      one.asked = one.asked or one.parameters and impairments.describe(one.parameters)
    end
    return verdict.new { clumsies = clumsies, directions = directions, scenario = s, options = o, rows = program.options,
                         argv = argv, title = s and s.path or table.concat(argv, " ") }
@@ -292,6 +303,7 @@ function program.run (o, argv)
    end
 
    report.out = io.stderr
+   if o.artifacts then verdict.make_directory(o.artifacts) end
    local l = lab.new { hosts = hosts, unprivileged = o.unprivileged, as_root = o["as-root"], uplink = o.uplink }
    engine.setup { name = o.name or "lab", any_name = not o.name, seed = o.seed }
    local c = config.new()

@@ -218,12 +218,13 @@ expect {
 LUA
     mkdir -p "$tmp/files"
     chmod 777 "$tmp/files"
-    code 0 --seed 3 --scenario pass.lua --artifacts files -- sh -c 'ping -4 -i 0.05 -c 50 -W 1 b || true'
+    code 0 --seed 3 --scenario pass.lua --artifacts files --capture -- sh -c 'ping -4 -i 0.05 -c 50 -W 1 b || true'
     grep -q '^vanguard lab: pass (seed 3); again: vanguard lab --seed 3 --scenario pass.lua' "$tmp/err" || fail "no last word"
     grep -q '<testsuite name="pass.lua" tests="13" failures="0" errors="0"' "$tmp/files/junit.xml" || fail "junit.xml: $(head -2 "$tmp/files/junit.xml")"
     grep -q '"event":"partition"' "$tmp/files/events.ndjson" || fail "no partition among the events"
     grep -q '"outcome":"pass"' "$tmp/files/report.json" || fail "report.json"
     grep -q '<svg' "$tmp/files/report.html" || fail "report.html"
+    [ "$(stat -c %s "$tmp/files/ab.before.pcapng")" -gt "$(stat -c %s "$tmp/files/ab.after.pcapng")" ] || fail "captures of ab"
     if grep -qE 'src=|href=|url\(' "$tmp/files/report.html"; then fail "report.html wants something from elsewhere"; fi
     rm -rf "$tmp/files"
     word fail.lua <<'LUA'
