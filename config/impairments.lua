@@ -131,7 +131,7 @@ function impairments.merge (p, q) return merge(p, q, clumsy_rows()) end
 -- From slow to fast, the odd ones behind. selftest: there is no file that is not here.
 impairments.presets = {
    "dialup", "gprs", "2g-rural", "edge", "edge-lossy", "3g", "slow4g", "lte", "lte-drive", "dsl", "cable-bloat", "fiber",
-   "wifi-lossy", "satellite-geo", "starlink", "inflight", "pantheon-12",
+   "wifi-lossy", "satellite-geo", "starlink", "inflight", "pantheon-12", "rfc8867-5-1",
 }
 
 -- { doc =, source =, up =, down =, notes = }: up leads from the client to the network, down from there
