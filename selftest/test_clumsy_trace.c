@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "apps/apps.h"
 #include "apps/clumsy/trace.h"
 #include "selftest/clumsy_rig.h"
 
@@ -303,6 +304,27 @@ START_TEST(test_wrong_traces)
 }
 END_TEST
 
+/* A trace that says nothing of the rate makes no bottleneck that could be shared or have a
+ * queue. */
+START_TEST(test_no_link)
+{
+    static const char *const cases[] = { "trace=%s queue=10ms",
+                                         "trace=%s queue.aqm=codel",
+                                         "trace=%s rate.shared=x match=udp" };
+    struct graph *graph = graph_new();
+    struct error err = { 0 };
+    struct rig *rig = traced("time,loss\n0,1%\n1s,2%\n", "trace=%s");
+    snprintf(settings, sizeof(settings), cases[_i], path);
+    struct value args = rig_settings(settings);
+    int error = graph_add_app(graph, "wan", apps_find("Clumsy"), &args, NULL, &err);
+    error = error ? error : graph_check(graph, &err);
+    ck_assert_msg(error && strstr(err.text, "set rate"), "%s", err.text);
+    value_free(&args);
+    graph_free(graph);
+    finish(rig);
+}
+END_TEST
+
 static Suite *suite_clumsy_trace(void)
 {
     Suite *suite = suite_create("clumsy_trace");
@@ -320,6 +342,7 @@ static Suite *suite_clumsy_trace(void)
     tcase_add_loop_test(trace, test_jitter_column, 0, 3);
     tcase_add_test(trace, test_before_the_start);
     tcase_add_test(trace, test_wrong_traces);
+    tcase_add_loop_test(trace, test_no_link, 0, 3);
     suite_add_tcase(suite, trace);
     return suite;
 }

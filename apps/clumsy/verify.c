@@ -180,17 +180,21 @@ static int verify_damage(const struct clumsy_conf *conf, struct error *err)
     return error ? error : verify_filter(conf->match, "match", err);
 }
 
-static int verify_trace(const struct trace_conf *conf, struct error *err)
+/* link: does it say when packets leave? */
+static int verify_trace(const struct trace_conf *conf, bool *link, struct error *err)
 {
     struct trace trace;
+    *link = false;
     if (!conf->file && conf->rows.kind == VALUE_NIL)
         return 0;
     if (conf->file && conf->rows.kind != VALUE_NIL)
         return impossible(err, "trace: file and rows exclude each other");
     int error = trace_load(&trace, conf, err);
-    if (!error)
-        trace_free(&trace);
-    return error;
+    if (error)
+        return error;
+    *link = trace.opportunities || trace.columns & TRACE_RATE;
+    trace_free(&trace);
+    return 0;
 }
 
 /* Bytes of delay line that the bottleneck can fill with frames of full size. */
@@ -219,15 +223,15 @@ static int verify_memory(const struct clumsy_conf *conf, struct error *err)
                      needed / 0x1p20 + 1);
 }
 
-static int verify_queue(const struct clumsy_conf *conf, struct error *err)
+/* link: there is a bottleneck, of whatever kind. */
+static int verify_queue(const struct clumsy_conf *conf, bool link, struct error *err)
 {
     const struct limit *limit = &conf->queue.limit;
     const struct queue_conf *queue = &conf->queue;
-    bool trace = conf->trace.file || conf->trace.rows.kind != VALUE_NIL;
     bool given = limit->ns || limit->bytes || limit->packets || clumsy_has_queue(conf);
-    if (given && !conf->rate.rate && !trace)
+    if (given && !link)
         return impossible(err, "queue: only a bottleneck has one: set rate");
-    if (conf->rate.shared && !conf->rate.rate && !trace)
+    if (conf->rate.shared && !link)
         return impossible(err, "rate.shared: set rate");
     if (queue->aqm != AQM_NONE && queue->drop != QUEUE_TAIL)
         return impossible(err, "queue: aqm and drop exclude each other");
@@ -255,6 +259,7 @@ static int verify_order(const struct clumsy_conf *conf, struct error *err)
 int clumsy_verify(const void *parameters, struct error *err)
 {
     const struct clumsy_conf *conf = parameters;
+    bool link;
     int error = verify_jitter(&conf->jitter, conf->compat, err);
     if (!error)
         error = verify_loss(&conf->loss, err);
@@ -263,13 +268,13 @@ int clumsy_verify(const void *parameters, struct error *err)
     if (!error)
         error = verify_damage(conf, err);
     if (!error)
-        error = verify_queue(conf, err);
+        error = verify_trace(&conf->trace, &link, err);
+    if (!error)
+        error = verify_queue(conf, conf->rate.rate || link, err);
     if (!error)
         error = verify_order(conf, err);
     if (!error)
         error = slot_verify(&conf->slot, err);
-    if (!error)
-        error = verify_trace(&conf->trace, err);
     if (!error)
         error = outage_verify(&conf->down, err);
     return error ? error : verify_memory(conf, err);
