@@ -271,6 +271,33 @@ START_TEST(test_before_the_start)
 }
 END_TEST
 
+/* A packet that takes many rounds of a short trace leaves exactly when it should, and it costs
+ * no more to know that. The second trace sends 1500 bit/s on average. */
+START_TEST(test_many_rounds)
+{
+    static const char *const traces[] = { "time,rate\n0,1kbit\n1us,1kbit\n",
+                                          "time,rate\n0,1kbit\n1us,2kbit\n2us,0bit\n" };
+    static const uint64_t takes[] = { 8 * S, 8 * S * 1000 / 1500 };
+    struct rig *rig = traced(traces[_i], "trace=%s queue=10p memory=1MB");
+    for (int i = 0; i < 5; i++)
+        rig_send(rig, 1000, 0);
+    rig_breathe(rig, RIG_START);
+    rig_run(rig, RIG_START + 100 * S);
+    ck_assert_uint_eq(rig->count, 5);
+    for (uint64_t i = 0; i < 5; i++) {
+        uint64_t error = rig->got[i].timestamp - RIG_START - (i + 1) * takes[_i] + 3 * US;
+        ck_assert_uint_le(error, 6 * US);
+    }
+    finish(rig);
+    /* What would take for ever does not leave at all. */
+    rig = traced("time,rate\n0,1bit\n1ns,0bit\n9000h,0bit\n", "trace=%s queue=10p");
+    rig_send(rig, 1000, 0);
+    rig_breathe(rig, RIG_START);
+    ck_assert_uint_eq(rig_counter(rig, "drop_queue"), 1);
+    finish(rig);
+}
+END_TEST
+
 START_TEST(test_wrong_traces)
 {
     static const char *const cases[][2] = {
@@ -341,6 +368,7 @@ static Suite *suite_clumsy_trace(void)
     tcase_add_test(trace, test_columns);
     tcase_add_loop_test(trace, test_jitter_column, 0, 3);
     tcase_add_test(trace, test_before_the_start);
+    tcase_add_loop_test(trace, test_many_rounds, 0, 2);
     tcase_add_test(trace, test_wrong_traces);
     tcase_add_loop_test(trace, test_no_link, 0, 3);
     suite_add_tcase(suite, trace);
