@@ -200,6 +200,7 @@ struct sandbox *sandbox_new(const struct sandbox_options *options, struct error 
     struct sandbox *sandbox = calloc(1, sizeof(*sandbox));
     sandbox->outside = sandbox->middle = sandbox->pids = sandbox->lifeline = -1;
     remember_signals(sandbox);
+    signal(SIGCHLD, SIG_DFL); /* ignored, by a caller, it hides how a child has ended */
     sandbox->outside = own_network(err);
     int error = sandbox->outside < 0 ? sandbox->outside : 0;
     if (!error)

@@ -106,6 +106,19 @@ START_TEST(ends_with_everything)
 }
 END_TEST
 
+/* How a program ended is known also below a caller that ignores the end of children. */
+START_TEST(ignored_ends)
+{
+    int status = 0;
+    signal(SIGCHLD, SIG_IGN);
+    if (!open_lab(two, &plain))
+        return;
+    ask(0, "exit 7", &status);
+    ck_assert_int_eq(WEXITSTATUS(status), 7);
+    lab_free(&laboratory);
+}
+END_TEST
+
 START_TEST(what_cannot_be_executed)
 {
     static const struct {
@@ -183,6 +196,7 @@ static Suite *suite_sandbox(void)
     tcase_add_test(tests, hosts);
     tcase_add_test(tests, hosts_in_a_user_namespace);
     tcase_add_test(tests, ends_with_everything);
+    tcase_add_test(tests, ignored_ends);
     tcase_add_test(tests, what_cannot_be_executed);
     tcase_add_test(tests, names);
     tcase_add_test(tests, links);
