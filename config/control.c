@@ -129,23 +129,21 @@ static bool answer_line(struct client *client)
 static void serve(void *user)
 {
     struct client *client = user;
+    bool ended = false;
     if (!send_answer(client))
         return;
-    while (client->used < sizeof(client->line)) {
+    while (!ended && client->used < sizeof(client->line)) {
         ssize_t n = recv(client->fd, client->line + client->used,
                          sizeof(client->line) - client->used, MSG_DONTWAIT);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             break;
-        if (n <= 0) {
-            hang_up(client);
-            return;
-        }
-        client->used += (size_t)n;
+        ended = n <= 0;
+        client->used += n > 0 ? (size_t)n : 0;
     }
-    while (answer_line(client))
+    while (answer_line(client)) /* also of one that has said all and listens */
         if (!send_answer(client))
             return;
-    if (client->used == sizeof(client->line))
+    if (ended || client->used == sizeof(client->line))
         hang_up(client);
 }
 

@@ -195,7 +195,8 @@ static int connect_to(const char *path)
 }
 
 /* An endless line is hung up on, many clients are turned away, one that says nothing or goes
- * away in the middle harms nobody, several requests in one write are all answered. */
+ * away in the middle harms nobody, several requests in one write are all answered, also when
+ * they are the last. */
 START_TEST(test_rude_clients)
 {
     char path[PATH_MAX], block[4096];
@@ -223,6 +224,15 @@ START_TEST(test_rude_clients)
         for (ssize_t i = 0; i < n; i++)
             lines += block[i] == '\n';
     }
+    close(fd);
+    fd = connect_to(path); /* who has nothing more to say gets the answers all the same */
+    ck_assert_int_gt(send(fd, two, sizeof(two) - 1, 0), 0);
+    ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+    int lines = 0;
+    while ((n = recv(fd, block, sizeof(block), 0)) > 0)
+        for (ssize_t i = 0; i < n; i++)
+            lines += block[i] == '\n';
+    ck_assert_int_eq(lines, 2);
     close(fd);
     expect(path, "{\"command\":\"stop\"}", "\"ok\":true");
     int status;
