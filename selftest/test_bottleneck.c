@@ -130,14 +130,17 @@ START_TEST(test_burst)
     ck_assert_uint_gt(at_once, N / 4);
     bottleneck_free(&bottleneck);
 
-    struct bottleneck idle = { 0 };
-    bottleneck_configure(&idle, &conf);
-    for (uint64_t i = 0; i < 40; i++) {
-        bottleneck_pass(&idle, 2 * S, LENGTH, &departure[0]);
-        uint64_t late = i < BURST / LENGTH ? 0 : (i + 1) * LENGTH - BURST;
-        ck_assert_uint_eq(departure[0], 2 * S + late * US);
+    /* The bucket is full at the beginning, also at that of time. */
+    for (uint64_t start = 0; start <= 2 * S; start += 2 * S) {
+        struct bottleneck idle = { 0 };
+        bottleneck_configure(&idle, &conf);
+        for (uint64_t i = 0; i < 40; i++) {
+            bottleneck_pass(&idle, start, LENGTH, &departure[0]);
+            uint64_t late = i < BURST / LENGTH ? 0 : (i + 1) * LENGTH - BURST;
+            ck_assert_uint_eq(departure[0], start + late * US);
+        }
+        bottleneck_free(&idle);
     }
-    bottleneck_free(&idle);
 }
 END_TEST
 

@@ -8,6 +8,7 @@
 #define SHORTEST_FRAME  60 /* without CRC; Ethernet pads to this */
 #define FIRST_SIZE      64
 #define ETHERNET_HEADER 14
+#define LAG_MOST        (INT64_MAX / 2) /* ns, as good as for ever */
 
 void bottleneck_configure(struct bottleneck *bottleneck,
                           const struct bottleneck_conf *conf)
@@ -21,6 +22,10 @@ void bottleneck_configure(struct bottleneck *bottleneck,
     if (conf->burst && !conf->trace)
         bottleneck->lag =
             (uint64_t)((double)conf->burst * 8 * NS_PER_S / (double)conf->rate);
+    if (bottleneck->lag > LAG_MOST)
+        bottleneck->lag = LAG_MOST;
+    if (!bottleneck->departed) /* nothing has left: the bucket is full, at time 0, too */
+        bottleneck->busy = -(int64_t)bottleneck->lag;
 }
 
 void bottleneck_free(struct bottleneck *bottleneck)
@@ -90,7 +95,7 @@ static uint64_t bytes_on_link(const struct bottleneck_conf *conf, uint32_t lengt
 }
 
 /* The link does not begin to send before this. */
-static void wait_until(struct bottleneck *bottleneck, uint64_t time)
+static void wait_until(struct bottleneck *bottleneck, int64_t time)
 {
     if (time <= bottleneck->busy)
         return;
@@ -101,34 +106,37 @@ static void wait_until(struct bottleneck *bottleneck, uint64_t time)
 /* Times of the trace are those since its start. */
 static uint64_t serve_trace(struct bottleneck *bottleneck, uint64_t bytes)
 {
-    uint64_t start = bottleneck->conf.start;
-    uint64_t from = bottleneck->busy > start ? bottleneck->busy - start : 0;
-    uint64_t departure = trace_depart(bottleneck->conf.trace, from, bytes);
+    int64_t start = (int64_t)bottleneck->conf.start;
+    int64_t from = bottleneck->busy > start ? bottleneck->busy - start : 0;
+    uint64_t departure = trace_depart(bottleneck->conf.trace, (uint64_t)from, bytes);
     if (departure == UINT64_MAX)
         return departure;
-    return bottleneck->busy = departure + start;
+    bottleneck->busy = (int64_t)departure + start;
+    return (uint64_t)bottleneck->busy;
 }
 
 static uint64_t serve_rate(struct bottleneck *bottleneck, uint64_t bytes)
 {
     uint64_t rate = bottleneck->conf.rate;
     uint64_t parts = bytes * 8 * NS_PER_S + bottleneck->remainder;
-    bottleneck->busy += parts / rate;
+    bottleneck->busy += (int64_t)(parts / rate);
     bottleneck->remainder = parts % rate;
-    return bottleneck->busy + (bottleneck->remainder != 0);
+    int64_t departure = bottleneck->busy + (bottleneck->remainder != 0);
+    return departure > 0 ? (uint64_t)departure : 0;
 }
 
 uint64_t bottleneck_serve(struct bottleneck *bottleneck, uint64_t arrival,
                           uint32_t length)
 {
     const struct bottleneck_conf *conf = &bottleneck->conf;
-    uint64_t bytes = bytes_on_link(conf, length), lag = bottleneck->lag;
-    wait_until(bottleneck, arrival > lag ? arrival - lag : 0);
+    uint64_t bytes = bytes_on_link(conf, length);
+    int64_t now = (int64_t)arrival;
+    wait_until(bottleneck, now - (int64_t)bottleneck->lag);
     if (conf->outage) {
-        uint64_t from = bottleneck->busy > arrival ? bottleneck->busy : arrival;
+        uint64_t from = (uint64_t)(bottleneck->busy > now ? bottleneck->busy : now);
         uint64_t over = outage_over(conf->outage, from);
         if (over > from)
-            wait_until(bottleneck, over);
+            wait_until(bottleneck, over < LAG_MOST ? (int64_t)over : LAG_MOST);
     }
     uint64_t departure =
         conf->trace ? serve_trace(bottleneck, bytes) : serve_rate(bottleneck, bytes);

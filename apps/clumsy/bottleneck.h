@@ -50,7 +50,9 @@ struct departure {
 
 struct bottleneck {
     struct bottleneck_conf conf;
-    uint64_t busy;      /* ns: all that was accepted has been sent, rounded down */
+    int64_t
+        busy; /* ns: all that was accepted has been sent, rounded down; below 0: what a
+                     burst may be behind at the beginning of time */
     uint64_t remainder; /* and this many parts of conf.rate of a nanosecond */
     uint64_t departed;  /* when the last packet has left, rounded up */
     uint64_t lag;       /* ns by which the clock may be behind: the burst */
