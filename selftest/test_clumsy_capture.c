@@ -2,6 +2,7 @@
 #include "selftest/selftest.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "apps/clumsy/clumsy.h"
@@ -162,6 +163,37 @@ START_TEST(full_disk)
 }
 END_TEST
 
+static long size_of(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) ? -1 : (long)st.st_size;
+}
+
+/* A change of which a part cannot be is none: nothing is lost, files go on. */
+START_TEST(refused_change)
+{
+    static const char *const wrong[] = { "capture.after=/no/such", "decisions=/no/such" };
+    char text[400];
+    snprintf(text, sizeof(text), "decisions=%s capture.before=%s", decisions, before);
+    struct rig *rig = rig_new(1, text);
+    rig_send_many(rig, 50);
+    rig_breathe(rig, RIG_START);
+    snprintf(text, sizeof(text), "decisions=%s capture.before=%s loss=100%% %s",
+             _i ? "" : decisions, before, wrong[_i]);
+    struct graph *graph = rig_graph(_i ? strstr(text, "capture") : text);
+    struct error err;
+    ck_assert_int_lt(engine_configure(rig->engine, graph, &err), 0);
+    ck_assert_msg(strstr(err.text, "/no/such"), "%s", err.text);
+    rig_send_many(rig, 50);
+    rig_breathe(rig, RIG_START + 1000);
+    ck_assert_uint_eq(rig->count, 100);
+    ck_assert_uint_eq(rig_counter(rig, "drop_loss"), 0);
+    rig_free(rig);
+    ck_assert_int_gt(size_of(before), 100 * RIG_FRAME);
+    ck_assert_int_gt(size_of(decisions), 100 * 10);
+}
+END_TEST
+
 static Suite *suite_clumsy_capture(void)
 {
     Suite *suite = suite_create("clumsy_capture");
@@ -170,6 +202,7 @@ static Suite *suite_clumsy_capture(void)
     tcase_add_test(tests, same_as_the_log);
     tcase_add_test(tests, queued);
     tcase_add_test(tests, full_disk);
+    tcase_add_loop_test(tests, refused_change, 0, 2);
     suite_add_tcase(suite, tests);
     return suite;
 }

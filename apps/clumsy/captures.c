@@ -36,14 +36,22 @@ static bool same(const char *a, const char *b)
     return a && b ? !strcmp(a, b) : a == b;
 }
 
-/* Another file, when it is to be another. */
-static int configure_file(struct pcapng_file *file, const char *before, const char *path,
-                          bool ring, uint64_t bytes, struct error *err)
+/* Another file, when it is to be another; what is there stays when that cannot be. */
+static int configure_file(struct pcapng_file *file, const char *path, bool ring,
+                          uint64_t bytes, struct error *err)
 {
-    if (file->path && same(before, path) && !ring)
+    struct pcapng_file other = { 0 };
+    bool again = same(file->path, path);
+    if (again && (!path || !ring))
         return 0;
+    if (again) /* two of them would write over each other */
+        pcapng_close(file);
+    int error = path ? pcapng_open(&other, path, bytes, err) : 0;
+    if (error)
+        return error;
     pcapng_close(file);
-    return path ? pcapng_open(file, path, bytes, err) : 0;
+    *file = other;
+    return 0;
 }
 
 int captures_configure(struct captures **captures, const struct app *app,
@@ -60,11 +68,9 @@ int captures_configure(struct captures **captures, const struct app *app,
     bool ring = before->ring != conf->ring;
     if (!app->engine->options.virtual_time)
         c->offset = read_clock(CLOCK_REALTIME) - read_clock(CLOCK_MONOTONIC);
-    int error =
-        configure_file(&c->before, before->before, conf->before, ring, conf->ring, err);
+    int error = configure_file(&c->before, conf->before, ring, conf->ring, err);
     if (!error)
-        error =
-            configure_file(&c->after, before->after, conf->after, ring, conf->ring, err);
+        error = configure_file(&c->after, conf->after, ring, conf->ring, err);
     if (error)
         error_prefix(err, "capture: ");
     return error;

@@ -215,7 +215,8 @@ static int configure_match(struct clumsy *clumsy, const char *match, struct erro
     return error;
 }
 
-/* before: the configuration so far, all zeros at the start. */
+/* before: the configuration so far, all zeros at the start. Files come first: they are what
+ * fails, and nothing that has to do with packets has changed then. */
 static int configure(struct app *app, const struct clumsy_conf *before,
                      const struct clumsy_conf *conf, struct error *err)
 {
@@ -223,7 +224,12 @@ static int configure(struct app *app, const struct clumsy_conf *before,
     uint64_t seed = conf->seed < 0 ? app->engine->options.seed : (uint64_t)conf->seed;
     clumsy->seed = seed;
     clumsy->line.budget = conf->memory;
-    int error = join_gate(app, before->rate.shared, conf->rate.shared, err);
+    int error =
+        captures_configure(&clumsy->captures, app, &before->capture, &conf->capture, err);
+    if (!error)
+        error = decisions_configure(clumsy, conf->decisions, err);
+    if (!error)
+        error = join_gate(app, before->rate.shared, conf->rate.shared, err);
     if (!error)
         error = impair_configure(&clumsy->impair, conf, seed, app->name, err);
     if (!error && !gate_configure(clumsy->gate, clumsy->number, conf, seed, app->name))
@@ -233,11 +239,6 @@ static int configure(struct app *app, const struct clumsy_conf *before,
         error = error_set(err, ERROR_RUN, ENOMEM, "out of memory");
     if (!error)
         error = configure_match(clumsy, conf->match, err);
-    if (!error)
-        error = decisions_configure(clumsy, before->decisions, conf->decisions, err);
-    if (!error)
-        error = captures_configure(&clumsy->captures, app, &before->capture,
-                                   &conf->capture, err);
     if (error)
         return error;
     slot_configure(&clumsy->slot, &conf->slot, seed, app->name, clumsy->impair.start);
@@ -301,9 +302,13 @@ static int start(struct app *app, struct error *err)
                : configure(app, &nothing, app->conf, err);
 }
 
+/* What was done of a change that cannot be is undone. */
 static int reconfigure(struct app *app, const void *conf, struct error *err)
 {
-    return configure(app, app->conf, conf, err);
+    int error = configure(app, app->conf, conf, err);
+    if (error)
+        configure(app, conf, app->conf, NULL);
+    return error;
 }
 
 static void report(struct app *app, FILE *out)

@@ -92,6 +92,7 @@ struct clumsy {
     uint8_t *scratch;           /* room for two frames, where one is needed */
     uint8_t *spare;             /* and for one that changes places */
     FILE *decisions;
+    char *decisions_path; /* of that file */
     struct captures *captures;
     bool noted;         /* one of both is there */
     struct plain plain; /* of the input ... */
@@ -152,9 +153,8 @@ void clumsy_handle(struct batch *batch, struct packet *p);
 
 /* --- decisions.c -------------------------------------------------------------------------- */
 
-/* Opens the file that conf names when it is not open yet, or closes it. */
-int decisions_configure(struct clumsy *clumsy, const char *before, const char *path,
-                        struct error *err);
+/* Opens the file when it is not open yet, or closes what is there; with an error that stays. */
+int decisions_configure(struct clumsy *clumsy, const char *path, struct error *err);
 void decisions_close(struct clumsy *clumsy);
 
 /* One line, and for the captures: what became of a copy (or of the packet: copy 0). Times are counted from the start

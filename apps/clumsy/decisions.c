@@ -9,23 +9,32 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "apps/clumsy/clumsy.h"
 
-int decisions_configure(struct clumsy *clumsy, const char *before, const char *path,
-                        struct error *err)
+static bool same(const char *a, const char *b)
 {
-    if (clumsy->decisions && before && path && !strcmp(before, path))
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+int decisions_configure(struct clumsy *clumsy, const char *path, struct error *err)
+{
+    FILE *file = NULL;
+    char *copy = NULL;
+    if (same(clumsy->decisions_path, path))
         return 0;
-    decisions_close(clumsy);
-    if (!path)
-        return 0;
-    clumsy->decisions = fopen(path, "we");
-    if (!clumsy->decisions)
+    if (path && (!(copy = strdup(path)) || !(file = fopen(path, "we")))) {
+        free(copy);
         return error_set(err, ERROR_FILE, errno, "decisions: %s: %s", path,
                          strerror(errno));
-    fputs("# packet copy arrival_ns outcome delay_ns content\n", clumsy->decisions);
+    }
+    decisions_close(clumsy);
+    clumsy->decisions = file;
+    clumsy->decisions_path = copy;
+    if (file)
+        fputs("# packet copy arrival_ns outcome delay_ns content\n", file);
     return 0;
 }
 
@@ -33,7 +42,9 @@ void decisions_close(struct clumsy *clumsy)
 {
     if (clumsy->decisions)
         fclose(clumsy->decisions);
+    free(clumsy->decisions_path);
     clumsy->decisions = NULL;
+    clumsy->decisions_path = NULL;
 }
 
 void decisions_note(struct clumsy *clumsy, uint64_t index, uint32_t copy,
