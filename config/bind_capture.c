@@ -1,6 +1,8 @@
 /* bind_capture: capture.* and statistics.*: what programs ask of capture files. */
 #include "config/internal.h"
 
+#include <sys/stat.h>
+
 #include "lib/capture_compare.h"
 #include "lib/capture_file.h"
 #include "lib/random.h"
@@ -26,6 +28,16 @@ static int capture_first(lua_State *L)
     else
         lua_pushnil(L);
     capture_close(&file);
+    return 1;
+}
+
+/* capture.same(a, b): is to write one of these paths to lose what is in the other? */
+static int capture_same(lua_State *L)
+{
+    struct stat a, b;
+    bool both = !stat(luaL_checkstring(L, 1), &a) && !stat(luaL_checkstring(L, 2), &b);
+    lua_pushboolean(L, both && S_ISREG(a.st_mode) && a.st_dev == b.st_dev &&
+                           a.st_ino == b.st_ino);
     return 1;
 }
 
@@ -182,6 +194,7 @@ void open_capture(lua_State *L)
 {
     static const luaL_Reg functions[] = { { "compare", capture_compare },
                                           { "first", capture_first },
+                                          { "same", capture_same },
                                           { NULL, NULL } };
     static const luaL_Reg methods[] = { { "figures", compare_lua_figures },
                                         { "delays", compare_lua_delays },

@@ -49,6 +49,19 @@ local function wires_of (o)
    return wires, files
 end
 
+-- A file that would be emptied before it is read; nil: none.
+local function overwritten (o, wires, inputs)
+   local outputs = {}
+   outputs[1] = o.output
+   outputs[#outputs + 1] = o.decisions
+   for _, files in pairs(wires) do outputs[#outputs + 1] = files.output end
+   for _, input in ipairs(inputs) do
+      for _, output in ipairs(outputs) do
+         if capture.same(input, output) then return output end
+      end
+   end
+end
+
 -- One path, of parameters.
 local function one_path (o, input, p)
    if o.decisions then p = impairments.merge(p, { decisions = o.decisions }) end
@@ -137,6 +150,8 @@ function program.run (o, arguments)
    if not arguments[1] and not next(wires) then return usage("which capture?") end
    local input = not o.map and arguments[1] or nil
    files[#files + 1] = input
+   local lost = overwritten(o, wires, files)
+   if lost then return usage(lost .. " is to be read and written") end
    engine.setup { virtual_time = simulation.start_of(files), seed = o.seed }
    simulation.prepare { wires = wires, first = input, last = o.output, tail = o.tail,
                         progress = process.tty(2) and not o.quiet and not o.json }

@@ -67,6 +67,11 @@ exits 2 "$vanguard" simulate in.pcap -m if1=x
 exits 3 "$vanguard" simulate nothing.pcap --loss 1%
 exits 3 "$vanguard" simulate lossy.lua --loss 1%
 exits 5 "$vanguard" simulate in.pcap -o /dev/full --loss 1%
+cp in.pcap kept.pcap
+ln -sf kept.pcap other.pcap
+exits 2 "$vanguard" simulate kept.pcap -o other.pcap
+exits 2 "$vanguard" simulate -c lossy.lua -m if1=kept.pcap:./kept.pcap
+same in.pcap kept.pcap
 
 # Clumsy's own captures: before is what came in, after is what left, and the same run again gives the same.
 capture=(--set "capture.before=before.pcapng,capture.after=after.pcapng")
