@@ -133,6 +133,9 @@ function network.load_topology (path)
    if type(topology) ~= "table" or type(topology.hosts) ~= "table" or type(topology.graph) ~= "function" then
       return nil, path .. " does not return { hosts = { ... }, graph = function (c, ports) ... end }"
    end
+   for _, host in ipairs(topology.hosts) do
+      if type(host) ~= "string" then return nil, path .. ": hosts are names" end
+   end
    return topology
 end
 

@@ -230,6 +230,7 @@ local function settle (o, argv)
    if o.clean then return clean() end
    if o.doctor then return require("config.lab_doctor")() end
    if #argv == 0 and not o["dry-run"] then return usage("which COMMAND?") end
+   if o.wait and not o.server then return usage("--wait: for which --server?") end
 end
 
 -- What a scenario says of the network is like options for both directions, and for each: options that
@@ -240,9 +241,21 @@ local function with_scenario (o, s)
    o.base = s.network
 end
 
+-- The first option that a topology, which has a network of its own, would ignore.
+local function ignored (o)
+   for _, row in ipairs(impairments.options) do
+      if o[row.name] then return row.name end
+   end
+   for _, name in ipairs { "ab", "ba", "ab-netem", "ba-netem", "on", "partition" } do
+      if o[name] then return name end
+   end
+end
+
 -- Hosts, and the Clumsies between them or the topology of a file; or nil, what is wrong, an exit code.
 local function design (o)
    if o.topology then
+      local other = ignored(o)
+      if other then return nil, ("--topology and --%s exclude each other: the network is that of the file"):format(other), 2 end
       local topology, problem = network.load_topology(o.topology)
       if not topology then return nil, problem, 3 end
       return topology.hosts, {}, topology

@@ -192,6 +192,11 @@ LUA
     between "smallest round trip of a topology, ms" "$(smallest_rtt)" 30 39
     grep -q "slow: received" "$tmp/err" || fail "the Clumsy of a topology is not in the report"
     code 3 --topology no-such.lua -- true
+    code 2 --topology ring.lua --loss 100% -- true # which would be lost on it
+    code 2 --topology ring.lua --on slow:loss=1% -- true
+    echo 'return { hosts = { "x", {} }, graph = print }' >"$tmp/strange.lua"
+    code 3 --topology strange.lua -- true
+    code 2 --wait 80 -- true
 }
 
 word() { # file, the text of a file in $tmp
