@@ -208,7 +208,7 @@ static void run_virtual(struct engine *engine, uint64_t until)
 }
 
 /* engine.loop(seconds or nil): runs until the time is over, a signal, or engine.stop.
- * Returns "reload" when that was asked for, "signal", or nothing. The loop of engine.main
+ * Returns "reload" when that was asked for, "signal" and its number, or nothing. The loop of engine.main
  * (prelude). */
 static int engine_loop(lua_State *L)
 {
@@ -219,7 +219,8 @@ static int engine_loop(lua_State *L)
         until = engine_clock(engine) + check_duration(L, 1);
     if (vm->options.signals && signals_stopped()) {
         lua_pushliteral(L, "signal");
-        return 1;
+        lua_pushinteger(L, signals_stopped());
+        return 2;
     }
     refuse_inside(L, "engine.main");
     lua_State *before = vm->L;
@@ -232,9 +233,12 @@ static int engine_loop(lua_State *L)
     vm->running = false;
     vm->L = before;
     vm_raise_failure(L);
-    if (vm->options.signals && signals_stopped())
+    if (vm->options.signals && signals_stopped()) {
         lua_pushliteral(L, "signal");
-    else if (vm->options.signals && signals_reload())
+        lua_pushinteger(L, signals_stopped());
+        return 2;
+    }
+    if (vm->options.signals && signals_reload())
         lua_pushliteral(L, "reload");
     else
         lua_pushnil(L);

@@ -26,6 +26,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -113,7 +114,8 @@ static int process_wait(lua_State *L)
             ;
         return push_status(L, process);
     }
-    int milliseconds = (int)(check_duration(L, 2) / 1000000);
+    uint64_t patience = check_duration(L, 2) / 1000000;
+    int milliseconds = patience < INT_MAX ? (int)patience : INT_MAX;
     int fd = process->pid ? (int)syscall(SYS_pidfd_open, process->pid, 0) : -1;
     struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
     if (fd >= 0) {

@@ -89,10 +89,10 @@ function engine.main (options)
    running = true
    engine.mark_load()
    local finish = options.duration and engine.now() + units.duration(options.duration)
-   local why
+   local why, number
    repeat
       local timers = start_timers(options)
-      why = engine.loop(finish and math.max(0, finish - engine.now()))
+      why, number = engine.loop(finish and math.max(0, finish - engine.now()))
       for _, t in ipairs(timers) do t:cancel() end
       if why == "reload" and overrides.file then reload() end
    until why ~= "reload"
@@ -102,7 +102,7 @@ function engine.main (options)
    elseif not options.no_report then
       engine.report()
    end
-   return why
+   return why, number
 end
 
 -- --- arguments of apps written in Lua ----------------------------------------------------

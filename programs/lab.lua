@@ -193,9 +193,9 @@ local function loop (run, l, o)
    if not o.quiet and not o.json and process.tty(2) and (o.status or not process.tty(1)) then
       run.status = timer.every("1s", status_line(run.clumsies, run.started))
    end
-   local why = engine.main { busy = o.busy, interval = o.interval, no_report = true,
+   local why, number = engine.main { busy = o.busy, interval = o.interval, no_report = true,
       each = o.json and report.load or function () engine.report_load(io.stderr) end }
-   if why == "signal" and not run.code then run.code = 130 end
+   if why == "signal" and not run.code then run.code = 128 + number end
    if run.status then io.stderr:write("\r\27[K") end
    return run.late and 124 or run.code
 end
@@ -255,6 +255,7 @@ end
 local function design (o)
    if o.topology then
       local other = ignored(o)
+      if o.base and next(o.base) then return nil, "--topology and network {} of a scenario exclude each other", 3 end
       if other then return nil, ("--topology and --%s exclude each other: the network is that of the file"):format(other), 2 end
       local topology, problem = network.load_topology(o.topology)
       if not topology then return nil, problem, 3 end

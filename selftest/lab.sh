@@ -125,6 +125,12 @@ test_signals() {
     local status=0
     wait "$pid" || status=$?
     [ "$status" -eq 143 ] || fail "a COMMAND that SIGTERM ends: exit code $status, not 143"
+    begin --quiet --server "sleep $asleep" --wait 77 -- true
+    wait_for "a server" pgrep -f "^sleep $asleep"
+    kill "$pid"
+    status=0
+    wait "$pid" || status=$?
+    [ "$status" -eq 143 ] || fail "SIGTERM before COMMAND: exit code $status, not 143"
 }
 
 networks() { # the network namespaces of all processes that we may look at
