@@ -7,6 +7,7 @@
 
 #include "lib/capture_file.h"
 #include "lib/frame.h"
+#include "lib/hash.h"
 
 #define CANDIDATES    4096           /* packets that a damaged one is compared with */
 #define COMPARISONS   (1u << 28)     /* of them in all */
@@ -17,31 +18,13 @@
 #define ND_FIRST      133
 #define ND_LAST       137
 
-static uint64_t mix(uint64_t hash, uint64_t word)
-{
-    hash = (hash ^ word) * 0x9e3779b97f4a7c15;
-    return hash ^ hash >> 29;
-}
-
-static uint64_t absorb(uint64_t hash, const uint8_t *at, uint32_t length)
-{
-    uint64_t word;
-    for (; length >= sizeof(word); at += sizeof(word), length -= sizeof(word)) {
-        memcpy(&word, at, sizeof(word));
-        hash = mix(hash, word);
-    }
-    word = 0;
-    memcpy(&word, at, length);
-    return mix(mix(hash, word), length);
-}
-
 /* The IP header without what a router changes, then the rest. */
 static uint64_t identity(const struct frame *frame)
 {
     uint8_t header[40];
     uint32_t fixed = frame->family == 4 ? 20 : 40;
     if (!frame->family || frame->l3 + fixed > frame->length)
-        return absorb(1, frame->data, frame->length);
+        return hash_bytes(1, frame->data, frame->length);
     memcpy(header, frame->data + frame->l3, fixed);
     if (frame->family == 4) {
         header[1] = header[8] = header[10] = header[11] = 0;
@@ -51,7 +34,8 @@ static uint64_t identity(const struct frame *frame)
         header[7] = 0;
     }
     uint32_t rest = frame->l3 + fixed;
-    return absorb(absorb(2, header, fixed), frame->data + rest, frame->length - rest);
+    return hash_bytes(hash_bytes(2, header, fixed), frame->data + rest,
+                      frame->length - rest);
 }
 
 static bool is_exempt(const struct frame *frame)

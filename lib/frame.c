@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/checksum.h"
+#include "lib/hash.h"
 
 #define TAGS_MAX       3
 #define EXTENSIONS_MAX 8
@@ -101,56 +102,39 @@ void frame_parse(struct frame *frame, const uint8_t *data, uint32_t length)
         parse_transport(frame);
 }
 
-static uint64_t mix(uint64_t hash, uint64_t word)
-{
-    hash = (hash ^ word) * 0x9e3779b97f4a7c15;
-    return hash ^ hash >> 29;
-}
-
-static uint64_t absorb(uint64_t hash, const uint8_t *at, size_t length)
-{
-    uint64_t word;
-    for (; length >= sizeof(word); at += sizeof(word), length -= sizeof(word)) {
-        memcpy(&word, at, sizeof(word));
-        hash = mix(hash, word);
-    }
-    word = 0;
-    memcpy(&word, at, length);
-    return mix(mix(hash, word), length);
-}
-
 uint64_t frame_flow(const struct frame *frame)
 {
     if (!frame->family)
         return 0;
-    uint64_t hash = mix(frame->family, frame->protocol);
-    hash =
-        absorb(hash, frame->data + frame_addresses(frame), 2 * frame_address_size(frame));
+    uint64_t hash = hash_mix(frame->family, frame->protocol);
+    hash = hash_bytes(hash, frame->data + frame_addresses(frame),
+                      2 * frame_address_size(frame));
     if (frame->payload)
-        hash = absorb(hash, frame->data + frame->l4, 4);
+        hash = hash_bytes(hash, frame->data + frame->l4, 4);
     return hash | 1;
 }
 
 uint64_t frame_content(const struct frame *frame)
 {
     if (!frame->family)
-        return absorb(1, frame->data, frame->length);
-    uint64_t hash = mix(frame_flow(frame), frame->end - frame->l3);
+        return hash_bytes(1, frame->data, frame->length);
+    uint64_t hash = hash_mix(frame_flow(frame), frame->end - frame->l3);
     const uint8_t *l4 = frame->data + frame->l4;
     uint32_t from = frame->payload;
     if (frame_is_tcp(frame)) { /* sequence number and flags */
-        hash = absorb(hash, l4 + 4, 4);
-        hash = mix(hash, l4[13]);
+        hash = hash_bytes(hash, l4 + 4, 4);
+        hash = hash_mix(hash, l4[13]);
         if (!frame_payload_length(
                 frame)) /* a pure acknowledgement is what it acknowledges */
-            hash = absorb(hash, l4 + 8, 4);
+            hash = hash_bytes(hash, l4 + 8, 4);
     } else if (!from) {
         uint32_t skip = frame->protocol == FRAME_ICMP || frame->protocol == FRAME_ICMPV6
                             ? ICMP_HEADER
                             : 0;
         from = frame->l4 ? frame->l4 + skip : frame->l3 + (frame->family == 4 ? 20 : 40);
     }
-    return from < frame->end ? absorb(hash, frame->data + from, frame->end - from) : hash;
+    return from < frame->end ? hash_bytes(hash, frame->data + from, frame->end - from)
+                             : hash;
 }
 
 static void fix_lengths(const struct frame *frame, uint8_t *data)
