@@ -174,11 +174,11 @@ static int compare_lua_packets(lua_State *L)
 
 /* --- statistics.* ------------------------------------------------------------------------- */
 
-/* statistics.region(n, p): the counts that are not rejected. */
+/* statistics.region(n, p[, alpha]): the counts that are not rejected. */
 static int statistics_region(lua_State *L)
 {
-    struct region region =
-        region_binomial((uint64_t)luaL_checkinteger(L, 1), luaL_checknumber(L, 2));
+    struct region region = region_of((uint64_t)luaL_checkinteger(L, 1),
+                                     luaL_checknumber(L, 2), luaL_optnumber(L, 3, 1e-6));
     lua_pushinteger(L, (lua_Integer)region.low);
     lua_pushinteger(L, (lua_Integer)region.high);
     return 2;

@@ -24,40 +24,6 @@ local OPERATORS = {
 
 -- --- chance -----------------------------------------------------------------------------
 
--- log Gamma, Lanczos' approximation (g = 7, 9 terms): to 1e-13.
-local LANCZOS = { 0.99999999999980993, 676.5203681218851, -1259.1392167224028, 771.32342877765313,
-                  -176.61502916214059, 12.507343278686905, -0.13857109526572012, 9.9843695780195716e-6,
-                  1.5056327351493116e-7 }
-
-local function log_gamma (x)
-   x = x - 1
-   local sum, t = LANCZOS[1], x + 7.5
-   for i = 1, 8 do sum = sum + LANCZOS[i + 1] / (x + i) end
-   return 0.5 * math.log(2 * math.pi) + (x + 0.5) * math.log(t) - t + math.log(sum)
-end
-
--- The counts of n that each tail exceeds with half of alpha: exact, two-sided.
-function expect.region (n, p, alpha)
-   if p <= 0 or p >= 1 or n < 1 then return p >= 1 and n or 0, p >= 1 and n or 0 end
-   local function mass (k)
-      return math.exp(log_gamma(n + 1) - log_gamma(k + 1) - log_gamma(n - k + 1) + k * math.log(p) +
-                      (n - k) * math.log(1 - p))
-   end
-   local reach = 12 * math.sqrt(n * p * (1 - p)) + 60
-   local low, high = math.max(0, math.floor(n * p - reach)), math.min(n, math.ceil(n * p + reach))
-   local tail = mass(low)
-   while tail <= alpha / 2 do
-      low = low + 1
-      tail = tail + mass(low)
-   end
-   tail = mass(high)
-   while tail <= alpha / 2 do
-      high = high - 1
-      tail = tail + mass(high)
-   end
-   return low, high
-end
-
 local Within = {}
 Within.__index = Within
 function Within:__tostring () return ("within chance of %s"):format(quantity.format(self.share, "share")) end
@@ -75,7 +41,7 @@ end
 local function test_of (wish)
    if getmetatable(wish) == Within then
       return function (value, n)
-         local low, high = expect.region(n, wish.share, wish.alpha)
+         local low, high = statistics.region(n, wish.share, wish.alpha)
          local count = math.floor(value * n + 0.5)
          return n > 0 and count >= low and count <= high
       end, tostring(wish)

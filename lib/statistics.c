@@ -15,7 +15,7 @@ static double binomial(uint64_t n, double p, uint64_t k)
 }
 
 /* Adds up the tails from outside, starting where there is nothing yet. */
-struct region region_binomial(uint64_t n, double p)
+struct region region_of(uint64_t n, double p, double alpha)
 {
     if (p <= 0 || p >= 1)
         return (struct region){ p >= 1 ? n : 0, p >= 1 ? n : 0 };
@@ -23,12 +23,17 @@ struct region region_binomial(uint64_t n, double p)
     uint64_t low = centre > reach ? (uint64_t)(centre - reach) : 0;
     uint64_t high = centre + reach < (double)n ? (uint64_t)(centre + reach) : n;
     double tail = 0;
-    while (tail + binomial(n, p, low) <= ALPHA / 2)
+    while (tail + binomial(n, p, low) <= alpha / 2)
         tail += binomial(n, p, low++);
     tail = 0;
-    while (tail + binomial(n, p, high) <= ALPHA / 2)
+    while (tail + binomial(n, p, high) <= alpha / 2)
         tail += binomial(n, p, high--);
     return (struct region){ low, high };
+}
+
+struct region region_binomial(uint64_t n, double p)
+{
+    return region_of(n, p, ALPHA);
 }
 
 static int by_value(const void *a, const void *b)

@@ -24,6 +24,9 @@ struct region {
 /* Exact and two-sided: each tail has at most half of 1e-6. */
 struct region region_binomial(uint64_t n, double p);
 
+/* The same for a false alarm in 1/alpha. */
+struct region region_of(uint64_t n, double p, double alpha);
+
 static inline bool region_contains(struct region region, uint64_t count)
 {
     return count >= region.low && count <= region.high;

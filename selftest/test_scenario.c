@@ -22,7 +22,7 @@ static void run(const char *text)
 /* The figures were computed by others, with exact arithmetic. */
 START_TEST(test_region)
 {
-    run("local region = require('config.expect').region\n"
+    run("local region = statistics.region\n"
         "for _, row in ipairs {\n"
         "   { 0.001, 100000, 55, 153 }, { 0.001, 1000000, 849, 1158 }, { 0.01, 20000, 135, 272 },\n"
         "   { 0.01, 100000, 850, 1158 }, { 0.02, 50000, 851, 1157 }, { 0.1, 20000, 1796, 2211 },\n"
