@@ -15,14 +15,7 @@ local POWER = 4.753 -- one-sided, 1e-6
 
 -- --- parameters as numbers ---------------------------------------------------------------
 
-local SCALE = { [""] = 1, ["%"] = 0.01, bit = 1, kbit = 1e3, mbit = 1e6, gbit = 1e9, tbit = 1e12,
-                ns = 1e-9, us = 1e-6, ms = 1e-3, s = 1, min = 60, h = 3600, b = 1, KB = 1024, MB = 1048576, GB = 1073741824 }
-
-local function number (text)
-   local digits, unit = text:match("^(-?[%d.e+-]+)(%%?%a*)$")
-   local value = digits and tonumber(digits)
-   return value and SCALE[unit] and value * SCALE[unit] or text
-end
+local function number (text) return units.parse(text) or text end
 
 local function flatten (rows, prefix, e, set)
    for _, row in ipairs(rows) do
