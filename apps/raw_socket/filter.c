@@ -6,22 +6,19 @@
 #include <pcap/pcap.h>
 #include <sys/socket.h>
 
+#include "lib/capture_filter.h"
+
 #define KEEP_ALL    262144 /* bytes: pcap's idea of everything */
 #define PCAP_BUFFER (256 << 10)
 
 int filter_check(const char *filter, struct error *err)
 {
-    struct bpf_program program;
-    pcap_t *pcap = pcap_open_dead(DLT_EN10MB, 65535);
-    if (!pcap)
-        return error_set(err, ERROR_RUN, ENOMEM, "out of memory");
-    int error = pcap_compile(pcap, &program, filter, 1, PCAP_NETMASK_UNKNOWN);
+    struct capture_filter compiled;
+    int error = capture_filter_compile(&compiled, filter, err);
     if (error)
-        error = error_set(err, ERROR_CONFIG, EINVAL, "filter: \"%.200s\": %s", filter,
-                          pcap_geterr(pcap));
+        error_prefix(err, "filter: ");
     else
-        pcap_freecode(&program);
-    pcap_close(pcap);
+        capture_filter_free(&compiled);
     return error;
 }
 
