@@ -1,6 +1,6 @@
 -- measure: what a bad network did, over time and as a whole.
 --
---   measure.new(clumsies) -> m       { { name =, output = "ab.output -> if_b.input" }, ... }
+--   measure.new(clumsies) -> m       { { name = }, ... }
 --   m:sample()                       now and then: one row more of m.samples
 --   m:result() -> measured           all of it, with the names that expectations use
 --

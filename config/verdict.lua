@@ -16,6 +16,7 @@
 -- Files: events.ndjson (as it happens), report.json, junit.xml, report.html in --artifacts, or
 -- each where an option says.
 local expect = require "config.expect"
+local facts = require "config.facts"
 local html = require "config.html_report"
 local measure = require "config.measure"
 local scenario = require "config.scenario"
@@ -183,13 +184,6 @@ local function asked_of (one)
    return #text > 0 and table.concat(text, ", ") or "nothing"
 end
 
-local function kernel ()
-   local file = io.open("/proc/sys/kernel/osrelease")
-   local text = file and file:read("l") or "unknown"
-   if file then file:close() end
-   return text
-end
-
 function verdict:finish (code)
    if not self.measure then return code end
    self.measure:sample()
@@ -199,7 +193,7 @@ function verdict:finish (code)
    local outcome, final = judge(self, code, measured)
    if not judged then outcome, final = code == 0 and "pass" or "fail", code end
    local r = { title = self.facts.title, outcome = outcome, exit_code = final, seed = engine.seed(), checks = self.checks,
-               events = self.events, measured = measured, samples = self.measure.samples, kernel = kernel(),
+               events = self.events, measured = measured, samples = self.measure.samples, kernel = facts.sysctl("kernel.osrelease"),
                version = process.version, judged = judged, asked = {}, names = {},
                rerun = rerun(self.facts.rows, o, self.facts.argv, "lab") }
    for i, one in ipairs(self.facts.clumsies) do
