@@ -60,7 +60,7 @@ START_TEST(test_wishes)
         "end\n"
         "assert(ok('< 60ms', 'delay_p99') and not ok('< 50ms', 'delay_p99') and ok('<= 50ms', 'delay_p99'))\n"
         "assert(ok('> 49ms', 'delay_p99') and not ok('> 50ms', 'delay_p99') and ok('>= 50ms', 'delay_p99'))\n"
-        "assert(ok('1%..3%', 'loss') and not ok('3%..4%', 'loss') and ok('2%', 'loss') and not ok('== 1%', 'loss'))\n"
+        "assert(ok('1%..3%', 'loss') and not ok('3%..4%', 'loss') and not ok('0%..1%', 'loss') and ok('2%', 'loss') and not ok('== 1%', 'loss'))\n"
         "assert(ok('~= 1%', 'loss') and ok(0, 'drop_queue') and not ok(1, 'drop_queue'))\n"
         "assert(ok(expect.within('2%'), 'loss') and ok(expect.within('1%'), 'loss'))\n"
         "assert(not ok(expect.within('10%'), 'loss') and not ok(expect.within(0), 'loss'))\n"
