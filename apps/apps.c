@@ -14,6 +14,7 @@
     APP(clumsy)                                                                          \
     APP(join)                                                                            \
     APP(match)                                                                           \
+    APP(nat)                                                                             \
     APP(pacer)                                                                           \
     APP(packet_filter)                                                                   \
     APP(pcap_reader)                                                                     \

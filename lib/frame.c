@@ -102,6 +102,18 @@ void frame_parse(struct frame *frame, const uint8_t *data, uint32_t length)
         parse_transport(frame);
 }
 
+void frame_parse_ip(struct frame *frame, const uint8_t *data, uint32_t length,
+                    uint32_t l3)
+{
+    *frame = (struct frame){ .data = data, .length = length, .l3 = l3 };
+    if (l3 < length && data[l3] >> 4 == 4)
+        parse_ipv4(frame);
+    else if (l3 < length)
+        parse_ipv6(frame);
+    if (frame->l4)
+        parse_transport(frame);
+}
+
 uint64_t frame_flow(const struct frame *frame)
 {
     if (!frame->family)

@@ -1,6 +1,7 @@
 /* frame: where the layers of an Ethernet frame begin and end.
  *
  *   frame_parse        from the bytes; any may come in
+ *   frame_parse_ip     an IP packet within them, such as one that an ICMP error quotes
  *   frame_is_tcp, frame_is_udp, ...   complete headers of the first fragment
  *   frame_tcp_*, frame_udp_*          their fields
  *   frame_flow         a hash of the 5-tuple
@@ -38,6 +39,11 @@ struct frame {
 };
 
 void frame_parse(struct frame *frame, const uint8_t *data, uint32_t length);
+
+/* The IP packet that begins at offset l3, at most length: offsets are from data all the same. Of a
+ * header that is cut off there is l4 without payload. */
+void frame_parse_ip(struct frame *frame, const uint8_t *data, uint32_t length,
+                    uint32_t l3);
 
 /* The same for packets of one flow and direction, whatever else they hold; 0 for no IP. */
 uint64_t frame_flow(const struct frame *frame);

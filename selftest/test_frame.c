@@ -49,6 +49,15 @@ START_TEST(test_parse)
     ck_assert(!frame.fragment);
     ck_assert_int_eq(frame_is_tcp(&frame), look.protocol == IS_TCP);
     ck_assert_int_eq(frame_is_udp(&frame), look.protocol == IS_UDP);
+    struct frame within;
+    frame_parse_ip(&within, data, length + 10, look.l3);
+    ck_assert_uint_eq(within.family, frame.family);
+    ck_assert_uint_eq(within.protocol, frame.protocol);
+    ck_assert_uint_eq(within.l4, frame.l4);
+    ck_assert_uint_eq(within.payload, frame.payload);
+    ck_assert_uint_eq(within.end, frame.end);
+    frame_parse_ip(&within, data, look.l3 + 8, look.l3);
+    ck_assert_uint_eq(within.family, 0);
 }
 END_TEST
 
