@@ -12,6 +12,7 @@
     APP(bridge)                                                                          \
     APP(classify)                                                                        \
     APP(clumsy)                                                                          \
+    APP(cross_traffic)                                                                   \
     APP(join)                                                                            \
     APP(match)                                                                           \
     APP(nat)                                                                             \
