@@ -5,6 +5,7 @@
 --   impairments.assign(p, "loss.burst", v) one parameter by its path, whichever Clumsy has
 --   impairments.parse("loss=5%,owd=20ms", p)   several, into p
 --   impairments.merge(p, q)                p with what q says otherwise, as a new table
+--   impairments.has_bottleneck(p)
 --   impairments.preset(name)               config/presets/NAME.lua
 --   impairments.list_presets(file)
 --   impairments.netem(line, p)             p with what a line for tc-netem(8) says
@@ -125,6 +126,13 @@ local function merge (p, q, list)
 end
 
 function impairments.merge (p, q) return merge(p, q, clumsy_rows()) end
+
+-- A rate, or a trace of one.
+function impairments.has_bottleneck (p)
+   local rate = p.rate
+   if type(rate) == "table" then rate = rate.rate end
+   return (rate ~= nil and rate ~= 0) or p.trace ~= nil
+end
 
 -- --- presets --------------------------------------------------------------------------
 

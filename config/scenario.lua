@@ -8,6 +8,7 @@
 --
 --   hosts { "a", "b" }                         who is there (a and b)
 --   network { preset = "3g", owd = "20ms", ab = { loss = "1%" }, ba = { ... } }
+--                                              also cross = "udp 5mbit", nat = { a = { rebind_at = "10s" } }
 --   at "5s" { ab = { loss = "5%" } }           from then on
 --   at "5s" (function () ... end)              anything else
 --   every "10s" { ... }                        again and again
@@ -280,6 +281,16 @@ local function describe (changes)
    return table.concat(words, ", ")
 end
 
+-- A rate alone changes nothing else of its bottleneck: neither who shares it nor what a packet weighs.
+local function exactly (changes)
+   local all = {}
+   for path, value in pairs(changes) do
+      local whole = path:match("^[^.]+%.rate$") and type(value) ~= "table"
+      all[whole and path .. ".rate" or path] = value
+   end
+   return all
+end
+
 -- run.event(kind, facts) is told what happens.
 local function take (s, run, entry, step)
    if step.call then
@@ -287,7 +298,7 @@ local function take (s, run, entry, step)
       step.call(run)
       return
    end
-   local changes = engine.set(step.changes)
+   local changes = engine.set(exactly(step.changes))
    table.sort(changes, function (a, b) return a.path < b.path end)
    run.event(entry.kind, { line = entry.line, text = describe(changes), changes = changes })
 end

@@ -37,6 +37,10 @@ for _, row in ipairs {
    { name = "ba-netem", type = "string", arg = "LINE", doc = "from b to a only" },
    { name = "on", type = "string", arg = "NAME:SETTINGS", many = true,
      doc = "for one direction by its name: ab, ba; with more hosts a_up, a_down, b_up ..." },
+   { name = "nat", type = "string", arg = "HOST[:SETTINGS]", many = true,
+     doc = "a host is behind an address translator: parameters of Nat, as a:rebind_at=10s,udp_timeout=5s" },
+   { name = "cross", type = "string", arg = "[NAME:]TRAFFIC", many = true,
+     doc = "others share the bottlenecks, or that of one direction: 'udp 5mbit', 'tcp', 'tcp 2' (flows), ab:tcp rtt=80ms" },
    { name = "topology", type = "string", arg = "FILE.lua",
      doc = "hosts and what is between them, as a file that returns { hosts =, graph = function (c, ports) }" },
    { name = "partition", type = "string", arg = "LIST",
@@ -103,6 +107,21 @@ local function conservation (one)
    local c = a.counters
    say("%s: received %d, duplicated %d, delivered %d, dropped %s, held %d",
        one.from and one.from .. " -> " .. one.to or one.name, c.packets, c.duplicated, c.delivered, drops_of(c), c.held)
+end
+
+local function nat_words (host)
+   local a = engine.app("nat_" .. host)
+   if not a then return end
+   local c = a.counters
+   say("nat %s: out %d, in %d, passed %d, mappings %d of %d, rebinds %d, dropped %s", host, c.translated_out, c.translated_in,
+       c.passed + c.answered, c.mappings, c.created, c.rebinds, drops_of(c))
+end
+
+local function cross_words (one)
+   local a = engine.app("cross_" .. one.name)
+   if not a then return end
+   local c = a.counters
+   say("cross %s: sent %d, received %d, lost %d", one.name, c.sent, c.received, c.lost - c.spurious)
 end
 
 -- One line at the foot of a terminal: rates, losses and what is on its way.
@@ -211,7 +230,11 @@ local function finish (run, l, o, clumsies, code)
    if o.json then
       report.final()
    elseif not o.quiet then
-      for _, one in ipairs(clumsies) do conservation(one) end
+      for _, one in ipairs(clumsies) do
+         conservation(one)
+         cross_words(one)
+      end
+      for _, host in ipairs(network.nat_hosts(clumsies)) do nat_words(host) end
       local switch = engine.app("switch")
       if switch then say("switch: flooded %d, dropped %s", switch.counters.flooded, drops_of(switch.counters)) end
    end
@@ -246,7 +269,7 @@ local function ignored (o)
    for _, row in ipairs(impairments.options) do
       if o[row.name] then return row.name end
    end
-   for _, name in ipairs { "ab", "ba", "ab-netem", "ba-netem", "on", "partition" } do
+   for _, name in ipairs { "ab", "ba", "ab-netem", "ba-netem", "on", "partition", "nat", "cross" } do
       if o[name] then return name end
    end
 end
@@ -279,9 +302,7 @@ end
 
 local function describe (o, clumsies)
    if o.quiet or o.json then return end
-   for _, one in ipairs(clumsies) do
-      say("%s -> %s: %s", one.from, one.to, one.asked or impairments.describe(one.parameters))
-   end
+   for _, line in ipairs(network.words(clumsies)) do say("%s", line) end
    say("seed %d", engine.seed())
 end
 
@@ -312,7 +333,7 @@ function program.run (o, argv)
    local host = o["in"] or hosts[1]
    if not names[host] then return usage('--in: no host "%s"%s', host, units.nearest(host, names)) end
    if o["dry-run"] then
-      for _, one in ipairs(clumsies) do print(("%s -> %s: %s"):format(one.from, one.to, impairments.describe(one.parameters))) end
+      for _, line in ipairs(network.words(clumsies)) do print(line) end
       return 0
    end
 

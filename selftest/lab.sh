@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
-SUITE="basics exit_codes signals kill9 server star scenario answers live uplink"
+SUITE="basics exit_codes signals kill9 server star scenario answers live nat cross uplink"
 
 tmp=$(mktemp -d)
 chmod 755 "$tmp"
@@ -294,6 +294,82 @@ test_live() {
     grep -q '^ab.owd: 1ms -> 40ms (packet' "$tmp/out" || fail "the change is not said"
     between "smallest round trip after the change, ms" "$(smallest_rtt)" 41 80
     grep -q '"1year" is not a duration' "$tmp/err" || fail "a wrong value is not said"
+}
+
+# Behind an address translator: a server sees other ports than the client has, and after a rebind others again;
+# TCP breaks when its mapping has gone.
+test_nat() {
+    word tell_port.pl <<'PERL'
+use Socket;
+socket(S, AF_INET, SOCK_DGRAM, 0) && bind(S, sockaddr_in(5353, INADDR_ANY)) || die;
+while (my $from = recv(S, my $m, 64, 0)) {
+    my ($port, $address) = sockaddr_in($from);
+    send(S, inet_ntoa($address) . " $port", 0, $from);
+}
+PERL
+    word ask_port.pl <<'PERL'
+use Socket;
+socket(S, AF_INET, SOCK_DGRAM, 0) && connect(S, sockaddr_in(5353, inet_aton("b"))) || die;
+my ($own) = sockaddr_in(getsockname(S));
+print "own $own\n";
+$| = 1;
+for (1 .. 12) {
+    my ($ready, $m) = ("", "none");
+    vec($ready, fileno(S), 1) = 1;
+    send(S, "?", 0);
+    recv(S, $m, 64, 0) if select($ready, undef, undef, 3);
+    print "$m\n";
+    system(@ARGV) if @ARGV && $_ == 6;
+}
+PERL
+    code 0 --name "nat$$" --server 'perl tell_port.pl' --nat a -- perl ask_port.pl ./vanguard ctl "nat$$" set nat_a.generation=1
+    local own ports
+    own=$(sed -n 's/^own //p' "$tmp/out")
+    ports=$(grep '^10.77.0.1 ' "$tmp/out" | uniq -c | awk '{ print $1 }' | xargs)
+    [ "$ports" = "6 6" ] || fail "the server saw ports for $ports packets, not 6 and 6"
+    if grep -q "^10.77.0.1 $own$" "$tmp/out"; then fail "the server saw the client's own port"; fi
+    grep -q "^vanguard lab: nat a: out .* rebinds 1," "$tmp/err" || fail "no word about the rebind"
+    code 0 --server 'perl tell_port.pl' --nat a:address=10.77.0.99,address6=fd77::99 -- sh -c 'perl ask_port.pl && ping -c 1 b'
+    [ "$(grep -c '^10.77.0.99 ' "$tmp/out")" -eq 12 ] || fail "the server saw another address"
+    word echo.pl <<'PERL'
+use IO::Socket::INET;
+my $s = IO::Socket::INET->new(Listen => 5, LocalPort => 7000, ReuseAddr => 1) || die;
+while (my $c = $s->accept) { while (defined(my $l = <$c>)) { print $c $l; $c->flush; } }
+PERL
+    word talk.pl <<'PERL'
+use IO::Socket::INET;
+alarm 10;
+my $s = IO::Socket::INET->new(PeerAddr => "b:7000") || die;
+for (1, 2) {
+    print $s "hello\n";
+    $s->flush;
+    defined(my $l = <$s>) || die "broken in line $_: $!\n";
+    select(undef, undef, undef, 1) if $_ == 1;
+}
+PERL
+    code 0 --server 'perl echo.pl' --nat a -- perl talk.pl
+    code 104 --server 'perl echo.pl' --nat a:tcp_timeout=500ms,tcp_transitory_timeout=500ms -- perl talk.pl
+    grep -q "broken in line 2: Connection reset" "$tmp/err" || fail "TCP did not break as it must"
+    code 2 --nat c -- true
+    code 3 --nat a:prots=1-2 -- true
+    say "ports change with a rebind, and TCP breaks with its mapping"
+}
+
+# Others in the bottleneck: what they send comes through it, and no more than fits.
+test_cross() {
+    code 0 --rate 10mbit --cross 'udp 5mbit' -- ping -c 3 -i 0.3 b
+    between "packets of the others, as many as 5 Mbit/s are" "$(sed -n 's/.*cross ab: sent \([0-9]*\), received.*lost 0$/\1/p' "$tmp/err")" 200 20000
+    code 0 --ab rate=1mbit --cross 'ab:udp 4mbit' -- sh -c 'ping -c 3 -i 0.3 -W 1 b || true'
+    grep -q "cross ab: sent [0-9]*, received [0-9]*, lost [1-9]" "$tmp/err" || fail "four times what fits is not lost"
+    if grep -q "cross ba" "$tmp/err"; then fail "others where nobody asked for them"; fi
+    word shared.lua <<'LUA'
+network { ab = { rate = "4mbit", cross = "udp 3mbit" } }
+at "50ms" { ab = { rate = "1mbit" } } -- another rate of the same bottleneck
+LUA
+    code 0 --scenario shared.lua --min-packets 0 -- sleep 0.6
+    grep -q "cross ab: sent [0-9]*, received [0-9]*, lost [1-9]" "$tmp/err" || fail "a new rate left the others behind"
+    code 2 --cross tcp -- true
+    code 3 --rate 1mbit --cross 'ftp 1mbit' -- true
 }
 
 outer() { ip netns exec "$outer" "$@"; }

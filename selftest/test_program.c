@@ -79,6 +79,17 @@ static const struct use uses[] = {
       "(vanguard help lab)\n" },
     { "$V lab --on ac:loss=1% -- true", 2, NULL },
     { "$V lab --list-presets", 0, "" },
+    { "$V lab --cross tcp -- true", 2,
+      "vanguard lab: cross: there is no bottleneck to share with \"tcp\": set rate "
+      "(vanguard help lab)\n" },
+    { "$V lab --rate 1mbit --cross abc:tcp -- true", 2,
+      "vanguard lab: cross: there is no \"abc\" (did you mean \"ab\"?) (vanguard help "
+      "lab)\n" },
+    { "$V lab --nat c -- true", 2,
+      "vanguard lab: nat: there is no host \"c\" (vanguard help lab)\n" },
+    { "$V lab --nat a:x -- true", 2,
+      "vanguard lab: --nat: \"x\" is not NAME=VALUE, such as udp_timeout=5s (vanguard "
+      "help lab)\n" },
     { "$V bridge eth1", 2,
       "vanguard bridge: which two interfaces? (vanguard help bridge)\n" },
     { "$V bridge a b --match tcp", 2,
