@@ -1,7 +1,7 @@
 -- impairments: what programs say about a bad network, as parameters of Clumsy.
 --
 --   impairments.options                    rows for a program's options
---   impairments.of_options(o)              the parameters that those mean: those of the way up, and down
+--   impairments.of_options(o, crosses)     the parameters that those mean: those of the way up, and down
 --   impairments.assign(p, "loss.burst", v) one parameter by its path, whichever Clumsy has
 --   impairments.parse("loss=5%,owd=20ms", p)   several, into p
 --   impairments.merge(p, q)                p with what q says otherwise, as a new table
@@ -139,10 +139,11 @@ end
 -- From slow to fast, the odd ones behind. selftest: there is no file that is not here.
 impairments.presets = {
    "dialup", "gprs", "2g-rural", "edge", "edge-lossy", "3g", "slow4g", "lte", "lte-drive", "dsl", "cable-bloat", "fiber",
-   "wifi-lossy", "satellite-geo", "starlink", "inflight", "pantheon-12", "rfc8867-5-1",
+   "wifi-lossy", "satellite-geo", "starlink", "inflight", "pantheon-12", "two-state", "spikes", "slow-dns", "syn-drop",
+   "rfc8867-5-1", "rfc8867-5-2", "rfc8867-5-3", "rfc8867-5-4", "rfc8867-5-6",
 }
 
--- { doc =, source =, up =, down =, notes = }: up leads from the client to the network, down from there
+-- { doc =, source =, up =, down =, notes =, cross = }: cross is the traffic of others on the way up; up leads from the client to the network, down from there
 -- to the client. nil and why not when there is none of that name.
 function impairments.preset (name)
    local names = {}
@@ -158,6 +159,7 @@ function impairments.list_presets (out)
       for _, way in ipairs { "down", "up" } do
          out:write(("    %-5s %s\n"):format(way, impairments.describe(preset[way])))
       end
+      if preset.cross then out:write("    others on the way up: ", preset.cross, "\n") end
       out:write("    from  ", preset.source, preset.notes and "; " .. preset.notes or "", "\n")
    end
 end
@@ -191,11 +193,15 @@ function impairments.netem (line, p, compat)
    return impairments.merge(p, parsed)
 end
 
--- The parameters of the way up and of the way down; or nil and what is wrong.
-function impairments.of_options (o)
+-- The parameters of the way up and of the way down; or nil and what is wrong. crosses: a preset may have
+-- traffic of others in it, which the caller sees to.
+function impairments.of_options (o, crosses)
    local preset, problem = { up = {}, down = {} }, nil
    if o.preset then preset, problem = impairments.preset(o.preset) end
    if not preset then return nil, "--preset: " .. problem end
+   if preset.cross and not crosses then
+      return nil, ("--preset: %s has traffic of others in it, which is for vanguard lab"):format(o.preset)
+   end
    local line = {}
    if o.netem then line, problem = impairments.netem(o.netem, {}, o.compat) end
    if not line then return nil, "--netem: " .. problem end

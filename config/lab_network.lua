@@ -156,7 +156,7 @@ local function nats_of (o, hosts)
 end
 
 function network.plan (o, hosts)
-   local up, down = impairments.of_options(o)
+   local up, down = impairments.of_options(o, true)
    if not up then return nil, down end
    local list, by_name = directions(hosts, up, down, o.uplink), {}
    for _, one in ipairs(list) do by_name[one.name] = one end

@@ -79,6 +79,9 @@ static const struct use uses[] = {
       "(vanguard help lab)\n" },
     { "$V lab --on ac:loss=1% -- true", 2, NULL },
     { "$V lab --list-presets", 0, "" },
+    { "$V flaky a b --preset rfc8867-5-6", 2,
+      "vanguard flaky: --preset: rfc8867-5-6 has traffic of others in it, which is for "
+      "vanguard lab (vanguard help flaky)\n" },
     { "$V lab --cross tcp -- true", 2,
       "vanguard lab: cross: there is no bottleneck to share with \"tcp\": set rate "
       "(vanguard help lab)\n" },
