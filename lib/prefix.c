@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MAPPED_BITS 96
+static const uint8_t mapped[16] = { [10] = 0xff, 0xff };
+
 /* Decimal digits and nothing else; -1 when it is something else, or more than most. */
 static int parse_bits(const char *text, int most)
 {
@@ -56,4 +59,30 @@ bool prefix_contains(const struct prefix *prefix, int family, const void *addres
 size_t prefix_size(const struct prefix *prefix)
 {
     return prefix->family == AF_INET ? 4 : 16;
+}
+
+unsigned prefix_mapped(const struct prefix *prefix, uint8_t address[16])
+{
+    size_t size = prefix_size(prefix);
+    unsigned bits = prefix->bits + 8 * (16 - (unsigned)size);
+    memcpy(address, mapped, 16);
+    memcpy(address + 16 - size, prefix->address, size);
+    for (unsigned byte = (bits + 7) / 8; byte < 16; byte++)
+        address[byte] = 0;
+    if (bits % 8)
+        address[bits / 8] &= (uint8_t)(0xff00 >> bits % 8);
+    return bits;
+}
+
+struct prefix prefix_unmapped(const uint8_t address[16], unsigned bits)
+{
+    struct prefix prefix = { .family = AF_INET6 };
+    size_t skip = 0;
+    if (bits >= MAPPED_BITS && !memcmp(address, mapped, MAPPED_BITS / 8)) {
+        prefix.family = AF_INET;
+        skip = MAPPED_BITS / 8;
+    }
+    prefix.bits = (uint8_t)(bits - 8 * skip);
+    memcpy(prefix.address, address + skip, 16 - skip);
+    return prefix;
 }

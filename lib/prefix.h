@@ -4,6 +4,8 @@
  *   prefix_format     the same back
  *   prefix_contains   is an address in the network?
  *   prefix_size       bytes of an address: 4 or 16
+ *   prefix_mapped     as one of IPv6 whatever its family
+ *   prefix_unmapped   and back
  *
  * The address keeps its bits behind the prefix, as that of an interface does; they do not
  * matter for what it contains. RFC 4291 2.2, 2.3; RFC 4632 3.1.
@@ -31,3 +33,11 @@ char *prefix_format(const struct prefix *prefix, char *text);
 /* address: prefix_size bytes of that family; one of the other family is not contained. */
 bool prefix_contains(const struct prefix *prefix, int family, const void *address);
 size_t prefix_size(const struct prefix *prefix);
+
+/* For tables of both families: the address in 16 bytes, IPv4 as ::ffff:a.b.c.d (RFC 4291
+ * 2.5.5.2), with zeros behind the prefix. Returns its bits, 0..128; those of IPv4 are 96
+ * and more. */
+unsigned prefix_mapped(const struct prefix *prefix, uint8_t address[16]);
+
+/* A prefix within ::ffff:0:0/96 is one of IPv4, also if it was written as one of IPv6. */
+struct prefix prefix_unmapped(const uint8_t address[16], unsigned bits);

@@ -147,6 +147,31 @@ START_TEST(every_length)
 }
 END_TEST
 
+static void check_mapped(const char *text, const char *as_ipv6, unsigned bits,
+                         const char *back)
+{
+    struct prefix prefix = parsed(text), ipv6 = parsed(as_ipv6);
+    uint8_t address[16];
+    char again[PREFIX_TEXT_SIZE];
+    ck_assert_uint_eq(prefix_mapped(&prefix, address), bits);
+    ck_assert_mem_eq(address, ipv6.address, sizeof(address));
+    prefix = prefix_unmapped(address, bits);
+    ck_assert_str_eq(prefix_format(&prefix, again), back);
+}
+
+START_TEST(both_families)
+{
+    check_mapped("192.0.2.1", "::ffff:192.0.2.1", 128, "192.0.2.1/32");
+    check_mapped("192.0.2.255/25", "::ffff:192.0.2.128", 121, "192.0.2.128/25");
+    check_mapped("255.0.0.0/0", "::ffff:0.0.0.0", 96, "0.0.0.0/0");
+    check_mapped("ffff::ffff/15", "fffe::", 15, "fffe::/15");
+    check_mapped("ffff::/0", "::", 0, "::/0");
+    check_mapped("2001:db8::1", "2001:db8::1", 128, "2001:db8::1/128");
+    check_mapped("::ffff:10.1.2.3/104", "::ffff:10.0.0.0", 104, "10.0.0.0/8");
+    check_mapped("::ffff:10.1.2.3/95", "::fffe:0:0", 95, "::fffe:0:0/95");
+}
+END_TEST
+
 static Suite *suite_prefix(void)
 {
     Suite *suite = suite_create("prefix");
@@ -156,6 +181,7 @@ static Suite *suite_prefix(void)
     tcase_add_test(tests, hostile_texts);
     tcase_add_test(tests, networks);
     tcase_add_test(tests, every_length);
+    tcase_add_test(tests, both_families);
     suite_add_tcase(suite, tests);
     return suite;
 }
