@@ -28,7 +28,7 @@ struct xdp_hook {
     int behind;               /* the program that was there before us, or -1 */
     uint32_t behind_mode;     /* XDP_FLAGS_* that it was attached with */
     enum bpf_attach_type attach_type;
-    char description[160];
+    char description[XDP_ATTACH_DESCRIPTION];
 };
 
 /* Those of this process. */
@@ -36,29 +36,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct xdp_hook *hooks;
 
 /* --- loading ------------------------------------------------------------------------ */
-
-/* What libbpf says last before a call fails. */
-static __thread char complaint[256];
-
-static int keep_complaint(enum libbpf_print_level level, const char *format, va_list args)
-{
-    if (level == LIBBPF_WARN) {
-        vsnprintf(complaint, sizeof(complaint), format, args);
-        complaint[strcspn(complaint, "\n")] = 0;
-    }
-    return 0;
-}
-
-static int load_failed(const struct xdp_hook *hook, int error, struct error *err)
-{
-    if (error == -EPERM || error == -EACCES)
-        return error_set(err, ERROR_PRIVILEGE, EPERM,
-                         "XDP on %s needs CAP_BPF and CAP_NET_ADMIN: run as root, or "
-                         "setcap cap_bpf,cap_net_admin,cap_net_raw+ep on the program",
-                         hook->ifname);
-    return error_set(err, ERROR_RUN, -error, "cannot load the XDP program of %s: %s (%s)",
-                     hook->ifname, strerror(-error), complaint);
-}
 
 /* The maps outlive programs: a new one takes over those of the old. */
 static int share_maps(struct xdp_hook *hook, struct xdp_hook_bpf *bpf)
@@ -75,11 +52,10 @@ static int share_maps(struct xdp_hook *hook, struct xdp_hook_bpf *bpf)
 static struct xdp_hook_bpf *load(struct xdp_hook *hook, const struct traffic_match *match,
                                  struct error *err)
 {
-    libbpf_set_print(keep_complaint);
-    complaint[0] = 0;
+    xdp_keep_complaint();
     struct xdp_hook_bpf *bpf = xdp_hook_bpf__open();
     if (!bpf) {
-        load_failed(hook, -errno, err);
+        xdp_load_failed(hook->ifname, -errno, err);
         return NULL;
     }
     bpf->rodata->match = *match;
@@ -93,82 +69,12 @@ static struct xdp_hook_bpf *load(struct xdp_hook *hook, const struct traffic_mat
         error = xdp_hook_bpf__load(bpf);
     if (!error)
         return bpf;
-    load_failed(hook, error, err);
+    xdp_load_failed(hook->ifname, error, err);
     xdp_hook_bpf__destroy(bpf);
     return NULL;
 }
 
-/* --- attaching ---------------------------------------------------------------------- */
-
-static int link_create(const struct xdp_hook *hook, uint32_t mode)
-{
-    LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = mode);
-    int fd = bpf_link_create(bpf_program__fd(hook->bpf->progs.vanguard), (int)hook->index,
-                             BPF_XDP, &opts);
-    return fd < 0 ? -errno : fd;
-}
-
-static int attach_failed(const struct xdp_hook *hook, int error, struct error *err)
-{
-    const char *cure = error == -ERANGE || error == -EINVAL
-                           ? ": the driver wants a smaller MTU, fewer offloads, or frags"
-                           : "";
-    return error_set(err, ERROR_RUN, -error, "cannot attach to %s%s: %s%s", hook->ifname,
-                     hook->options.attach == XDP_ATTACH_NATIVE ? " in native mode" : "",
-                     strerror(-error), cure);
-}
-
-static int attach(struct xdp_hook *hook, struct error *err)
-{
-    const char *mode = "native";
-    int fd = -EOPNOTSUPP, native = 0;
-    if (hook->options.attach != XDP_ATTACH_GENERIC)
-        fd = native = link_create(hook, XDP_FLAGS_DRV_MODE);
-    if (fd < 0 && fd != -EBUSY && fd != -EEXIST &&
-        hook->options.attach != XDP_ATTACH_NATIVE) {
-        mode = "generic";
-        fd = link_create(hook, XDP_FLAGS_SKB_MODE);
-    }
-    if (fd < 0)
-        return attach_failed(hook, fd, err);
-    hook->link = fd;
-    if (native < 0)
-        snprintf(hook->description, sizeof(hook->description), "%s (native: %s)", mode,
-                 strerror(-native));
-    else
-        snprintf(hook->description, sizeof(hook->description), "%s", mode);
-    return 0;
-}
-
 /* --- a program that was there before us --------------------------------------------- */
-
-static uint32_t foreign_program(unsigned index, uint32_t *mode)
-{
-    LIBBPF_OPTS(bpf_xdp_query_opts, query);
-    if (bpf_xdp_query((int)index, 0, &query))
-        return 0;
-    *mode = query.drv_prog_id  ? XDP_FLAGS_DRV_MODE
-            : query.hw_prog_id ? XDP_FLAGS_HW_MODE
-                               : XDP_FLAGS_SKB_MODE;
-    return query.drv_prog_id  ? query.drv_prog_id
-           : query.hw_prog_id ? query.hw_prog_id
-                              : query.skb_prog_id;
-}
-
-static int occupied(const char *ifname, uint32_t id, struct error *err)
-{
-    struct bpf_prog_info info = { 0 };
-    uint32_t size = sizeof(info);
-    int fd = bpf_prog_get_fd_by_id(id);
-    if (fd >= 0) {
-        bpf_obj_get_info_by_fd(fd, &info, &size);
-        close(fd);
-    }
-    return error_set(err, ERROR_CONFIG, EBUSY,
-                     "%s has an XDP program already, id %u \"%s\": detach it, or say "
-                     "force = true to have it run behind ours",
-                     ifname, id, info.name);
-}
 
 /* Takes a foreign program off the interface, to be called by ours. */
 static int displace(struct xdp_hook *hook, uint32_t id, uint32_t mode, struct error *err)
@@ -191,11 +97,13 @@ static int displace(struct xdp_hook *hook, uint32_t id, uint32_t mode, struct er
 
 static int make_way(struct xdp_hook *hook, struct error *err)
 {
-    uint32_t mode, id = foreign_program(hook->index, &mode);
+    uint32_t mode, id = xdp_attached(hook->index, &mode);
     if (!id)
         return 0;
     if (!hook->options.force)
-        return occupied(hook->ifname, id, err);
+        return xdp_occupied(hook->ifname, id,
+                            "detach it, or say force = true to have it run behind ours",
+                            err);
     if (hook->options.attach == XDP_ATTACH_AUTO)
         hook->options.attach =
             mode == XDP_FLAGS_SKB_MODE ? XDP_ATTACH_GENERIC : XDP_ATTACH_NATIVE;
@@ -315,7 +223,9 @@ static int set_up(struct xdp_hook *hook, struct error *err)
     if (error)
         return error;
     hook->sockets = bpf_map__fd(hook->bpf->maps.sockets);
-    return attach(hook, err);
+    hook->link = xdp_attach(bpf_program__fd(hook->bpf->progs.vanguard), hook->ifname,
+                            hook->index, hook->options.attach, hook->description, err);
+    return hook->link < 0 ? hook->link : 0;
 }
 
 static struct xdp_hook *hook_new(const char *ifname, unsigned index, unsigned queues,

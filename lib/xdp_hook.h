@@ -18,17 +18,16 @@
 #include <stdbool.h>
 
 #include "lib/error.h"
+#include "lib/xdp_attach.h"
 
 struct xdp_hook;
 
-enum xdp_attach { XDP_ATTACH_AUTO, XDP_ATTACH_NATIVE, XDP_ATTACH_GENERIC };
-
 struct xdp_hook_options {
-    enum xdp_attach attach; /* auto: native, else generic */
-    const char *match;      /* traffic that goes to sockets (lib/traffic_match.h) */
-    bool drop;              /* matching frames of a queue without a socket are dropped */
-    bool frags;             /* frames longer than a buffer come in pieces (Linux 5.18) */
-    bool force;             /* stand in front of a program that is there already */
+    enum xdp_attach_mode attach; /* auto: native, else generic */
+    const char *match;           /* traffic that goes to sockets (lib/traffic_match.h) */
+    bool drop;       /* matching frames of a queue without a socket are dropped */
+    bool frags;      /* frames longer than a buffer come in pieces (Linux 5.18) */
+    bool force;      /* stand in front of a program that is there already */
     const char *map; /* NULL, or where an XSKMAP is pinned: its program is used, whoever
                                attached that, and the options above mean nothing */
 };

@@ -54,7 +54,7 @@ static struct xdp_hook *hook_must_open(const struct xdp_hook_options *options)
 START_TEST(attached_and_gone)
 {
     static const struct {
-        enum xdp_attach attach;
+        enum xdp_attach_mode attach;
         uint8_t mode;
         const char *text;
     } rows[] = { { XDP_ATTACH_AUTO, XDP_ATTACHED_DRV, "native" },

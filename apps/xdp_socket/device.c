@@ -138,7 +138,7 @@ static int open_hook(struct app *app, const struct xdp_socket_conf *conf, unsign
 {
     struct xdp_socket *xdp = app->state;
     struct xdp_hook_options options = {
-        .attach = (enum xdp_attach)conf->attach,
+        .attach = (enum xdp_attach_mode)conf->attach,
         .match = conf->match,
         .drop = conf->fallback == FALLBACK_DROP,
         .frags = conf->frags,
