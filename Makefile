@@ -242,7 +242,7 @@ vpath %.bpf.c $(sort $(dir $(BPF_SRC)))
 build/gen/%.bpf.o: %.bpf.c
 	$(call say,BPF,$<)
 	@mkdir -p $(@D)
-	$(Q)clang -target bpf -O2 -g -Wall -Wextra -Werror $(BPF_INCLUDE) -MMD -MP -c -o $@ $<
+	$(Q)clang -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror $(BPF_INCLUDE) -MMD -MP -c -o $@ $<
 
 build/gen/%.skel.h: build/gen/%.bpf.o
 	$(Q)/usr/sbin/bpftool gen skeleton $< name $*_bpf >$@.new && mv $@.new $@

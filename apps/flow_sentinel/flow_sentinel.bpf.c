@@ -1,0 +1,211 @@
+/* flow_sentinel.bpf: FlowSentinel in front of an interface.
+ *
+ *     frame --> dissect --> judge --> behind --> the kernel
+ *                             |          |
+ *                             v          v
+ *                           drop      another program of ours: AF_XDP sockets
+ *
+ * All there is to decide lies in dissect.bpf.h and judge.bpf.h; here are the maps behind their
+ * tables. They outlive this program: what changes is the policy, read-only data of a new program
+ * that takes this one's place between two frames.
+ */
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "apps/flow_sentinel/sentinel.bpf.h"
+
+#define sentinel_context xdp_md /* what is passed through is what the kernel gives us */
+#define sentinel_stage                                                                   \
+    __attribute__((noinline, weak)) /* weak: it must not know its callers */
+#define CONTEXT_DATA(c)   ((void *)(long)(c)->data)
+#define CONTEXT_END(c)    ((void *)(long)(c)->data_end)
+#define CONTEXT_POLICY(c) ((void)(c), &policy)
+
+#define TABLE(NAME, TYPE, KEY, VALUE, MAX, FLAGS)                                        \
+    struct {                                                                             \
+        __uint(type, BPF_MAP_TYPE_##TYPE);                                               \
+        __uint(max_entries, MAX);                                                        \
+        __uint(map_flags, FLAGS);                                                        \
+        __type(key, KEY);                                                                \
+        __type(value, VALUE);                                                            \
+    } NAME SEC(".maps")
+
+struct sentinel_sketch_row {
+    __u32 cells[8192];
+};
+
+struct sentinel_address {
+    __u32 word[4];
+};
+
+/* Sizes may be set before loading. */
+TABLE(entries, HASH, struct sentinel_address, struct sentinel_entry, 393216, 0);
+TABLE(suspects, LRU_HASH, struct sentinel_address, struct sentinel_suspect, 65536, 0);
+TABLE(verified, LRU_HASH, struct sentinel_address, __u64, 65536, 0);
+TABLE(destinations, HASH, struct sentinel_address, struct sentinel_destination, 4096, 0);
+TABLE(destination_counts, PERCPU_ARRAY, __u32, struct sentinel_destination_counts, 4096,
+      0);
+TABLE(sketch, PERCPU_ARRAY, __u32, struct sentinel_sketch_row, 4, 0);
+TABLE(handshakes, ARRAY, __u32, __u32, 1 << 20, 0);
+TABLE(totals, PERCPU_ARRAY, __u32, struct sentinel_totals, 1, 0);
+TABLE(words, ARRAY, __u32, struct sentinel_state, 1, BPF_F_MMAPABLE);
+
+/* The lists; none at first. A new one is built beside and takes the old one's place. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __array(
+        values, struct {
+            __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+            __uint(max_entries, 524288);
+            __uint(map_flags, BPF_F_NO_PREALLOC);
+            __uint(key_size, sizeof(struct sentinel_prefix));
+            __uint(value_size, sizeof(struct sentinel_entry));
+        });
+} prefixes SEC(".maps");
+
+/* A program that gets what passes, and the one that answers SYNs. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+    __uint(max_entries, 2);
+    __type(key, __u32);
+    __type(value, __u32);
+} next SEC(".maps");
+
+#define NEXT_BEHIND 0
+#define NEXT_ANSWER 1
+
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 1 << 16);
+} events SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 1 << 24);
+} samples SEC(".maps");
+
+const volatile struct sentinel_policy policy;
+const volatile __u32 settable_clock; /* for tests: the time is words.clock */
+const volatile __u32 has_behind;
+
+/* --- the tables that judge.bpf.h asks for -------------------------------------------------- */
+
+#define TABLE_FIND(c, name, key) ((void)(c), bpf_map_lookup_elem(&name, key))
+#define TABLE_INSERT(c, name, key, value)                                                \
+    bpf_map_update_elem(&name, key, value, BPF_NOEXIST)
+#define TABLE_PREFIX(c, key)      find_prefix(key)
+#define TABLE_COUNTS(c, index)    find_index(&destination_counts, index)
+#define TABLE_SKETCH(c, row)      find_index(&sketch, row)
+#define TABLE_HANDSHAKES(c, cell) find_index(&handshakes, cell)
+#define TABLE_STATE(c)            ((void)(c), (struct sentinel_state *)find_index(&words, 0))
+#define TABLE_EVENT(c)            bpf_ringbuf_reserve(&events, sizeof(struct sentinel_event), 0)
+#define TABLE_SUBMIT(c, event)    bpf_ringbuf_submit(event, 0)
+#define TABLE_CONNECTED(c, frame) is_connected(c, frame)
+
+static __always_inline void *find_index(void *map, __u32 index)
+{
+    return bpf_map_lookup_elem(map, &index);
+}
+
+static __always_inline struct sentinel_entry *
+find_prefix(const struct sentinel_prefix *key)
+{
+    void *list = find_index(&prefixes, 0);
+    return list ? bpf_map_lookup_elem(list, key) : NULL;
+}
+
+static __always_inline int is_connected(struct xdp_md *ctx,
+                                        const struct sentinel_frame *frame)
+{
+    struct bpf_sock_tuple tuple = { 0 };
+    __u32 size = sizeof(tuple.ipv6);
+    if (frame->family == 4) {
+        size = sizeof(tuple.ipv4);
+        tuple.ipv4.saddr = frame->src[3];
+        tuple.ipv4.daddr = frame->dst[3];
+        tuple.ipv4.sport = __builtin_bswap16(frame->sport);
+        tuple.ipv4.dport = __builtin_bswap16(frame->dport);
+    } else {
+        __builtin_memcpy(tuple.ipv6.saddr, frame->src, 16);
+        __builtin_memcpy(tuple.ipv6.daddr, frame->dst, 16);
+        tuple.ipv6.sport = __builtin_bswap16(frame->sport);
+        tuple.ipv6.dport = __builtin_bswap16(frame->dport);
+    }
+    struct bpf_sock *socket =
+        bpf_skc_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+    if (!socket)
+        return 0;
+    int established = socket->state == BPF_TCP_ESTABLISHED;
+    bpf_sk_release(socket);
+    return established;
+}
+
+#include "apps/flow_sentinel/judge.bpf.h"
+
+/* --- frames --------------------------------------------------------------------------------- */
+
+static __always_inline void count(const struct sentinel_frame *frame)
+{
+    struct sentinel_totals *all = find_index(&totals, 0);
+    __u32 by_reason = (__u32)frame->reason << 2 | frame->verdict, class = frame->class;
+    if (!all)
+        return;
+    /* What the compiler knows of them the verifier would not. */
+    asm volatile("" : "+r"(by_reason), "+r"(class));
+    judge_add(&all->reasons[by_reason & 255], frame);
+    judge_add(&all->classes[class & 15], frame);
+}
+
+/* One frame in policy.sample, at random: counts are exact without it. */
+sentinel_stage int sample(struct xdp_md *ctx, struct sentinel_frame *frame)
+{
+    struct sentinel_state *state = TABLE_STATE(ctx);
+    if (!frame || !state)
+        return 0;
+    struct sentinel_sample *to = bpf_ringbuf_reserve(&samples, sizeof(*to), 0);
+    if (!to) {
+        __sync_fetch_and_add(&state->samples_lost, 1);
+        return 0;
+    }
+    __u32 kept = frame->bytes < SENTINEL_SNAPLEN ? frame->bytes : SENTINEL_SNAPLEN;
+    to->frame = *frame;
+    to->rate = policy.sample;
+    to->captured = 0;
+    __builtin_memset(to->bytes, 0, sizeof(to->bytes));
+    if (kept && kept <= SENTINEL_SNAPLEN && !bpf_xdp_load_bytes(ctx, 0, to->bytes, kept))
+        to->captured = kept;
+    __sync_fetch_and_add(&state->samples, 1);
+    bpf_ringbuf_submit(to, BPF_RB_NO_WAKEUP);
+    return 0;
+}
+
+/* The coarse clock is a load; a fine one costs as much as looking a source up. It stands still
+ * while the machine sleeps, of which user space keeps account. */
+static __always_inline __u64 clock(struct xdp_md *ctx)
+{
+    struct sentinel_state *state = TABLE_STATE(ctx);
+    __u64 offset = state ? state->clock : 0;
+    return settable_clock ? offset : bpf_ktime_get_coarse_ns() + offset;
+}
+
+SEC("xdp")
+int flow_sentinel(struct xdp_md *ctx)
+{
+    struct sentinel_frame frame;
+    sentinel_judge(ctx, &frame, (__u32)(ctx->data_end - ctx->data), 0xffff, clock(ctx));
+    count(&frame);
+    if (policy.sample && bpf_get_prandom_u32() % policy.sample == 0)
+        sample(ctx, &frame);
+    if (frame.verdict == VERDICT_DROP)
+        return XDP_DROP;
+    if (frame.verdict == VERDICT_ANSWER)
+        bpf_tail_call(ctx, &next, NEXT_ANSWER); /* does not come back when it is there */
+    if (has_behind)
+        bpf_tail_call(ctx, &next, NEXT_BEHIND);
+    return XDP_PASS;
+}
+
+char LICENSE[] SEC("license") = "Apache-2.0";

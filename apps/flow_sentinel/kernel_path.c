@@ -1,0 +1,605 @@
+/* kernel_path: FlowSentinel's data path as an XDP program on an interface. */
+#include "apps/flow_sentinel/kernel_path.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "flow_sentinel.skel.h"
+
+#define PATH_SIZE 512
+#define BATCH     4096 /* entries of a map that one call brings */
+
+struct kernel_path {
+    struct path path;
+    struct kernel_path_options options;
+    struct flow_sentinel_bpf *bpf; /* what runs now */
+    struct sentinel_policy policy;
+    int link;   /* -1: not attached */
+    int behind; /* a program, or -1 */
+    int cpus;
+    struct ring_buffer *events, *samples;
+    void (*each_event)(const struct sentinel_event *event, void *user);
+    void (*each_sample)(const struct sentinel_sample *sample, void *user);
+    void *user;
+    char description[XDP_ATTACH_DESCRIPTION];
+    char *ifname, *pin;
+};
+
+static struct kernel_path *kernel(const struct path *path)
+{
+    return (struct kernel_path *)path;
+}
+
+/* --- pins --------------------------------------------------------------------------------- */
+
+static char *pinned(char out[PATH_SIZE], const char *pin, const char *name)
+{
+    snprintf(out, PATH_SIZE, "%s/%s", pin, name);
+    return out;
+}
+
+static bool is_data(const struct bpf_map *map)
+{
+    return strchr(bpf_map__name(map), '.'); /* .rodata is each program's own */
+}
+
+/* Can the program work with the map that is pinned? */
+static bool fits(const struct bpf_map *map, const char *path)
+{
+    struct bpf_map_info info = { 0 };
+    uint32_t size = sizeof(info);
+    int fd = bpf_obj_get(path);
+    if (fd < 0)
+        return false;
+    int error = bpf_obj_get_info_by_fd(fd, &info, &size);
+    close(fd);
+    return !error && info.type == bpf_map__type(map) &&
+           info.key_size == bpf_map__key_size(map) &&
+           info.value_size == bpf_map__value_size(map) &&
+           info.max_entries == bpf_map__max_entries(map);
+}
+
+static uint64_t pinned_schema(const char *pin)
+{
+    char path[PATH_SIZE];
+    uint32_t zero = 0;
+    struct sentinel_state state = { 0 };
+    int fd = bpf_obj_get(pinned(path, pin, "words"));
+    if (fd < 0)
+        return 0;
+    if (bpf_map_lookup_elem(fd, &zero, &state))
+        state.schema = 0;
+    close(fd);
+    return state.schema;
+}
+
+static bool all_fit(const struct kernel_path *k, struct flow_sentinel_bpf *bpf)
+{
+    char path[PATH_SIZE];
+    struct bpf_map *map;
+    if (pinned_schema(k->pin) != SENTINEL_SCHEMA)
+        return false;
+    bpf_object__for_each_map(
+        map,
+        bpf->obj) if (!is_data(map) &&
+                      !fits(map, pinned(path, k->pin, bpf_map__name(map)))) return false;
+    return true;
+}
+
+static void unpin_maps(const struct kernel_path *k, struct flow_sentinel_bpf *bpf)
+{
+    char path[PATH_SIZE];
+    struct bpf_map *map;
+    bpf_object__for_each_map(map, bpf->obj) if (!is_data(map))
+        unlink(pinned(path, k->pin, bpf_map__name(map)));
+}
+
+static int pin_maps(const struct kernel_path *k, struct flow_sentinel_bpf *bpf,
+                    struct error *err)
+{
+    char path[PATH_SIZE];
+    struct bpf_map *map;
+    if (mkdir(k->pin, 0700) && errno != EEXIST)
+        return error_system(err, ERROR_RUN, "cannot make %s", k->pin);
+    if (!all_fit(k, bpf))
+        unpin_maps(k, bpf);
+    bpf_object__for_each_map(map, bpf->obj) if (!is_data(map))
+        bpf_map__set_pin_path(map, pinned(path, k->pin, bpf_map__name(map)));
+    return 0;
+}
+
+/* Only what is ours: one level, no other names. */
+int kernel_path_remove(const char *pin)
+{
+    DIR *dir = opendir(pin);
+    struct dirent *entry;
+    char path[PATH_SIZE];
+    if (!dir)
+        return -errno;
+    while ((entry = readdir(dir)))
+        if (entry->d_name[0] != '.')
+            unlink(pinned(path, pin, entry->d_name));
+    closedir(dir);
+    return rmdir(pin) ? -errno : 0;
+}
+
+/* --- loading ------------------------------------------------------------------------------- */
+
+static void set_sizes(struct flow_sentinel_bpf *bpf, const struct path_sizes *sizes)
+{
+    if (sizes->entries)
+        bpf_map__set_max_entries(bpf->maps.entries, sizes->entries);
+    if (sizes->suspects) {
+        bpf_map__set_max_entries(bpf->maps.suspects, sizes->suspects);
+        bpf_map__set_max_entries(bpf->maps.verified, sizes->suspects);
+    }
+    if (sizes->destinations) {
+        bpf_map__set_max_entries(bpf->maps.destinations, sizes->destinations);
+        bpf_map__set_max_entries(bpf->maps.destination_counts, sizes->destinations);
+    }
+    if (sizes->samples)
+        bpf_map__set_max_entries(bpf->maps.samples, sizes->samples);
+}
+
+/* A new program takes over the maps of the one before. */
+static int share_maps(struct flow_sentinel_bpf *to, const struct flow_sentinel_bpf *from)
+{
+    struct bpf_map *map;
+    int error = 0;
+    bpf_object__for_each_map(map, to->obj) if (!is_data(map) && !error) error =
+        bpf_map__reuse_fd(map, bpf_map__fd(bpf_object__find_map_by_name(
+                                   from->obj, bpf_map__name(map))));
+    return error;
+}
+
+static struct flow_sentinel_bpf *
+load(struct kernel_path *k, const struct sentinel_policy *policy, struct error *err)
+{
+    xdp_keep_complaint();
+    struct flow_sentinel_bpf *bpf = flow_sentinel_bpf__open();
+    if (!bpf) {
+        xdp_load_failed(k->ifname, -errno, err);
+        return NULL;
+    }
+    bpf->rodata->policy = *policy;
+    bpf->rodata->settable_clock = k->options.test;
+    bpf->rodata->has_behind = k->behind >= 0;
+    bpf_program__set_expected_attach_type(bpf->progs.flow_sentinel, BPF_XDP);
+    set_sizes(bpf, &k->options.sizes);
+    int error = 0;
+    if (k->bpf)
+        error = share_maps(bpf, k->bpf);
+    else if (k->pin && pin_maps(k, bpf, err))
+        goto failed;
+    if (!error)
+        error = flow_sentinel_bpf__load(bpf);
+    if (!error)
+        return bpf;
+    xdp_load_failed(k->ifname, error, err);
+failed:
+    flow_sentinel_bpf__destroy(bpf);
+    return NULL;
+}
+
+static int set_policy(struct path *path, const struct sentinel_policy *policy,
+                      struct error *err)
+{
+    struct kernel_path *k = kernel(path);
+    struct flow_sentinel_bpf *bpf = load(k, policy, err);
+    if (!bpf)
+        return -EIO;
+    if (k->link >= 0 &&
+        bpf_link_update(k->link, bpf_program__fd(bpf->progs.flow_sentinel), NULL)) {
+        error_system(err, ERROR_RUN, "cannot replace the XDP program of %s", k->ifname);
+        flow_sentinel_bpf__destroy(bpf);
+        return -EIO;
+    }
+    /* its maps' descriptors are the new one's own */
+    flow_sentinel_bpf__destroy(k->bpf);
+    k->bpf = bpf;
+    k->policy = *policy;
+    return 0;
+}
+
+/* --- attaching ------------------------------------------------------------------------------- */
+
+/* The link that an earlier process pinned, when it still holds our interface; else -1. */
+static int old_link(const struct kernel_path *k)
+{
+    char path[PATH_SIZE];
+    struct bpf_link_info info = { 0 };
+    uint32_t size = sizeof(info);
+    int fd = bpf_obj_get(pinned(path, k->pin, "link"));
+    if (fd < 0)
+        return -1;
+    if (!bpf_obj_get_info_by_fd(fd, &info, &size) && info.xdp.ifindex == k->options.index)
+        return fd;
+    close(fd); /* of an interface that is gone */
+    unlink(path);
+    return -1;
+}
+
+static int take_over(struct kernel_path *k, int link, struct error *err)
+{
+    if (bpf_link_update(link, bpf_program__fd(k->bpf->progs.flow_sentinel), NULL)) {
+        close(link);
+        return error_system(err, ERROR_RUN, "cannot take over the XDP program of %s",
+                            k->ifname);
+    }
+    k->link = link;
+    snprintf(k->description, sizeof(k->description), "taken over");
+    return 0;
+}
+
+static int attach(struct kernel_path *k, struct error *err)
+{
+    char path[PATH_SIZE];
+    uint32_t mode, id;
+    int link = k->pin ? old_link(k) : -1;
+    if (link >= 0)
+        return take_over(k, link, err);
+    id = xdp_attached(k->options.index, &mode);
+    if (id)
+        return xdp_occupied(k->ifname, id, "detach it first", err);
+    k->link = xdp_attach(bpf_program__fd(k->bpf->progs.flow_sentinel), k->ifname,
+                         k->options.index, k->options.attach, k->description, err);
+    if (k->link < 0)
+        return k->link;
+    if (k->pin && bpf_obj_pin(k->link, pinned(path, k->pin, "link")))
+        return error_system(err, ERROR_RUN, "cannot pin %s", path);
+    return 0;
+}
+
+/* --- sources ---------------------------------------------------------------------------------- */
+
+static bool get(struct path *path, const struct path_address *key,
+                struct sentinel_entry *entry)
+{
+    return !bpf_map_lookup_elem(bpf_map__fd(kernel(path)->bpf->maps.entries), key, entry);
+}
+
+static void count_block(struct path *path, const struct path_address *key,
+                        uint64_t change)
+{
+    struct sentinel_entry entry;
+    if (get(path, key, &entry) && entry.kind == KIND_BLOCKED)
+        __atomic_fetch_add(&path->state->blocks, change, __ATOMIC_RELAXED);
+}
+
+static int put(struct path *path, const struct path_address *key,
+               const struct sentinel_entry *entry)
+{
+    count_block(path, key, (uint64_t)-1);
+    int error = bpf_map_update_elem(bpf_map__fd(kernel(path)->bpf->maps.entries), key,
+                                    entry, BPF_ANY)
+                    ? -errno
+                    : 0;
+    count_block(path, key, 1);
+    return error == -E2BIG ? -ENOSPC : error;
+}
+
+static bool remove_entry(struct path *path, const struct path_address *key)
+{
+    count_block(path, key, (uint64_t)-1);
+    return !bpf_map_delete_elem(bpf_map__fd(kernel(path)->bpf->maps.entries), key);
+}
+
+/* Calls back for all of a hash: in batches, that a change of the map does not disturb. */
+static void each_of(int map, size_t value_size,
+                    void (*each)(const void *key, const void *value, void *user,
+                                 void *function),
+                    void *user, void *function)
+{
+    struct path_address *keys = malloc(BATCH * sizeof(*keys));
+    uint8_t *values = malloc(BATCH * value_size);
+    uint32_t at = 0, next;
+    bool first = true;
+    int error = keys && values ? 0 : -ENOMEM;
+    while (!error) {
+        uint32_t count = BATCH;
+        error = bpf_map_lookup_batch(map, first ? NULL : &at, &next, keys, values, &count,
+                                     NULL);
+        if (error && errno != ENOENT)
+            break;
+        for (uint32_t i = 0; i < count; i++)
+            each(&keys[i], values + i * value_size, user, function);
+        at = next;
+        first = false;
+    }
+    free(keys);
+    free(values);
+}
+
+typedef void (*entry_callback)(const struct path_address *, const struct sentinel_entry *,
+                               void *);
+typedef void (*suspect_callback)(const struct path_address *,
+                                 const struct sentinel_suspect *, void *);
+
+static void each_entry(const void *key, const void *value, void *user, void *function)
+{
+    (*(entry_callback *)function)(key, value, user);
+}
+
+static void each_suspect(const void *key, const void *value, void *user, void *function)
+{
+    (*(suspect_callback *)function)(key, value, user);
+}
+
+static void entries(struct path *path,
+                    void (*each)(const struct path_address *,
+                                 const struct sentinel_entry *, void *),
+                    void *user)
+{
+    each_of(bpf_map__fd(kernel(path)->bpf->maps.entries), sizeof(struct sentinel_entry),
+            each_entry, user, &each);
+}
+
+static void suspects(struct path *path,
+                     void (*each)(const struct path_address *,
+                                  const struct sentinel_suspect *, void *),
+                     void *user)
+{
+    each_of(bpf_map__fd(kernel(path)->bpf->maps.suspects),
+            sizeof(struct sentinel_suspect), each_suspect, user, &each);
+}
+
+/* --- lists -------------------------------------------------------------------------------------- */
+
+static int list_failed(size_t count, int error, struct error *err)
+{
+    return error_set(err, ERROR_RUN, -error, "no room for a list of %zu prefixes: %s",
+                     count, strerror(-error));
+}
+
+static int fill_list(int map, const struct path_listed *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (bpf_map_update_elem(map, &list[i].prefix, &list[i].entry, BPF_ANY))
+            return -errno;
+    return 0;
+}
+
+static int set_list(struct path *path, const struct path_listed *list, size_t count,
+                    struct error *err)
+{
+    uint32_t slot = 0;
+    int outer = bpf_map__fd(kernel(path)->bpf->maps.prefixes), error;
+    if (!count) {
+        error = bpf_map_delete_elem(outer, &slot) && errno != ENOENT ? -errno : 0;
+        return error ? list_failed(count, error, err) : 0;
+    }
+    LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
+    int map =
+        bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "prefixes", sizeof(struct sentinel_prefix),
+                       sizeof(struct sentinel_entry), 524288, &opts);
+    if (map < 0)
+        return list_failed(count, -errno, err);
+    error = fill_list(map, list, count);
+    if (!error && bpf_map_update_elem(outer, &slot, &map, BPF_ANY))
+        error = -errno;
+    close(map);
+    return error ? list_failed(count, error, err) : 0;
+}
+
+/* --- destinations ---------------------------------------------------------------------------------- */
+
+static int put_destination(struct path *path, const struct path_address *key,
+                           const struct sentinel_destination *to)
+{
+    int map = bpf_map__fd(kernel(path)->bpf->maps.destinations);
+    if (to->index >= bpf_map__max_entries(kernel(path)->bpf->maps.destination_counts))
+        return -ENOSPC;
+    return bpf_map_update_elem(map, key, to, BPF_ANY) ? -ENOSPC : 0;
+}
+
+static bool get_destination(struct path *path, const struct path_address *key,
+                            struct sentinel_destination *to)
+{
+    return !bpf_map_lookup_elem(bpf_map__fd(kernel(path)->bpf->maps.destinations), key,
+                                to);
+}
+
+static bool remove_destination(struct path *path, const struct path_address *key)
+{
+    return !bpf_map_delete_elem(bpf_map__fd(kernel(path)->bpf->maps.destinations), key);
+}
+
+/* The sum over CPUs of a value that is but 64-bit words. */
+static void sum_cpus(const struct kernel_path *k, const struct bpf_map *map,
+                     uint32_t index, void *sum, size_t size)
+{
+    uint64_t *words = calloc((size_t)k->cpus, size), *total = sum;
+    memset(sum, 0, size);
+    if (words && !bpf_map_lookup_elem(bpf_map__fd(map), &index, words))
+        for (int cpu = 0; cpu < k->cpus; cpu++)
+            for (size_t i = 0; i < size / sizeof(*words); i++)
+                total[i] += words[(size_t)cpu * (size / sizeof(*words)) + i];
+    free(words);
+}
+
+static void counts(struct path *path, uint32_t index,
+                   struct sentinel_destination_counts *sum)
+{
+    sum_cpus(kernel(path), kernel(path)->bpf->maps.destination_counts, index, sum,
+             sizeof(*sum));
+}
+
+static void totals(struct path *path, struct sentinel_totals *sum)
+{
+    sum_cpus(kernel(path), kernel(path)->bpf->maps.totals, 0, sum, sizeof(*sum));
+}
+
+/* --- news ------------------------------------------------------------------------------------------- */
+
+static int on_event(void *context, void *data, size_t size)
+{
+    struct kernel_path *k = context;
+    if (size >= sizeof(struct sentinel_event))
+        k->each_event(data, k->user);
+    return 0;
+}
+
+static int on_sample(void *context, void *data, size_t size)
+{
+    struct kernel_path *k = context;
+    if (size >= sizeof(struct sentinel_sample))
+        k->each_sample(data, k->user);
+    return 0;
+}
+
+static int events(struct path *path, void (*each)(const struct sentinel_event *, void *),
+                  void *user)
+{
+    struct kernel_path *k = kernel(path);
+    k->each_event = each;
+    k->user = user;
+    return ring_buffer__consume(k->events);
+}
+
+static int samples(struct path *path,
+                   void (*each)(const struct sentinel_sample *, void *), void *user)
+{
+    struct kernel_path *k = kernel(path);
+    k->each_sample = each;
+    k->user = user;
+    return ring_buffer__consume(k->samples);
+}
+
+/* --- life ----------------------------------------------------------------------------------------------- */
+
+static void kernel_free(struct path *path)
+{
+    struct kernel_path *k = kernel(path);
+    if (path->state)
+        munmap(path->state, (size_t)sysconf(_SC_PAGESIZE));
+    ring_buffer__free(k->events);
+    ring_buffer__free(k->samples);
+    if (k->link >= 0)
+        close(k->link);
+    flow_sentinel_bpf__destroy(k->bpf);
+    free(k->ifname);
+    free(k->pin);
+    free(k);
+}
+
+static const struct path_ops kernel_ops = {
+    .set_policy = set_policy,
+    .get = get,
+    .put = put,
+    .remove = remove_entry,
+    .entries = entries,
+    .set_list = set_list,
+    .put_destination = put_destination,
+    .get_destination = get_destination,
+    .remove_destination = remove_destination,
+    .counts = counts,
+    .suspects = suspects,
+    .totals = totals,
+    .events = events,
+    .samples = samples,
+    .free = kernel_free,
+};
+
+static int map_state(struct kernel_path *k, struct error *err)
+{
+    void *at = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
+                    MAP_SHARED, bpf_map__fd(k->bpf->maps.words), 0);
+    if (at == MAP_FAILED)
+        return error_system(err, ERROR_RUN, "cannot map the state of the XDP program");
+    k->path.state = at;
+    k->path.state->schema = SENTINEL_SCHEMA;
+    k->path.state->secret = k->options.secret;
+    return 0;
+}
+
+static int open_rings(struct kernel_path *k, struct error *err)
+{
+    k->events = ring_buffer__new(bpf_map__fd(k->bpf->maps.events), on_event, k, NULL);
+    k->samples = ring_buffer__new(bpf_map__fd(k->bpf->maps.samples), on_sample, k, NULL);
+    return k->events && k->samples
+               ? 0
+               : error_system(err, ERROR_RUN, "cannot map the rings of the XDP program");
+}
+
+struct path *kernel_path_new(const struct kernel_path_options *options,
+                             const struct sentinel_policy *policy, struct error *err)
+{
+    struct kernel_path *k = calloc(1, sizeof(*k));
+    if (!k)
+        return NULL;
+    k->path.ops = &kernel_ops;
+    k->options = *options;
+    k->policy = *policy;
+    k->link = k->behind = -1;
+    k->cpus = libbpf_num_possible_cpus();
+    k->ifname = strdup(options->ifname);
+    k->pin = options->pin ? strdup(options->pin) : NULL;
+    k->bpf = load(k, policy, err);
+    if (k->bpf && !map_state(k, err) && !open_rings(k, err) &&
+        (options->test || !attach(k, err)))
+        return &k->path;
+    kernel_free(&k->path);
+    return NULL;
+}
+
+const char *kernel_path_describe(const struct path *path)
+{
+    return kernel(path)->description;
+}
+
+void kernel_path_fds(const struct path *path, int *events_fd, int *samples_fd)
+{
+    *events_fd = ring_buffer__epoll_fd(kernel(path)->events);
+    *samples_fd = ring_buffer__epoll_fd(kernel(path)->samples);
+}
+
+int kernel_path_program(const struct path *path)
+{
+    return bpf_program__fd(kernel(path)->bpf->progs.flow_sentinel);
+}
+
+static int run(const struct path *path, const uint8_t *data, uint32_t length,
+               struct bpf_test_run_opts *opts)
+{
+    opts->data_in = data;
+    opts->data_size_in = length;
+    return bpf_prog_test_run_opts(kernel_path_program(path), opts) ? -errno : 0;
+}
+
+int kernel_path_test(struct path *path, const uint8_t *data, uint32_t length)
+{
+    LIBBPF_OPTS(bpf_test_run_opts, opts, .repeat = 1);
+    int error = run(path, data, length, &opts);
+    return error ? error : (int)opts.retval;
+}
+
+int64_t kernel_path_time(struct path *path, const uint8_t *data, uint32_t length,
+                         uint32_t runs)
+{
+    LIBBPF_OPTS(bpf_test_run_opts, opts, .repeat = (int)runs);
+    int error = run(path, data, length, &opts);
+    return error ? error : (int64_t)opts.duration;
+}
+
+int kernel_path_behind(struct path *path, int program, struct error *err)
+{
+    struct kernel_path *k = kernel(path);
+    uint32_t first = 0;
+    int map = bpf_map__fd(k->bpf->maps.next);
+    k->behind = program;
+    if (program >= 0 && bpf_map_update_elem(map, &first, &program, BPF_ANY))
+        return error_system(err, ERROR_RUN, "the program cannot run behind that of %s",
+                            k->ifname);
+    int error = set_policy(path, &k->policy, err);
+    if (!error && program < 0)
+        bpf_map_delete_elem(map, &first);
+    return error;
+}

@@ -1,0 +1,54 @@
+/* kernel_path: FlowSentinel's data path as an XDP program on an interface.
+ *
+ *   kernel_path_new        load and attach, or take over what an earlier process left
+ *   kernel_path_test       run the program on a frame (BPF_PROG_TEST_RUN)
+ *   kernel_path_describe   "native", "generic (native: why not)", "taken over"
+ *   kernel_path_fds        what is readable when there are events and samples
+ *   kernel_path_program    its descriptor
+ *   kernel_path_behind     a program that gets what passes
+ *   kernel_path_remove     take everything away that is pinned in a directory
+ *
+ * With a pin directory the program and its maps outlive this process: what is blocked stays
+ * blocked, what the program decides by itself it goes on deciding. The next one that opens the
+ * same directory takes link and maps over and puts its program in place of the old one; there is
+ * no moment without. Without one they go with this process, however it ends.
+ *
+ * What is pinned: PIN/link and PIN/NAME for every map. A bpffs must be there
+ * (bpf_mount in lib/bpffs.h makes one).
+ */
+#pragma once
+#include "apps/flow_sentinel/path.h"
+#include "lib/xdp_attach.h"
+
+struct kernel_path_options {
+    const char *ifname; /* of this network namespace */
+    unsigned index;
+    enum xdp_attach_mode attach;
+    const char *
+        pin; /* a directory in a bpffs, made when it is missing; NULL: nothing is pinned */
+    struct path_sizes sizes;
+    uint64_t secret;
+    bool test; /* not attached, and the clock is state->clock: for kernel_path_test */
+};
+
+/* NULL and a message: ERROR_PRIVILEGE, ERROR_CONFIG when somebody else's program is on the
+ * interface. */
+struct path *kernel_path_new(const struct kernel_path_options *options,
+                             const struct sentinel_policy *policy, struct error *err);
+
+const char *kernel_path_describe(const struct path *path);
+void kernel_path_fds(const struct path *path, int *events, int *samples);
+int kernel_path_program(const struct path *path);
+
+/* Returns the XDP verdict, or a negative errno: -EINVAL for less than 14 bytes. */
+int kernel_path_test(struct path *path, const uint8_t *data, uint32_t length);
+
+/* ns that the program takes for this frame, the mean of so many runs; or a negative errno. */
+int64_t kernel_path_time(struct path *path, const uint8_t *data, uint32_t length,
+                         uint32_t runs);
+
+/* program: -1 for none. */
+int kernel_path_behind(struct path *path, int program, struct error *err);
+
+/* Detaches and unpins. -ENOENT when nothing is pinned there. */
+int kernel_path_remove(const char *pin);
