@@ -3,6 +3,8 @@
  *   engine.get("wan.loss.p")              as text
  *   engine.set("wan.loss.p", "5%")        or { ["wan.loss.p"] = "5%", ["wan.owd"] = "20ms" }
  *
+ *   engine.call("guard", "ban", args)     one of the operations of an app's class; its answer
+ *
  *   control.ask("flaky", request)         of another process: the answer; nil, why, exit code
  *
  * Several changes are one: all of them hold from the same breath on, or none does. Each comes
@@ -164,6 +166,41 @@ static int engine_lua_set(lua_State *L)
     return 1;
 }
 
+/* Raises when there is no such operation. */
+static uint32_t find_operation(lua_State *L, const struct app *app, const char *name)
+{
+    const struct operation_row *row = app->class->operations;
+    for (uint32_t i = 0; row && row[i].name; i++)
+        if (!strcmp(row[i].name, name))
+            return i;
+    return (uint32_t)vm_fail(L, ERROR_CONFIG, "app \"%s\" (%s): no operation \"%s\"", app->name,
+                             app->class->name, name);
+}
+
+static int engine_lua_call(lua_State *L)
+{
+    struct error err;
+    const char *name = luaL_checkstring(L, 1), *operation = luaL_checkstring(L, 2);
+    const struct engine *engine = vm_need_engine(L);
+    struct app *app = engine_find_app(engine, name);
+    if (!app)
+        return vm_fail(L, ERROR_CONFIG, "\"%s\": no such app", name);
+    uint32_t number = find_operation(L, app, operation);
+    if (app->engine != engine)
+        return vm_fail(L, ERROR_CONFIG, "app \"%s\" runs on another core: only those of the "
+                                        "first can be called", name);
+    lua_settop(L, 3);
+    struct value *args = value_check(L, 3);
+    lua_pushnil(L);
+    struct value *answer = value_check(L, -1);
+    if (app->class->call(app, number, args, answer, &err)) {
+        error_prefix(&err, "app \"%s\" (%s): ", app->name, app->class->name);
+        return vm_raise(L, &err);
+    }
+    value_push(L, answer);
+    return 1;
+}
+
 static int control_lua_ask(lua_State *L)
 {
     char parent[PATH_MAX];
@@ -188,6 +225,7 @@ void open_live(lua_State *L)
 {
     static const luaL_Reg functions[] = { { "get", engine_lua_get },
                                           { "set", engine_lua_set },
+                                          { "call", engine_lua_call },
                                           { NULL, NULL } };
     lua_getglobal(L, "engine");
     luaL_setfuncs(L, functions, 0);

@@ -29,6 +29,11 @@ function commands.counters (request)
    return { apps = apps }
 end
 
+-- { app =, operation =, args = }: { answer = }
+function commands.call (request)
+   return { answer = engine.call(tostring(request.app), tostring(request.operation), request.args) }
+end
+
 function commands.stop ()
    engine.stop()
    return {}

@@ -18,6 +18,8 @@
  *   reconfigure  change to other parameters in place. Return 0, or -EOPNOTSUPP to be
  *                replaced by a new instance (which is what happens without this method).
  *   report       append a few words to a report for people
+ *   call         do one of the class's operations: what people ask a running app for that is
+ *                no parameter, such as showing or changing a table
  *
  * Ports are declared in the class and resolved to slots when the graph is built. A port
  * slot is NULL when nothing is linked to it. A class whose only port row of a direction
@@ -51,6 +53,12 @@ struct counter_row {
     const char *doc;
 };
 
+/* What `call` understands. */
+struct operation_row {
+    const char *name; /* NULL ends the list */
+    const char *doc;
+};
+
 struct app_class {
     const char *name;
     const char *doc; /* one line */
@@ -66,6 +74,11 @@ struct app_class {
     void (*tick)(struct app *app);
     int (*reconfigure)(struct app *app, const void *conf, struct error *err);
     void (*report)(struct app *app, FILE *out);
+    /* Between breaths. operation: a row's number; args: a table, a scalar or nil. The answer,
+     * nil at first, is the caller's to free, whatever is returned. */
+    int (*call)(struct app *app, uint32_t operation, const struct value *args,
+                struct value *answer, struct error *err);
+    const struct operation_row *operations;
     /* Are these parameters possible together? Asked while planning; the error is
      * ERROR_CONFIG. */
     int (*verify)(const void *conf, struct error *err);

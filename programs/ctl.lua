@@ -1,7 +1,7 @@
 -- vanguard ctl: reads and changes the parameters of a program that runs.
 local program = {
    doc = "change a graph while it runs",
-   args = "NAME get PATH... | set PATH=VALUE... | apps | counters [APP] | stop",
+   args = "NAME get PATH... | set PATH=VALUE... | call APP OPERATION [KEY=VALUE...] | apps | counters [APP] | stop",
    help = "Talks to the program that runs under NAME (vanguard top lists them). A path is the name of an " ..
           "app and of its parameter: wan.loss.p, or wan.loss for all of loss.\vSeveral changes are one: all " ..
           "hold from the same breath on, or none does. No stream of random decisions begins anew; the " ..
@@ -56,9 +56,23 @@ function show.counters (answer)
    end
 end
 
+function show.call (answer) print(json.encode(answer.answer)) end
+
 function show.stop () end
 
+local function call_of (words)
+   if not words[2] then return nil, "call what? APP OPERATION" end
+   local args
+   if words[3] then
+      local problem
+      args, problem = assignments { table.unpack(words, 3) }
+      if not args then return nil, problem end
+   end
+   return { command = "call", app = words[1], operation = words[2], args = args }
+end
+
 local function request_of (command, words)
+   if command == "call" then return call_of(words) end
    if command == "get" then return #words > 0 and { command = "get", paths = words }, "get what? PATH..." end
    if command == "counters" then return { command = command, app = words[1] } end
    if command ~= "set" then return { command = command } end
