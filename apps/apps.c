@@ -13,6 +13,7 @@
     APP(classify)                                                                        \
     APP(clumsy)                                                                          \
     APP(cross_traffic)                                                                   \
+    APP(flow_sentinel)                                                                   \
     APP(join)                                                                            \
     APP(match)                                                                           \
     APP(nat)                                                                             \

@@ -1,0 +1,345 @@
+/* FlowSentinel: keeps a host alive under flood: counts, limits and blocks sources.
+ *
+ *     input -> [ FlowSentinel ] -> output         judges the packets of a graph
+ *     eth0  -> [ FlowSentinel ] -> the kernel     with ifname: by an XDP program, no links
+ *
+ * Both are the same rules (judge.bpf.h), behind one interface (path.h). The data path counts and
+ * decides by itself; this app gives it a policy, lists and a sign of life, reads what it tells,
+ * takes out what has ended, and answers people.
+ *
+ * Packets received = sent + dropped by reason. With ifname the counters are those of the XDP
+ * program, as of the latest tick.
+ */
+#include "apps/flow_sentinel/flow_sentinel.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "apps/flow_sentinel/kernel_path.h"
+#include "lib/interface.h"
+#include "lib/random.h"
+
+#define TICK     100000000ull /* ns */
+#define GC_TICKS 10
+#define TALKERS  1024
+
+enum { PACKETS, PASSED, WOULD_DROP, ANSWERED, DROP_NO_OUTPUT, FIRST_REASON };
+
+#define COUNTER_ROW(NAME, name, action, doc)                                             \
+    [FIRST_REASON + REASON_##NAME] = { "drop_" #name, doc },
+
+static const struct counter_row counters[] = {
+    [PACKETS] = { "packets", "frames judged" },
+    [PASSED] = { "passed", "... that passed" },
+    [WOULD_DROP] = { "would_drop", "... of them such as a dry run did not drop" },
+    [ANSWERED] = { "answered", "SYNs answered with a cookie" },
+    [DROP_NO_OUTPUT] = { "drop_no_output",
+                         "packets that passed while nothing was linked" },
+    SENTINEL_REASONS(COUNTER_ROW){ NULL, NULL },
+};
+
+static const struct port ports[] = {
+    { "input", PORT_INPUT, "packets to judge, without ifname" },
+    { "output", PORT_OUTPUT, "those that pass" },
+    { NULL },
+};
+
+static bool in_kernel(const struct app *app)
+{
+    return ((const struct sentinel_conf *)app->conf)->ifname;
+}
+
+static uint64_t clock_of(clockid_t id)
+{
+    struct timespec time;
+    clock_gettime(id, &time);
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+uint64_t sentinel_now(const struct app *app)
+{
+    return in_kernel(app) ? clock_of(CLOCK_BOOTTIME) : engine_now(app->engine);
+}
+
+/* --- what the data path tells ---------------------------------------------------------------- */
+
+static void keep_event(const struct sentinel_event *event, void *user)
+{
+    struct flow_sentinel *s = user;
+    s->news[s->nnews++ % NEWS_SIZE] = *event;
+}
+
+void sentinel_news(struct app *app)
+{
+    struct flow_sentinel *s = app->state;
+    path_events(s->path, keep_event, s);
+}
+
+void sentinel_sampled(struct flow_sentinel *s, const struct sentinel_frame *frame,
+                      uint32_t rate)
+{
+    if (frame->family)
+        space_saving_update(s->talkers, frame->src, (uint64_t)frame->bytes * rate);
+}
+
+static void take_sample(const struct sentinel_sample *sample, void *user)
+{
+    sentinel_sampled(user, &sample->frame, sample->rate);
+}
+
+/* --- every tick -------------------------------------------------------------------------------- */
+
+static void count(struct app *app)
+{
+    struct flow_sentinel *s = app->state;
+    struct sentinel_totals totals;
+    uint64_t verdicts[VERDICTS] = { 0 };
+    path_totals(s->path, &totals);
+    for (int reason = 0; reason < REASONS; reason++) {
+        for (int verdict = 0; verdict < VERDICTS; verdict++)
+            verdicts[verdict] += totals.reasons[reason * VERDICTS + verdict].packets;
+        app->counters[FIRST_REASON + reason] =
+            totals.reasons[reason * VERDICTS + VERDICT_DROP].packets;
+    }
+    app->counters[PACKETS] = verdicts[VERDICT_PASS] + verdicts[VERDICT_DROP] +
+                             verdicts[VERDICT_WOULD_DROP] + verdicts[VERDICT_ANSWER];
+    app->counters[PASSED] = verdicts[VERDICT_PASS] + verdicts[VERDICT_WOULD_DROP];
+    app->counters[WOULD_DROP] = verdicts[VERDICT_WOULD_DROP];
+    app->counters[ANSWERED] = verdicts[VERDICT_ANSWER];
+}
+
+struct collector {
+    struct flow_sentinel *s;
+    uint64_t now;
+};
+
+/* A block stays for repeat_window after its end, so that the next one is longer. */
+static void collect_one(const struct path_address *key,
+                        const struct sentinel_entry *entry, void *user)
+{
+    struct collector *c = user;
+    uint64_t keep = entry->kind == KIND_BLOCKED ? c->s->policy.repeat_window : 0;
+    if (entry->expires && c->now >= entry->expires + keep && path_remove(c->s->path, key))
+        c->s->expired++;
+}
+
+static void look_after(struct app *app)
+{
+    struct flow_sentinel *s = app->state;
+    struct collector collector = { .s = s, .now = sentinel_now(app) };
+    if (in_kernel(app)) {
+        s->path->state->clock = clock_of(CLOCK_BOOTTIME) - clock_of(CLOCK_MONOTONIC);
+        path_samples(s->path, take_sample, s);
+        count(app);
+    }
+    __atomic_store_n(&s->path->state->heartbeat, collector.now, __ATOMIC_RELAXED);
+    sentinel_news(app);
+    if (++s->ticks % GC_TICKS == 0)
+        path_entries(s->path, collect_one, &collector);
+}
+
+static void fire(struct timer *timer, uint64_t now)
+{
+    struct app *app = timer->user;
+    look_after(app);
+    timer_set(&app->engine->timers, timer, now + TICK);
+}
+
+/* --- packets ----------------------------------------------------------------------------------- */
+
+static uint64_t next_random(struct flow_sentinel *s)
+{
+    s->random ^= s->random << 13;
+    s->random ^= s->random >> 7;
+    return s->random ^= s->random << 17;
+}
+
+static void judge(struct app *app, struct packet *p, struct link *output, uint64_t now)
+{
+    struct flow_sentinel *s = app->state;
+    struct sentinel_frame frame;
+    uint16_t vlan = p->flags & PACKET_VLAN ? p->vlan_tci & 0xfff : 0xffff;
+    path_judge(s->path, &frame, p->data, p->length, vlan, now);
+    if (s->policy.sample && next_random(s) % s->policy.sample == 0)
+        sentinel_sampled(s, &frame, s->policy.sample);
+    app->counters[PACKETS]++;
+    if (frame.verdict == VERDICT_DROP) {
+        app_drop(app, FIRST_REASON + frame.reason, p);
+        return;
+    }
+    app->counters[PASSED]++;
+    app->counters[WOULD_DROP] += frame.verdict == VERDICT_WOULD_DROP;
+    if (output)
+        link_transmit(output, p);
+    else
+        app_drop(app, DROP_NO_OUTPUT, p);
+}
+
+static void push(struct app *app)
+{
+    struct link *input = app_input(app, 0), *output = app_output(app, 0);
+    struct packet *p[LINK_BURST];
+    uint32_t n;
+    if (!input)
+        return;
+    uint64_t now = engine_now(app->engine);
+    while ((n = link_receive_burst(input, p, LINK_BURST)))
+        for (uint32_t i = 0; i < n; i++)
+            judge(app, p[i], output, now);
+}
+
+/* --- life ---------------------------------------------------------------------------------------- */
+
+static uint64_t secret(const struct app *app)
+{
+    uint64_t word;
+    if (in_kernel(app) && getrandom(&word, sizeof(word), 0) == sizeof(word))
+        return word;
+    struct random_key key = random_key(app->engine->options.seed, app->name, "secret");
+    return random_draw(&key, 0);
+}
+
+static struct path_sizes sizes_of(const struct sentinel_conf *conf)
+{
+    return (struct path_sizes){ .entries =
+                                    (uint32_t)(conf->max_blocks + conf->max_static),
+                                .suspects = (uint32_t)conf->suspects,
+                                .destinations = (uint32_t)conf->destinations };
+}
+
+static struct path *open_kernel(struct app *app, struct error *err)
+{
+    struct flow_sentinel *s = app->state;
+    const struct sentinel_conf *conf = app->conf;
+    struct interface interface;
+    if (interface_query(conf->ifname, &interface, err))
+        return NULL;
+    if (!s->policy.mtu)
+        s->policy.mtu = interface.mtu;
+    struct kernel_path_options options = {
+        .ifname = conf->ifname,
+        .index = interface.index,
+        .attach = (enum xdp_attach_mode)conf->attach,
+        .sizes = sizes_of(conf),
+        .secret = secret(app),
+    };
+    struct path *path = kernel_path_new(&options, &s->policy, err);
+    int events, samples;
+    if (path) {
+        kernel_path_fds(path, &events, &samples);
+        app_poll(app, events, POLLIN);
+        app_log(app, "on %s, %s", conf->ifname, kernel_path_describe(path));
+    }
+    return path;
+}
+
+static struct path *open_user(struct app *app, struct error *err)
+{
+    struct flow_sentinel *s = app->state;
+    struct path_sizes sizes = sizes_of(app->conf);
+    struct path *path = path_new_user(&sizes, secret(app));
+    if (!path)
+        error_set(err, ERROR_RUN, ENOMEM, "no memory for the tables");
+    else
+        path_set_policy(path, &s->policy, err);
+    return path;
+}
+
+static int start(struct app *app, struct error *err)
+{
+    struct flow_sentinel *s = app->state;
+    const struct sentinel_conf *conf = app->conf;
+    struct siphash_key seed = { .a = secret(app), .b = 1 };
+    int error = lists_load(&s->lists, conf, err);
+    if (error)
+        return error;
+    sentinel_policy_of(conf, &s->policy);
+    s->random = seed.a | 1;
+    s->talkers = space_saving_new(sizeof(struct path_address), TALKERS, &seed);
+    if (!s->talkers)
+        return error_set(err, ERROR_RUN, ENOMEM, "no memory for the top talkers");
+    s->path = conf->ifname ? open_kernel(app, err) : open_user(app, err);
+    if (!s->path)
+        return -EIO;
+    error = lists_apply(&s->lists, s->path, err);
+    s->timer = (struct timer){ .fire = fire, .user = app };
+    if (!error)
+        fire(&s->timer, engine_now(app->engine));
+    return error;
+}
+
+static void stop(struct app *app)
+{
+    struct flow_sentinel *s = app->state;
+    timer_cancel(&app->engine->timers, &s->timer);
+    path_free(s->path);
+    space_saving_free(s->talkers);
+    lists_clear(&s->lists);
+}
+
+static int verify(const void *conf, struct error *err)
+{
+    struct sentinel_lists lists = { 0 };
+    int error = sentinel_verify(conf, err);
+    if (!error)
+        error = lists_load(&lists, conf, err);
+    lists_clear(&lists);
+    return error;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return !strcmp(a ? a : "", b ? b : "");
+}
+
+/* Where it runs and how large its tables are cannot change in place; the rest is a new policy
+ * and new lists, each of them taken over between two frames. */
+static int reconfigure(struct app *app, const void *next, struct error *err)
+{
+    struct flow_sentinel *s = app->state;
+    const struct sentinel_conf *old = app->conf, *conf = next;
+    struct sentinel_policy policy;
+    if (!same_text(old->ifname, conf->ifname) || old->attach != conf->attach ||
+        old->pin != conf->pin ||
+        old->max_blocks + old->max_static != conf->max_blocks + conf->max_static ||
+        old->suspects != conf->suspects || old->destinations != conf->destinations)
+        return -EOPNOTSUPP;
+    sentinel_policy_of(conf, &policy);
+    policy.mtu = policy.mtu ? policy.mtu : s->policy.mtu;
+    policy.version = s->policy.version + 1;
+    int error = lists_load(&s->lists, conf, err);
+    if (!error)
+        error = lists_apply(&s->lists, s->path, err);
+    if (!error)
+        error = path_set_policy(s->path, &policy, err);
+    if (!error)
+        s->policy = policy;
+    return error;
+}
+
+static void report(struct app *app, FILE *out)
+{
+    struct flow_sentinel *s = app->state;
+    fprintf(out, "%llu sources blocked", (unsigned long long)s->path->state->blocks);
+}
+
+const struct app_class flow_sentinel_class = {
+    .name = "FlowSentinel",
+    .doc = "counts, limits and blocks sources of a flood, in the kernel or in a graph",
+    .ports = ports,
+    .params = sentinel_params,
+    .conf_size = sizeof(struct sentinel_conf),
+    .counters = counters,
+    .state_size = sizeof(struct flow_sentinel),
+    .start = start,
+    .stop = stop,
+    .push = push,
+    .reconfigure = reconfigure,
+    .report = report,
+    .verify = verify,
+    .call = sentinel_call,
+    .operations = sentinel_operations,
+};

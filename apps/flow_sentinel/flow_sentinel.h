@@ -1,0 +1,35 @@
+/* flow_sentinel: what the files of this app share. */
+#pragma once
+#include "apps/flow_sentinel/lists.h"
+#include "apps/flow_sentinel/parameters.h"
+#include "apps/flow_sentinel/path.h"
+#include "engine/engine.h"
+#include "lib/space_saving.h"
+
+#define NEWS_SIZE 4096 /* events that wait for who asks for them */
+
+struct flow_sentinel {
+    struct path *path;
+    struct sentinel_policy policy;
+    struct sentinel_lists lists;
+    struct space_saving *talkers; /* sources by bytes, of samples */
+    struct timer timer;
+    uint64_t ticks;
+    uint64_t random; /* of samples */
+    struct sentinel_event news[NEWS_SIZE];
+    uint64_t nnews,
+        news_read;    /* the first that is kept is nnews - NEWS_SIZE at the earliest */
+    uint64_t expired; /* entries that were taken out after their end */
+};
+
+/* Events and samples into what people ask for. */
+void sentinel_news(struct app *app);
+void sentinel_sampled(struct flow_sentinel *s, const struct sentinel_frame *frame,
+                      uint32_t rate);
+
+/* The data path's time. */
+uint64_t sentinel_now(const struct app *app);
+
+extern const struct operation_row sentinel_operations[];
+int sentinel_call(struct app *app, uint32_t operation, const struct value *args,
+                  struct value *answer, struct error *err);

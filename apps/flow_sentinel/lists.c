@@ -1,0 +1,180 @@
+/* lists: who is allowed and who is banned, by prefix. */
+#include "apps/flow_sentinel/lists.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "apps/flow_sentinel/parameters.h"
+#include "lib/prefix_file.h"
+
+#define LIST_MAX 262144
+
+static struct prefix_set **list_of(struct sentinel_lists *lists, enum sentinel_kind kind)
+{
+    return kind == KIND_ALLOWED ? &lists->allowed : &lists->banned;
+}
+
+int lists_add(struct sentinel_lists *lists, enum sentinel_kind kind,
+              const struct prefix *prefix, struct error *err)
+{
+    struct prefix_set **set = list_of(lists, kind);
+    int error = -ENOMEM;
+    if (!*set)
+        *set = prefix_set_new();
+    if (*set)
+        error = prefix_set_insert(*set, prefix, 0);
+    return error ? error_set(err, ERROR_CONFIG, -error, "no room for more prefixes: %s",
+                             strerror(-error))
+                 : 0;
+}
+
+bool lists_remove(struct sentinel_lists *lists, enum sentinel_kind kind,
+                  const struct prefix *prefix)
+{
+    struct prefix_set **set = list_of(lists, kind);
+    return *set && prefix_set_remove(*set, prefix);
+}
+
+void lists_clear(struct sentinel_lists *lists)
+{
+    prefix_set_free(lists->allowed);
+    prefix_set_free(lists->banned);
+    *lists = (struct sentinel_lists){ 0 };
+}
+
+/* --- loading ------------------------------------------------------------------------------- */
+
+/* A slip of the hand in a list would cut off half of the world. */
+static bool is_short(const struct prefix *prefix)
+{
+    return prefix->bits <
+           (prefix->family == AF_INET ? PREFIX_FILE_BITS_IPV4 : PREFIX_FILE_BITS_IPV6);
+}
+
+static int add_text(struct sentinel_lists *lists, enum sentinel_kind kind,
+                    const char *name, const struct value *value, bool really,
+                    struct error *err)
+{
+    struct prefix prefix;
+    char text[64];
+    if (value->kind != VALUE_STRING || prefix_parse(&prefix, value->string))
+        return error_set(err, ERROR_CONFIG, EINVAL, "%s: %s is not a prefix", name,
+                         value_format(text, sizeof(text), value));
+    if (is_short(&prefix) && !really)
+        return error_set(err, ERROR_CONFIG, EINVAL,
+                         "%s: %s is very short: say really = true if it is meant", name,
+                         value->string);
+    return lists_add(lists, kind, &prefix, err);
+}
+
+static int add_value(struct sentinel_lists *lists, enum sentinel_kind kind,
+                     const char *name, const struct value *value, bool really,
+                     struct error *err)
+{
+    int error = 0;
+    if (value->kind == VALUE_NIL || (value->kind == VALUE_STRING && !*value->string))
+        return 0;
+    if (value->kind != VALUE_TABLE)
+        return add_text(lists, kind, name, value, really, err);
+    for (size_t i = 0; i < value->table->count && !error; i++)
+        error = add_text(lists, kind, name, &value->table->fields[i].value, really, err);
+    return error;
+}
+
+static int add_file(struct sentinel_lists *lists, enum sentinel_kind kind,
+                    const char *path, bool really, struct error *err)
+{
+    struct prefix_list list;
+    struct prefix_file file = { .path = path, .max = LIST_MAX, .really = really };
+    if (!path)
+        return 0;
+    int error = prefix_file_read(&file, &list, err);
+    if (error)
+        return error;
+    for (size_t i = 0; i < list.count && !error; i++)
+        error = lists_add(lists, kind, &list.prefixes[i], err);
+    lists->cleared += (uint32_t)list.cleared;
+    prefix_list_clear(&list);
+    return error;
+}
+
+int lists_load(struct sentinel_lists *lists, const struct sentinel_conf *conf,
+               struct error *err)
+{
+    struct sentinel_lists fresh = { 0 };
+    int error = add_value(&fresh, KIND_ALLOWED, "allow", &conf->allow, conf->really, err);
+    if (!error)
+        error = add_value(&fresh, KIND_BANNED, "block", &conf->block, conf->really, err);
+    if (!error)
+        error = add_file(&fresh, KIND_ALLOWED, conf->allow_file, conf->really, err);
+    if (!error)
+        error = add_file(&fresh, KIND_BANNED, conf->block_file, conf->really, err);
+    if (error) {
+        lists_clear(&fresh);
+        return error;
+    }
+    lists_clear(lists);
+    *lists = fresh;
+    return 0;
+}
+
+/* --- applying ------------------------------------------------------------------------------- */
+
+static bool is_allowed(const struct sentinel_lists *lists, const struct prefix *prefix)
+{
+    struct prefix matched;
+    return lists->allowed &&
+           prefix_set_match_family(lists->allowed, prefix->family, prefix->address,
+                                   &matched, NULL) &&
+           matched.bits <= prefix->bits;
+}
+
+static size_t size_of(const struct prefix_set *set)
+{
+    return set ? prefix_set_count(set, AF_INET) + (size_t)prefix_set_count(set, AF_INET6)
+               : 0;
+}
+
+static size_t list_out(const struct sentinel_lists *lists, const struct prefix_set *set,
+                       enum sentinel_kind kind, struct path_listed *to)
+{
+    struct prefix prefix;
+    uint32_t cursor = 0;
+    size_t count = 0;
+    while (set && prefix_set_next(set, &cursor, &prefix, NULL)) {
+        if (kind == KIND_BANNED && is_allowed(lists, &prefix))
+            continue;
+        to[count] = (struct path_listed){ .entry.kind = (uint8_t)kind };
+        to[count].prefix.bits =
+            prefix_mapped(&prefix, (uint8_t *)to[count].prefix.address);
+        count++;
+    }
+    return count;
+}
+
+int lists_apply(const struct sentinel_lists *lists, struct path *path, struct error *err)
+{
+    size_t room = size_of(lists->allowed) + size_of(lists->banned);
+    struct path_listed *list = malloc((room + 1) * sizeof(*list));
+    if (!list)
+        return error_set(err, ERROR_RUN, ENOMEM, "no memory for a list of %zu prefixes",
+                         room);
+    size_t count = list_out(lists, lists->allowed, KIND_ALLOWED, list);
+    count += list_out(lists, lists->banned, KIND_BANNED, list + count);
+    int error = path_set_list(path, list, count, err);
+    free(list);
+    return error;
+}
+
+bool lists_find(const struct sentinel_lists *lists, const struct path_address *address,
+                enum sentinel_kind *kind, struct prefix *matched)
+{
+    const uint8_t *bytes = (const uint8_t *)address->word;
+    *kind = KIND_ALLOWED;
+    if (lists->allowed && prefix_set_match(lists->allowed, bytes, matched, NULL))
+        return true;
+    *kind = KIND_BANNED;
+    return lists->banned && prefix_set_match(lists->banned, bytes, matched, NULL);
+}

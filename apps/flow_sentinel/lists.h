@@ -1,0 +1,39 @@
+/* lists: who is allowed and who is banned, by prefix.
+ *
+ *   lists_load     from parameters and files
+ *   lists_apply    into a data path
+ *   lists_find     the longest prefix that holds an address
+ *   lists_add, lists_remove, lists_clear
+ *
+ * Who is allowed is never banned: a banned prefix that lies within an allowed one is left out,
+ * so that the longest prefix may decide. Single addresses do not come here (flow_sentinel's
+ * operations put them among the entries), unless by list.
+ */
+#pragma once
+#include <stdbool.h>
+
+#include "apps/flow_sentinel/path.h"
+#include "lib/prefix_set.h"
+#include "lib/value.h"
+
+struct sentinel_conf;
+
+struct sentinel_lists {
+    struct prefix_set *allowed, *banned; /* NULL: none */
+    uint32_t cleared;                    /* host bits behind prefixes of files */
+};
+
+/* All or nothing: on error lists stay as they were. */
+int lists_load(struct sentinel_lists *lists, const struct sentinel_conf *conf,
+               struct error *err);
+int lists_apply(const struct sentinel_lists *lists, struct path *path, struct error *err);
+
+/* kind: KIND_ALLOWED or KIND_BANNED. False when no list holds the address. */
+bool lists_find(const struct sentinel_lists *lists, const struct path_address *address,
+                enum sentinel_kind *kind, struct prefix *matched);
+
+int lists_add(struct sentinel_lists *lists, enum sentinel_kind kind,
+              const struct prefix *prefix, struct error *err);
+bool lists_remove(struct sentinel_lists *lists, enum sentinel_kind kind,
+                  const struct prefix *prefix);
+void lists_clear(struct sentinel_lists *lists);

@@ -1,0 +1,476 @@
+/* operations: what people ask a running FlowSentinel for. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "apps/flow_sentinel/flow_sentinel.h"
+#include "lib/prefix.h"
+
+enum {
+    STATUS,
+    LIST,
+    BAN,
+    UNBAN,
+    ALLOW,
+    DISALLOW,
+    FLUSH,
+    WHY,
+    TOP,
+    NEWS,
+};
+
+const struct operation_row sentinel_operations[] = {
+    [STATUS] = { "status", "packets by verdict and reason, blocks, health" },
+    [LIST] = { "list", "who is blocked, banned and allowed one by one; kind=, limit=" },
+    [BAN] = { "ban",
+              "address=PREFIX, ttl=TIME or for good, force=true if it is allowed" },
+    [UNBAN] = { "unban", "address=PREFIX: no ban and no block" },
+    [ALLOW] = { "allow", "address=PREFIX: never block or limit it" },
+    [DISALLOW] = { "disallow", "address=PREFIX" },
+    [FLUSH] = { "flush", "all blocks of detections" },
+    [WHY] = { "why", "address=ADDRESS: what is known of it" },
+    [TOP] = { "top", "the sources that send most; n=" },
+    [NEWS] = { "news", "events since the last time somebody asked" },
+    { NULL, NULL },
+};
+
+/* --- arguments and answers ----------------------------------------------------------------- */
+
+static const char *const kinds[] = {
+    [KIND_OWN] = "own",
+    [KIND_ALLOWED] = "allowed",
+    [KIND_BANNED] = "banned",
+    [KIND_BLOCKED] = "blocked",
+};
+
+static int argument_prefix(const struct value *args, struct prefix *prefix,
+                           struct error *err)
+{
+    const struct value *address =
+        args->kind == VALUE_TABLE ? value_get(args, "address") : args;
+    char text[64];
+    if (address && address->kind == VALUE_STRING &&
+        !prefix_parse(prefix, address->string))
+        return 0;
+    return error_set(err, ERROR_CONFIG, EINVAL, "address: %s is not a prefix",
+                     address ? value_format(text, sizeof(text), address) : "nothing");
+}
+
+static bool argument_bool(const struct value *args, const char *name)
+{
+    const struct value *value = args->kind == VALUE_TABLE ? value_get(args, name) : NULL;
+    if (!value)
+        return false;
+    return value->kind == VALUE_BOOL
+               ? value->boolean
+               : value->kind == VALUE_STRING && !strcmp(value->string, "true");
+}
+
+static int argument_integer(const struct value *args, const char *name, int64_t *integer,
+                            struct error *err)
+{
+    const struct value *value = args->kind == VALUE_TABLE ? value_get(args, name) : NULL;
+    char *end = NULL;
+    if (!value)
+        return 0;
+    if (value->kind == VALUE_INTEGER)
+        *integer = value->integer;
+    else if (value->kind == VALUE_STRING)
+        *integer = strtoll(value->string, &end, 10);
+    if ((end && (*end || end == value->string)) || *integer < 0 ||
+        (value->kind != VALUE_INTEGER && value->kind != VALUE_STRING))
+        return error_set(err, ERROR_CONFIG, EINVAL, "%s is no number of entries", name);
+    return 0;
+}
+
+/* ns; 0 when none was given. */
+static int argument_ttl(const struct value *args, uint64_t *ttl, struct error *err)
+{
+    static const struct param rows[] = {
+        { .name = "ttl",
+          .type = PARAM_TYPE_DURATION,
+          .offset = 0,
+          .initial = "0",
+          .minimum = "0",
+          .maximum = "30d",
+          .doc = "how long" },
+        PARAM_END,
+    };
+    struct value only = value_table();
+    const struct value *given = args->kind == VALUE_TABLE ? value_get(args, "ttl") : NULL;
+    if (given)
+        value_table_add(&only, "ttl", value_copy(given));
+    int error = param_parse(rows, &only, ttl, sizeof(*ttl), err);
+    value_free(&only);
+    return error;
+}
+
+static struct path_address address_of(const struct prefix *prefix)
+{
+    struct path_address address;
+    prefix_mapped(prefix, (uint8_t *)address.word);
+    return address;
+}
+
+static bool is_single(const struct prefix *prefix)
+{
+    return prefix->bits == prefix_size(prefix) * 8;
+}
+
+static struct value address_value(const uint32_t address[4], unsigned bits)
+{
+    char text[PREFIX_TEXT_SIZE];
+    struct prefix prefix = prefix_unmapped((const uint8_t *)address, bits);
+    prefix_format(&prefix, text);
+    if (is_single(&prefix))
+        *strchr(text, '/') = 0;
+    return value_string(text);
+}
+
+static struct value seconds(uint64_t ns)
+{
+    return value_number((double)ns / 1e9);
+}
+
+/* The table of two counts. */
+static void add_count(struct value *to, const char *name,
+                      const struct sentinel_count *count)
+{
+    struct value table = value_table();
+    value_table_add(&table, "packets", value_integer((int64_t)count->packets));
+    value_table_add(&table, "bytes", value_integer((int64_t)count->bytes));
+    value_table_add(to, name, table);
+}
+
+static void add_integer(struct value *to, const char *name, uint64_t integer)
+{
+    value_table_add(to, name, value_integer((int64_t)integer));
+}
+
+/* --- status -------------------------------------------------------------------------------- */
+
+static void add_verdicts(struct value *answer, const struct sentinel_totals *totals)
+{
+    static const char *const names[VERDICTS] = { "passed", "dropped", "would_drop",
+                                                 "answered" };
+    for (int verdict = 0; verdict < VERDICTS; verdict++) {
+        struct sentinel_count sum = { 0 };
+        struct value reasons = value_table();
+        for (int reason = 0; reason < REASONS; reason++) {
+            const struct sentinel_count *count =
+                &totals->reasons[reason * VERDICTS + verdict];
+            sum.packets += count->packets;
+            sum.bytes += count->bytes;
+            if (count->packets)
+                add_count(&reasons, sentinel_reason_rows[reason].name, count);
+        }
+        add_count(&reasons, "all", &sum);
+        value_table_add(answer, names[verdict], reasons);
+    }
+}
+
+static int status(struct app *app, const struct value *args, struct value *answer,
+                  struct error *err)
+{
+    struct flow_sentinel *s = app->state;
+    const struct sentinel_state *state = s->path->state;
+    struct sentinel_totals totals;
+    path_totals(s->path, &totals);
+    *answer = value_table();
+    add_verdicts(answer, &totals);
+    struct value classes = value_table();
+    for (int i = 0; i < CLASSES; i++)
+        add_count(&classes, sentinel_class_names[i], &totals.classes[i]);
+    value_table_add(answer, "classes", classes);
+    add_integer(answer, "blocks", state->blocks);
+    add_integer(answer, "block_inserts", state->inserted);
+    add_integer(answer, "block_insert_failed", state->insert_failed);
+    add_integer(answer, "block_insert_braked", state->insert_braked);
+    add_integer(answer, "events_lost", state->events_lost);
+    add_integer(answer, "events_limited", state->events_limited);
+    add_integer(answer, "samples", state->samples);
+    add_integer(answer, "samples_lost", state->samples_lost);
+    return 0;
+}
+
+/* --- who is known ---------------------------------------------------------------------------- */
+
+struct listing {
+    struct value *answer;
+    uint64_t now;
+    int64_t room;
+    const char *kind; /* NULL: all */
+    uint8_t source_bits;
+};
+
+static bool is_active(const struct sentinel_entry *entry, uint64_t now)
+{
+    return !entry->expires || now < entry->expires;
+}
+
+static void add_entry(struct value *to, const struct sentinel_entry *entry, uint64_t now)
+{
+    value_table_add(to, "kind", value_string(kinds[entry->kind & 3]));
+    if (entry->kind == KIND_BLOCKED)
+        value_table_add(to, "detection",
+                        value_string(sentinel_limit_names[entry->limit % LIMITS]));
+    if (entry->expires)
+        value_table_add(to, "remaining",
+                        seconds(entry->expires > now ? entry->expires - now : 0));
+    if (entry->last)
+        value_table_add(to, "idle", seconds(now > entry->last ? now - entry->last : 0));
+    add_integer(to, "packets", entry->packets);
+    add_integer(to, "bytes", entry->bytes);
+}
+
+static void list_one(const struct path_address *key, const struct sentinel_entry *entry,
+                     void *user)
+{
+    struct listing *listing = user;
+    struct value row;
+    if (!is_active(entry, listing->now) || listing->room <= 0 ||
+        (listing->kind && strcmp(listing->kind, kinds[entry->kind & 3])))
+        return;
+    listing->room--;
+    row = value_table();
+    value_table_add(&row, "address",
+                    address_value(key->word, entry->kind == KIND_BLOCKED &&
+                                                     key->word[2] == 0 &&
+                                                     key->word[3] == 0
+                                                 ? listing->source_bits
+                                                 : 128));
+    add_entry(&row, entry, listing->now);
+    value_table_add(listing->answer, NULL, row);
+}
+
+static int list(struct app *app, const struct value *args, struct value *answer,
+                struct error *err)
+{
+    struct flow_sentinel *s = app->state;
+    const struct sentinel_conf *conf = app->conf;
+    const struct value *kind = args->kind == VALUE_TABLE ? value_get(args, "kind") : NULL;
+    struct listing listing = { .answer = answer,
+                               .now = sentinel_now(app),
+                               .room = 1000,
+                               .kind = kind && kind->kind == VALUE_STRING ? kind->string
+                                                                          : NULL,
+                               .source_bits = (uint8_t)conf->source_prefix6 };
+    int error = argument_integer(args, "limit", &listing.room, err);
+    if (error)
+        return error;
+    *answer = value_table();
+    path_entries(s->path, list_one, &listing);
+    return 0;
+}
+
+static int why(struct app *app, const struct value *args, struct value *answer,
+               struct error *err)
+{
+    struct flow_sentinel *s = app->state;
+    struct prefix prefix, matched;
+    struct sentinel_entry entry;
+    enum sentinel_kind kind;
+    int error = argument_prefix(args, &prefix, err);
+    if (error)
+        return error;
+    struct path_address address = address_of(&prefix), key = address;
+    for (int i = 0; i < 4 && prefix.family == AF_INET6; i++)
+        key.word[i] &= s->policy.source_mask[i];
+    *answer = value_table();
+    if (path_get(s->path, &address, &entry) || path_get(s->path, &key, &entry)) {
+        add_entry(answer, &entry, sentinel_now(app));
+        value_table_add(answer, "active",
+                        value_bool(is_active(&entry, sentinel_now(app))));
+    }
+    if (lists_find(&s->lists, &address, &kind, &matched)) {
+        char text[PREFIX_TEXT_SIZE];
+        value_table_add(answer, "listed", value_string(kinds[kind]));
+        value_table_add(answer, "prefix", value_string(prefix_format(&matched, text)));
+    }
+    return 0;
+}
+
+/* --- changing it ------------------------------------------------------------------------------- */
+
+static bool is_allowed(struct app *app, const struct prefix *prefix)
+{
+    struct flow_sentinel *s = app->state;
+    struct path_address address = address_of(prefix);
+    struct sentinel_entry entry;
+    struct prefix matched;
+    enum sentinel_kind kind;
+    if (path_get(s->path, &address, &entry) && is_active(&entry, sentinel_now(app)) &&
+        (entry.kind == KIND_ALLOWED || entry.kind == KIND_OWN))
+        return true;
+    return lists_find(&s->lists, &address, &kind, &matched) && kind == KIND_ALLOWED;
+}
+
+static int put_prefix(struct app *app, enum sentinel_kind kind,
+                      const struct prefix *prefix, uint64_t ttl, struct error *err)
+{
+    struct flow_sentinel *s = app->state;
+    struct path_address address = address_of(prefix);
+    uint64_t now = sentinel_now(app);
+    if (is_single(prefix)) {
+        struct sentinel_entry entry = { .created = now,
+                                        .ttl = ttl,
+                                        .expires = ttl ? now + ttl : 0,
+                                        .kind = (uint8_t)kind };
+        return path_put(s->path, &address, &entry)
+                   ? error_set(err, ERROR_RUN, ENOSPC, "the table is full (max_static)")
+                   : 0;
+    }
+    if (ttl)
+        return error_set(err, ERROR_CONFIG, EINVAL, "ttl is for single addresses");
+    int error = lists_add(&s->lists, kind, prefix, err);
+    return error ? error : lists_apply(&s->lists, s->path, err);
+}
+
+static int ban(struct app *app, const struct value *args, struct value *answer,
+               struct error *err)
+{
+    const struct sentinel_conf *conf = app->conf;
+    struct prefix prefix;
+    uint64_t ttl = 0;
+    int error = argument_prefix(args, &prefix, err);
+    if (!error)
+        error = argument_ttl(args, &ttl, err);
+    if (error)
+        return error;
+    bool force = argument_bool(args, "force");
+    if (prefix.bits < (prefix.family == AF_INET ? 8 : 16) && !conf->really && !force)
+        return error_set(err, ERROR_CONFIG, EINVAL,
+                         "that is very short a prefix: force = true");
+    if (is_allowed(app, &prefix) && !force)
+        return error_set(err, ERROR_CONFIG, EPERM, "it is allowed: force = true");
+    return put_prefix(app, KIND_BANNED, &prefix, ttl, err);
+}
+
+static int allow(struct app *app, const struct value *args, struct value *answer,
+                 struct error *err)
+{
+    struct prefix prefix;
+    int error = argument_prefix(args, &prefix, err);
+    return error ? error : put_prefix(app, KIND_ALLOWED, &prefix, 0, err);
+}
+
+static int take_out(struct app *app, const struct value *args, struct value *answer,
+                    bool allowed, struct error *err)
+{
+    struct flow_sentinel *s = app->state;
+    struct prefix prefix;
+    struct sentinel_entry entry;
+    int error = argument_prefix(args, &prefix, err);
+    if (error)
+        return error;
+    struct path_address key = address_of(&prefix);
+    bool found = path_get(s->path, &key, &entry) && entry.kind != KIND_OWN &&
+                 (entry.kind == KIND_ALLOWED) == allowed && path_remove(s->path, &key);
+    if (lists_remove(&s->lists, allowed ? KIND_ALLOWED : KIND_BANNED, &prefix)) {
+        found = true;
+        error = lists_apply(&s->lists, s->path, err);
+    }
+    *answer = value_bool(found);
+    return error;
+}
+
+static void flush_one(const struct path_address *key, const struct sentinel_entry *entry,
+                      void *user)
+{
+    struct flow_sentinel *s = user;
+    if (entry->kind == KIND_BLOCKED)
+        path_remove(s->path, key);
+}
+
+/* --- news ----------------------------------------------------------------------------------------- */
+
+static void add_event(struct value *answer, const struct sentinel_event *event,
+                      uint8_t bits)
+{
+    static const char *const names[] = { "block", "extend", "limit", "pressure", "full" };
+    struct value row = value_table();
+    unsigned source_bits = event->src[2] == 0 && event->src[3] == 0 ? bits : 128;
+    value_table_add(&row, "time", seconds(event->time));
+    value_table_add(&row, "event", value_string(names[event->kind % 5]));
+    value_table_add(&row, "detection",
+                    value_string(sentinel_limit_names[event->limit % LIMITS]));
+    value_table_add(&row, "source", address_value(event->src, source_bits));
+    value_table_add(&row, "destination", address_value(event->dst, 128));
+    add_integer(&row, "protocol", event->protocol);
+    add_integer(&row, "sport", event->sport);
+    add_integer(&row, "dport", event->dport);
+    if (event->ttl)
+        value_table_add(&row, "ttl", seconds(event->ttl));
+    value_table_add(&row, "evidence",
+                    value_string(event->verified ? "verified" : "spoofable"));
+    value_table_add(&row, "dry_run", value_bool(event->dry_run));
+    value_table_add(answer, NULL, row);
+}
+
+static int news(struct app *app, const struct value *args, struct value *answer,
+                struct error *err)
+{
+    struct flow_sentinel *s = app->state;
+    const struct sentinel_conf *conf = app->conf;
+    sentinel_news(app);
+    if (s->nnews - s->news_read > NEWS_SIZE)
+        s->news_read = s->nnews - NEWS_SIZE;
+    *answer = value_table();
+    for (; s->news_read < s->nnews; s->news_read++)
+        add_event(answer, &s->news[s->news_read % NEWS_SIZE],
+                  (uint8_t)conf->source_prefix6);
+    return 0;
+}
+
+static int top(struct app *app, const struct value *args, struct value *answer,
+               struct error *err)
+{
+    struct flow_sentinel *s = app->state;
+    int64_t n = 10;
+    int error = argument_integer(args, "n", &n, err);
+    if (error)
+        return error;
+    n = n < 1024 ? n : 1024;
+    struct space_saving_entry *entries = calloc((size_t)n + 1, sizeof(*entries));
+    uint32_t count = entries ? space_saving_top(s->talkers, entries, (uint32_t)n) : 0;
+    *answer = value_table();
+    for (uint32_t i = 0; i < count; i++) {
+        struct value row = value_table();
+        value_table_add(&row, "address", address_value(entries[i].key, 128));
+        add_integer(&row, "bytes", entries[i].count);
+        add_integer(&row, "error", entries[i].error);
+        value_table_add(answer, NULL, row);
+    }
+    free(entries);
+    return 0;
+}
+
+int sentinel_call(struct app *app, uint32_t operation, const struct value *args,
+                  struct value *answer, struct error *err)
+{
+    struct flow_sentinel *s = app->state;
+    switch (operation) {
+    case STATUS:
+        return status(app, args, answer, err);
+    case LIST:
+        return list(app, args, answer, err);
+    case BAN:
+        return ban(app, args, answer, err);
+    case UNBAN:
+        return take_out(app, args, answer, false, err);
+    case ALLOW:
+        return allow(app, args, answer, err);
+    case DISALLOW:
+        return take_out(app, args, answer, true, err);
+    case WHY:
+        return why(app, args, answer, err);
+    case TOP:
+        return top(app, args, answer, err);
+    case NEWS:
+        return news(app, args, answer, err);
+    default:
+        path_entries(s->path, flush_one, s);
+        return 0;
+    }
+}
