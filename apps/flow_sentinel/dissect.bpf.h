@@ -336,7 +336,6 @@ sentinel_inline int dissect_ip4(struct sentinel_context *c, struct dissector *d)
     const __u8 *ip = d->at;
     if (ip + 20 > d->end)
         return 0;
-    f->class = CLASS_OTHER;
     f->protocol = ip[9];
     f->hops = ip[8];
     __u32 size = dissect_lengths4(d, ip), flags = dissect_u16(ip + 6);
@@ -463,7 +462,6 @@ sentinel_inline int dissect_ip6(struct sentinel_context *c, struct dissector *d)
     const __u8 *ip = d->at;
     if (ip + 40 > d->end)
         return 0;
-    f->class = CLASS_OTHER;
     f->protocol = ip[6];
     f->hops = ip[7];
     f->left = dissect_u16(ip + 4);
@@ -541,11 +539,13 @@ sentinel_inline void dissect_addresses(struct dissector *d, __u16 type)
         dissect_note(d, REASON_IP_VERSION);
     else if (type == 0x0800) {
         f->family = 4;
+        f->class = CLASS_OTHER;
         f->src[2] = f->dst[2] = __builtin_bswap32(0xffff);
         __builtin_memcpy(&f->src[3], ip + 12, 4);
         __builtin_memcpy(&f->dst[3], ip + 16, 4);
     } else if (ip + 40 <= d->end) {
         f->family = 6;
+        f->class = CLASS_OTHER;
         __builtin_memcpy(f->src, ip + 8, 16);
         __builtin_memcpy(f->dst, ip + 24, 16);
     }
