@@ -1,0 +1,232 @@
+/* detect: is a protected address flooded, and what follows? */
+#include "apps/flow_sentinel/detect.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "apps/flow_sentinel/parameters.h"
+
+#define SECOND_NS 1e9
+
+const char *const detect_state_names[] = { "normal", "suspect", "mitigate", "cooldown" };
+
+const uint16_t signature_ports[SENTINEL_SIGNATURES] = {
+    17,   19,   53,   69,   111,  123,  137,  161,  389,  427,   500,   520,
+    1434, 1900, 3283, 3389, 3478, 3702, 5060, 5353, 5683, 10001, 11211, 27015,
+};
+
+const char *detection_name(unsigned detection)
+{
+    static const char *const names[] = { "dst_syn", "dst_udp", "dst_icmp", "fragments",
+                                         "anomaly" };
+    static _Thread_local char text[32];
+    if (detection < LIMITS)
+        return sentinel_limit_names[detection];
+    if (detection >= DETECTIONS || detection < DETECT_DST_SYN)
+        return "unknown";
+    if (detection < DETECT_AMPLIFICATION)
+        return names[detection - DETECT_DST_SYN];
+    snprintf(text, sizeof(text), "amplification_%u",
+             signature_ports[detection - DETECT_AMPLIFICATION]);
+    return text;
+}
+
+/* --- rates ---------------------------------------------------------------------------------- */
+
+void rate_add(struct rate *rate, uint64_t total, uint64_t now, uint64_t window)
+{
+    if (now - rate->began >= window) {
+        rate->previous = now - rate->began < 2 * window ? rate->current : 0;
+        rate->current = 0;
+        rate->began = now - (now - rate->began) % window;
+    }
+    rate->current += total - rate->total;
+    rate->total = total;
+}
+
+double rate_value(const struct rate *rate, uint64_t now, uint64_t window)
+{
+    double elapsed = (double)(now - rate->began) / (double)window;
+    double left = elapsed < 1 ? 1 - elapsed : 0;
+    return ((double)rate->current + (double)rate->previous * left) * SECOND_NS /
+           (double)window;
+}
+
+/* --- alarms --------------------------------------------------------------------------------- */
+
+struct tick {
+    const struct detect_policy *policy;
+    uint64_t now;
+    void (*news)(const struct detect_news *news, void *user);
+    void *user;
+};
+
+static void enter(const struct tick *t, struct alarm *alarm, enum detect_state state,
+                  unsigned detection, double rate, double threshold)
+{
+    struct detect_news news = { detection, state, rate, threshold };
+    alarm->state = state;
+    alarm->since = t->now;
+    t->news(&news, t->user);
+}
+
+/* above: the condition holds; threshold: what the rate is compared with when it is to end. */
+static void alarm_step(const struct tick *t, struct alarm *alarm, unsigned detection,
+                       bool above, double rate, double threshold, uint64_t sustain)
+{
+    bool calm = rate < t->policy->exit_ratio * threshold;
+    switch (alarm->state) {
+    case STATE_NORMAL:
+        if (above)
+            enter(t, alarm, STATE_SUSPECT, detection, rate, threshold);
+        break;
+    case STATE_SUSPECT:
+        if (!above)
+            enter(t, alarm, STATE_NORMAL, detection, rate, threshold);
+        else if (t->now - alarm->since >= sustain)
+            enter(t, alarm, STATE_MITIGATE, detection, rate, threshold);
+        break;
+    case STATE_MITIGATE:
+        if (calm)
+            enter(t, alarm, STATE_COOLDOWN, detection, rate, threshold);
+        break;
+    case STATE_COOLDOWN:
+        if (!calm)
+            enter(t, alarm, STATE_MITIGATE, detection, rate, threshold);
+        else if (t->now - alarm->since >= t->policy->exit_hold)
+            enter(t, alarm, STATE_NORMAL, detection, rate, threshold);
+        break;
+    }
+}
+
+static bool is_acting(const struct alarm *alarm)
+{
+    return alarm->state >= STATE_MITIGATE;
+}
+
+/* --- detections ------------------------------------------------------------------------------ */
+
+static void look_at_syn(struct detector *d, const struct tick *t)
+{
+    const struct detect_policy *p = t->policy;
+    double syn = rate_value(&d->syn, t->now, p->window);
+    double done = rate_value(&d->first_ack, t->now, p->window);
+    bool incomplete = syn > p->syn && done < p->completion_min * syn;
+    bool above = incomplete || (p->syn_hard > 0 && syn > p->syn_hard);
+    alarm_step(t, &d->syn_alarm, DETECT_DST_SYN, above, syn, p->syn, p->sustain);
+}
+
+static void look_at_rate(const struct tick *t, struct alarm *alarm,
+                         const struct rate *rate, unsigned detection, double threshold)
+{
+    double value = rate_value(rate, t->now, t->policy->window);
+    if (threshold > 0)
+        alarm_step(t, alarm, detection, value > threshold, value, threshold,
+                   t->policy->sustain);
+}
+
+static void look_at_signature(struct detector *d, const struct tick *t, unsigned i)
+{
+    const struct detect_policy *p = t->policy;
+    double packets = rate_value(&d->signatures[i], t->now, p->window);
+    double bytes = rate_value(&d->signature_bytes[i], t->now, p->window);
+    /* In units of the threshold: whichever of the two is further above its own. */
+    double share = fmax(packets / p->signature_packets, bytes / p->signature_bytes);
+    alarm_step(t, &d->signature_alarms[i], DETECT_AMPLIFICATION + i, share > 1,
+               share * p->signature_packets, p->signature_packets, p->sustain);
+}
+
+/* The baseline forgets with its time constant, and learns nothing of an attack. */
+static void look_at_baseline(struct detector *d, const struct tick *t)
+{
+    const struct detect_policy *p = t->policy;
+    double rate = rate_value(&d->packets, t->now, p->window);
+    double threshold = fmax(p->anomaly_factor * d->baseline, p->anomaly_floor);
+    if (p->anomaly_factor <= 0)
+        return;
+    alarm_step(t, &d->anomaly_alarm, DETECT_ANOMALY, rate > threshold, rate, threshold,
+               p->anomaly_sustain);
+    if (d->anomaly_alarm.state == STATE_NORMAL) {
+        double step = (double)(t->now - d->baseline_time) / (double)p->baseline;
+        d->baseline += (rate - d->baseline) * (1 - exp(-step));
+    }
+    d->baseline_time = t->now;
+}
+
+static void take(struct detector *d, const struct sentinel_destination_counts *c,
+                 uint64_t now, uint64_t window)
+{
+    rate_add(&d->syn, c->syn, now, window);
+    rate_add(&d->first_ack, c->first_ack, now, window);
+    rate_add(&d->packets, c->all.packets, now, window);
+    rate_add(&d->udp, c->udp.packets, now, window);
+    rate_add(&d->icmp, c->icmp.packets, now, window);
+    rate_add(&d->fragments, c->fragments.packets, now, window);
+    for (int i = 0; i < SENTINEL_SIGNATURES; i++) {
+        rate_add(&d->signatures[i], c->signatures[i].packets, now, window);
+        rate_add(&d->signature_bytes[i], c->signatures[i].bytes, now, window);
+    }
+}
+
+/* What was counted before we looked says nothing about rates. */
+static void begin(struct detector *d, const struct sentinel_destination_counts *c,
+                  uint64_t now, uint64_t window)
+{
+    take(d, c, now, window);
+    struct rate *rates[] = { &d->syn, &d->first_ack, &d->packets,
+                             &d->udp, &d->icmp,      &d->fragments };
+    for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++)
+        rates[i]->current = 0;
+    for (int i = 0; i < SENTINEL_SIGNATURES; i++)
+        d->signatures[i].current = d->signature_bytes[i].current = 0;
+    d->baseline_time = now;
+    d->started = true;
+}
+
+/* --- what is done --------------------------------------------------------------------------------- */
+
+/* A rule holds for ttl, anew with every tick while its alarm is raised: should nobody look
+ * after the data path any more, it ends by itself. */
+static uint64_t until(const struct tick *t, const struct alarm *alarm)
+{
+    return is_acting(alarm) ? t->now + t->policy->ttl : 0;
+}
+
+static void decide(const struct detector *d, const struct tick *t,
+                   struct sentinel_destination *to)
+{
+    to->verify = d->syn_alarm.state != STATE_NORMAL;
+    to->mitigation =
+        is_acting(&d->syn_alarm) ? (uint8_t)t->policy->mitigation : MITIGATION_NONE;
+    to->udp_until = until(t, &d->udp_alarm);
+    to->icmp_until = until(t, &d->icmp_alarm);
+    to->fragments_until = until(t, &d->fragment_alarm);
+    for (int i = 0; i < SENTINEL_SIGNATURES; i++)
+        to->signature_until[i] = until(t, &d->signature_alarms[i]);
+}
+
+bool detector_tick(struct detector *d, const struct detect_policy *policy,
+                   const struct sentinel_destination_counts *counts, uint64_t now,
+                   struct sentinel_destination *to,
+                   void (*news)(const struct detect_news *news, void *user), void *user)
+{
+    struct tick t = { policy, now, news, user };
+    struct sentinel_destination before = *to;
+    if (!d->started) {
+        begin(d, counts, now, policy->window);
+        return false;
+    }
+    take(d, counts, now, policy->window);
+    look_at_syn(d, &t);
+    look_at_rate(&t, &d->udp_alarm, &d->udp, DETECT_DST_UDP, policy->udp);
+    look_at_rate(&t, &d->icmp_alarm, &d->icmp, DETECT_DST_ICMP, policy->icmp);
+    look_at_rate(&t, &d->fragment_alarm, &d->fragments, DETECT_FRAGMENTS,
+                 policy->fragments);
+    for (unsigned i = 0; i < SENTINEL_SIGNATURES; i++)
+        look_at_signature(d, &t, i);
+    look_at_baseline(d, &t);
+    if (!policy->dry_run)
+        decide(d, &t, to);
+    return memcmp(&before, to, sizeof(before));
+}
