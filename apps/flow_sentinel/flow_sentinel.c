@@ -22,9 +22,10 @@
 #include "lib/interface.h"
 #include "lib/random.h"
 
-#define TICK     100000000ull /* ns */
-#define GC_TICKS 10
-#define TALKERS  1024
+#define TICK       100000000ull /* ns */
+#define GC_TICKS   10
+#define LOOK_TICKS 20
+#define TALKERS    1024
 
 enum { PACKETS, PASSED, WOULD_DROP, ANSWERED, DROP_NO_OUTPUT, FIRST_REASON };
 
@@ -126,6 +127,89 @@ static void collect_one(const struct path_address *key,
         c->s->expired++;
 }
 
+/* --- who must not be blocked, and who is protected ------------------------------------------- */
+
+static bool is_among(const struct surroundings *all, const struct surrounding *one)
+{
+    for (size_t i = 0; i < all->count; i++)
+        if (!memcmp(&all->all[i], one, sizeof(*one)))
+            return true;
+    return false;
+}
+
+/* What people said of an address stays. */
+static void know(struct app *app, const struct surrounding *one)
+{
+    struct flow_sentinel *s = app->state;
+    struct sentinel_entry entry;
+    if (path_get(s->path, &one->address, &entry) && entry.kind != KIND_BLOCKED &&
+        !(one->kind == KIND_OWN && entry.kind == KIND_ALLOWED))
+        return;
+    entry = (struct sentinel_entry){ .created = sentinel_now(app), .kind = one->kind };
+    path_put(s->path, &one->address, &entry);
+}
+
+static void forget(struct flow_sentinel *s, const struct surrounding *one)
+{
+    struct sentinel_entry entry;
+    if (path_get(s->path, &one->address, &entry) && entry.kind == one->kind)
+        path_remove(s->path, &one->address);
+}
+
+static void guard(struct app *app)
+{
+    struct flow_sentinel *s = app->state;
+    struct path_address *all =
+        calloc(s->nprotect + s->surroundings.count + 1, sizeof(*all));
+    size_t count = s->nprotect;
+    if (!all)
+        return;
+    if (count)
+        memcpy(all, s->protect, count * sizeof(*all));
+    for (size_t i = 0; i < s->surroundings.count; i++)
+        if (s->surroundings.all[i].kind == KIND_OWN)
+            all[count++] = s->surroundings.all[i].address;
+    uint32_t left = guarded_set(&s->guarded, s->path, all, count);
+    if (left)
+        app_log(app, "%u addresses are not watched by themselves: destinations", left);
+    free(all);
+}
+
+static void look_around(struct app *app)
+{
+    struct flow_sentinel *s = app->state;
+    struct surroundings before = s->surroundings;
+    surroundings_read(&s->surroundings);
+    bool same = before.count == s->surroundings.count &&
+                (!before.count || !memcmp(before.all, s->surroundings.all,
+                                          before.count * sizeof(*before.all)));
+    for (size_t i = 0; i < before.count && !same; i++)
+        if (!is_among(&s->surroundings, &before.all[i]))
+            forget(s, &before.all[i]);
+    for (size_t i = 0; i < s->surroundings.count && !same; i++)
+        know(app, &s->surroundings.all[i]);
+    free(before.all);
+    if (!same)
+        guard(app);
+}
+
+static void tell(const struct guarded_one *one, const struct detect_news *news,
+                 void *user)
+{
+    struct app *app = user;
+    struct sentinel_event event = {
+        .time = sentinel_now(app),
+        .kind = EVENT_STATE,
+        .detection = (uint8_t)news->detection,
+        .state = (uint8_t)news->state,
+        .rate = (uint32_t)news->rate,
+        .threshold = (uint32_t)news->threshold,
+        .dry_run = ((struct flow_sentinel *)app->state)->detect.dry_run
+    };
+    memcpy(event.dst, &one->address, sizeof(event.dst));
+    keep_event(&event, app->state);
+}
+
 static void look_after(struct app *app)
 {
     struct flow_sentinel *s = app->state;
@@ -137,6 +221,9 @@ static void look_after(struct app *app)
     }
     __atomic_store_n(&s->path->state->heartbeat, collector.now, __ATOMIC_RELAXED);
     sentinel_news(app);
+    guarded_tick(&s->guarded, s->path, &s->detect, collector.now, tell, app);
+    if (in_kernel(app) && s->ticks % LOOK_TICKS == 0)
+        look_around(app);
     if (++s->ticks % GC_TICKS == 0)
         path_entries(s->path, collect_one, &collector);
 }
@@ -257,6 +344,12 @@ static int start(struct app *app, struct error *err)
     if (error)
         return error;
     sentinel_policy_of(conf, &s->policy);
+    sentinel_detect_policy_of(conf, &s->detect);
+    error = lists_addresses(&conf->protect, "protect", &s->protect, &s->nprotect, err);
+    if (error)
+        return error;
+    if (guarded_new(&s->guarded, (uint32_t)conf->destinations))
+        return error_set(err, ERROR_RUN, ENOMEM, "no memory for the protected addresses");
     s->random = seed.a | 1;
     s->talkers = space_saving_new(sizeof(struct path_address), TALKERS, &seed);
     if (!s->talkers)
@@ -265,6 +358,8 @@ static int start(struct app *app, struct error *err)
     if (!s->path)
         return -EIO;
     error = lists_apply(&s->lists, s->path, err);
+    if (!error)
+        guard(app);
     s->timer = (struct timer){ .fire = fire, .user = app };
     if (!error)
         fire(&s->timer, engine_now(app->engine));
@@ -278,6 +373,9 @@ static void stop(struct app *app)
     path_free(s->path);
     space_saving_free(s->talkers);
     lists_clear(&s->lists);
+    guarded_free(&s->guarded);
+    free(s->surroundings.all);
+    free(s->protect);
 }
 
 static int verify(const void *conf, struct error *err)
@@ -287,6 +385,12 @@ static int verify(const void *conf, struct error *err)
     if (!error)
         error = lists_load(&lists, conf, err);
     lists_clear(&lists);
+    struct path_address *protect = NULL;
+    size_t count;
+    if (!error)
+        error = lists_addresses(&((const struct sentinel_conf *)conf)->protect, "protect",
+                                &protect, &count, err);
+    free(protect);
     return error;
 }
 
@@ -310,7 +414,17 @@ static int reconfigure(struct app *app, const void *next, struct error *err)
     sentinel_policy_of(conf, &policy);
     policy.mtu = policy.mtu ? policy.mtu : s->policy.mtu;
     policy.version = s->policy.version + 1;
-    int error = lists_load(&s->lists, conf, err);
+    struct path_address *protect;
+    size_t nprotect;
+    int error = lists_addresses(&conf->protect, "protect", &protect, &nprotect, err);
+    if (error)
+        return error;
+    free(s->protect);
+    s->protect = protect;
+    s->nprotect = nprotect;
+    guard(app);
+    sentinel_detect_policy_of(conf, &s->detect);
+    error = lists_load(&s->lists, conf, err);
     if (!error)
         error = lists_apply(&s->lists, s->path, err);
     if (!error)

@@ -1,8 +1,10 @@
 /* flow_sentinel: what the files of this app share. */
 #pragma once
+#include "apps/flow_sentinel/guarded.h"
 #include "apps/flow_sentinel/lists.h"
 #include "apps/flow_sentinel/parameters.h"
 #include "apps/flow_sentinel/path.h"
+#include "apps/flow_sentinel/surroundings.h"
 #include "engine/engine.h"
 #include "lib/space_saving.h"
 
@@ -11,7 +13,12 @@
 struct flow_sentinel {
     struct path *path;
     struct sentinel_policy policy;
+    struct detect_policy detect;
     struct sentinel_lists lists;
+    struct guarded guarded;
+    struct surroundings surroundings;
+    struct path_address *protect; /* of the configuration */
+    size_t nprotect;
     struct space_saving *talkers; /* sources by bytes, of samples */
     struct timer timer;
     uint64_t ticks;

@@ -98,7 +98,7 @@ sentinel_stage int judge_tell(struct sentinel_context *c, struct sentinel_frame 
     event->sport = f->sport;
     event->dport = f->dport;
     event->kind = (__u8)kind;
-    event->limit = (__u8)limit;
+    event->detection = (__u8)limit;
     event->verified = f->verified;
     event->protocol = f->protocol;
     event->dry_run =

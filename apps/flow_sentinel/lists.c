@@ -53,15 +53,24 @@ static bool is_short(const struct prefix *prefix)
            (prefix->family == AF_INET ? PREFIX_FILE_BITS_IPV4 : PREFIX_FILE_BITS_IPV6);
 }
 
+static int prefix_of(const struct value *value, const char *name, struct prefix *prefix,
+                     struct error *err)
+{
+    char text[64];
+    if (value->kind == VALUE_STRING && !prefix_parse(prefix, value->string))
+        return 0;
+    return error_set(err, ERROR_CONFIG, EINVAL, "%s: %s is not a prefix", name,
+                     value_format(text, sizeof(text), value));
+}
+
 static int add_text(struct sentinel_lists *lists, enum sentinel_kind kind,
                     const char *name, const struct value *value, bool really,
                     struct error *err)
 {
     struct prefix prefix;
-    char text[64];
-    if (value->kind != VALUE_STRING || prefix_parse(&prefix, value->string))
-        return error_set(err, ERROR_CONFIG, EINVAL, "%s: %s is not a prefix", name,
-                         value_format(text, sizeof(text), value));
+    int error = prefix_of(value, name, &prefix, err);
+    if (error)
+        return error;
     if (is_short(&prefix) && !really)
         return error_set(err, ERROR_CONFIG, EINVAL,
                          "%s: %s is very short: say really = true if it is meant", name,
@@ -69,17 +78,26 @@ static int add_text(struct sentinel_lists *lists, enum sentinel_kind kind,
     return lists_add(lists, kind, &prefix, err);
 }
 
+/* Of a value that is one or a list of them, or none. */
+static size_t items(const struct value *value)
+{
+    if (value->kind == VALUE_TABLE)
+        return value->table->count;
+    return value->kind != VALUE_NIL && !(value->kind == VALUE_STRING && !*value->string);
+}
+
+static const struct value *item(const struct value *value, size_t i)
+{
+    return value->kind == VALUE_TABLE ? &value->table->fields[i].value : value;
+}
+
 static int add_value(struct sentinel_lists *lists, enum sentinel_kind kind,
                      const char *name, const struct value *value, bool really,
                      struct error *err)
 {
     int error = 0;
-    if (value->kind == VALUE_NIL || (value->kind == VALUE_STRING && !*value->string))
-        return 0;
-    if (value->kind != VALUE_TABLE)
-        return add_text(lists, kind, name, value, really, err);
-    for (size_t i = 0; i < value->table->count && !error; i++)
-        error = add_text(lists, kind, name, &value->table->fields[i].value, really, err);
+    for (size_t i = 0; i < items(value) && !error; i++)
+        error = add_text(lists, kind, name, item(value, i), really, err);
     return error;
 }
 
@@ -177,4 +195,52 @@ bool lists_find(const struct sentinel_lists *lists, const struct path_address *a
         return true;
     *kind = KIND_BANNED;
     return lists->banned && prefix_set_match(lists->banned, bytes, matched, NULL);
+}
+
+/* --- every address -------------------------------------------------------------------------- */
+
+static void expand(const struct prefix *prefix, size_t count, struct path_address *to)
+{
+    struct prefix first = *prefix;
+    first.bits = (uint8_t)(prefix_size(prefix) * 8);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *bytes = (uint8_t *)to[i].word;
+        prefix_mapped(&first, bytes);
+        if (count > 1) {
+            bytes[14] = (uint8_t)((bytes[14] & ~((count - 1) >> 8)) | i >> 8);
+            bytes[15] = (uint8_t)((bytes[15] & ~(count - 1)) | i);
+        }
+    }
+}
+
+int lists_addresses(const struct value *value, const char *name,
+                    struct path_address **addresses, size_t *count, struct error *err)
+{
+    *addresses = NULL;
+    *count = 0;
+    if (!items(value))
+        return 0;
+    *addresses = calloc(items(value), LISTS_ADDRESSES * sizeof(**addresses));
+    int error = *addresses ? 0 : error_set(err, ERROR_RUN, ENOMEM, "%s: too many", name);
+    for (size_t i = 0; i < items(value) && !error; i++) {
+        struct prefix prefix;
+        error = prefix_of(item(value, i), name, &prefix, err);
+        if (error)
+            break;
+        unsigned host = (unsigned)prefix_size(&prefix) * 8 - prefix.bits;
+        if (host > 10) {
+            error =
+                error_set(err, ERROR_CONFIG, E2BIG, "%s: %s has more than %d addresses",
+                          name, item(value, i)->string, LISTS_ADDRESSES);
+            break;
+        }
+        expand(&prefix, (size_t)1 << host, *addresses + *count);
+        *count += (size_t)1 << host;
+    }
+    if (error) {
+        free(*addresses);
+        *addresses = NULL;
+        *count = 0;
+    }
+    return error;
 }

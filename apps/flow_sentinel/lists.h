@@ -4,6 +4,7 @@
  *   lists_apply    into a data path
  *   lists_find     the longest prefix that holds an address
  *   lists_add, lists_remove, lists_clear
+ *   lists_addresses   every address of a prefix, or of a list of them
  *
  * Who is allowed is never banned: a banned prefix that lies within an allowed one is left out,
  * so that the longest prefix may decide. Single addresses do not come here (flow_sentinel's
@@ -37,3 +38,10 @@ int lists_add(struct sentinel_lists *lists, enum sentinel_kind kind,
 bool lists_remove(struct sentinel_lists *lists, enum sentinel_kind kind,
                   const struct prefix *prefix);
 void lists_clear(struct sentinel_lists *lists);
+
+#define LISTS_ADDRESSES 1024 /* of a prefix at most */
+
+/* name: of the parameter, for messages. *addresses is the caller's to free; NULL when there are
+ * none. */
+int lists_addresses(const struct value *value, const char *name,
+                    struct path_address **addresses, size_t *count, struct error *err);

@@ -388,15 +388,24 @@ static void flush_one(const struct path_address *key, const struct sentinel_entr
 static void add_event(struct value *answer, const struct sentinel_event *event,
                       uint8_t bits)
 {
-    static const char *const names[] = { "block", "extend", "limit", "pressure", "full" };
+    static const char *const names[] = { "block",    "extend", "limit",
+                                         "pressure", "full",   "state" };
     struct value row = value_table();
     unsigned source_bits = event->src[2] == 0 && event->src[3] == 0 ? bits : 128;
     value_table_add(&row, "time", seconds(event->time));
-    value_table_add(&row, "event", value_string(names[event->kind % 5]));
-    value_table_add(&row, "detection",
-                    value_string(sentinel_limit_names[event->limit % LIMITS]));
-    value_table_add(&row, "source", address_value(event->src, source_bits));
+    value_table_add(&row, "event", value_string(names[event->kind % 6]));
+    value_table_add(&row, "detection", value_string(detection_name(event->detection)));
     value_table_add(&row, "destination", address_value(event->dst, 128));
+    value_table_add(&row, "dry_run", value_bool(event->dry_run));
+    if (event->kind == EVENT_STATE) {
+        value_table_add(&row, "state",
+                        value_string(detect_state_names[event->state & 3]));
+        add_integer(&row, "rate", event->rate);
+        add_integer(&row, "threshold", event->threshold);
+        value_table_add(answer, NULL, row);
+        return;
+    }
+    value_table_add(&row, "source", address_value(event->src, source_bits));
     add_integer(&row, "protocol", event->protocol);
     add_integer(&row, "sport", event->sport);
     add_integer(&row, "dport", event->dport);
@@ -404,7 +413,6 @@ static void add_event(struct value *answer, const struct sentinel_event *event,
         value_table_add(&row, "ttl", seconds(event->ttl));
     value_table_add(&row, "evidence",
                     value_string(event->verified ? "verified" : "spoofable"));
-    value_table_add(&row, "dry_run", value_bool(event->dry_run));
     value_table_add(answer, NULL, row);
 }
 

@@ -5,7 +5,7 @@
 #include <limits.h>
 #include <string.h>
 
-#include "lib/nearest.h"
+#include "apps/flow_sentinel/detect.h"
 
 /* --- names ------------------------------------------------------------------------------ */
 
@@ -41,6 +41,7 @@ const char *const sentinel_class_names[CLASSES] = {
 static const char *const answers[] = { "alert", "limit", "block", NULL };
 static const char *const attach_modes[] = { "auto", "native", "generic", NULL };
 static const char *const fail_modes[] = { "autonomous", "open", "closed", NULL };
+static const char *const syn_actions[] = { "alert", "limit", NULL };
 static const char *const malformed_choices[] = { "pass", "count", "drop", NULL };
 
 #define LIMIT_ROWS(NAME, PPS, BURST, SPOOFABLE)                                          \
@@ -113,8 +114,33 @@ const struct param sentinel_params[] = {
     PARAM_INTEGER(CONF, dst_udp_pps, "200000", "1", "100000000",
                   "UDP packets a second that it takes while it is flooded"),
     PARAM_INTEGER(CONF, dst_icmp_pps, "5000", "1", "100000000", "the same of ICMP"),
-    PARAM_VALUE(CONF, protect, "",
-                "prefixes that are protected beside the addresses of the interface"),
+    PARAM_INTEGER(
+        CONF, dst_frag_pps, "5000", "0", "100000000",
+        "fragments but the first above which all of them are dropped; 0: never"),
+    PARAM_INTEGER(
+        CONF, ampl_dst_pps, "5000", "1", "100000000",
+        "packets a second from the port of a service that amplifies, above which those "
+        "from this port are dropped"),
+    PARAM_RATE(CONF, ampl_dst_bps, "50mbit", "1kbit", "1tbit", "... or bits a second"),
+    PARAM_ENUM(CONF, syn_action, "limit", syn_actions,
+               "what is done against a flood of SYNs from many sources"),
+    PARAM_PERCENT(CONF, dst_completion_min, "30%", "0", "100%",
+                  "share of SYNs that become connections when nobody floods"),
+    PARAM_DURATION(CONF, window, "1s", "100ms", "60s", "over which rates are taken"),
+    PARAM_DURATION(
+        CONF, sustain, "300ms", "0", "60s",
+        "how long a protected address is above its limit before something is done"),
+    PARAM_PERCENT(CONF, dst_exit_ratio, "50%", "1%", "100%",
+                  "of the limit, below which a flood is over"),
+    PARAM_DURATION(CONF, dst_exit_hold, "10s", "0", "1h", "... for so long"),
+    PARAM_NUMBER(CONF, anomaly_factor, "8", "0", "1000000",
+                 "times the usual rate of an address that are told of; 0: nothing is"),
+    PARAM_INTEGER(CONF, anomaly_floor, "10000", "1", "100000000",
+                  "... from so many packets a second on"),
+    PARAM_VALUE(
+        CONF, protect, "",
+        "addresses, or prefixes of up to 1,024 of them, that are protected beside those of "
+        "this machine"),
 
     PARAM_DURATION(CONF, ttl, "60s", "1s", "30d", "how long a source is blocked"),
     PARAM_INTEGER(CONF, ttl_backoff, "2", "1", "10",
@@ -323,4 +349,30 @@ void sentinel_policy_of(const struct sentinel_conf *conf, struct sentinel_policy
     set_limits(policy, conf);
     set_kinds(policy, conf);
     set_source_mask(policy, (int)conf->source_prefix6);
+}
+
+void sentinel_detect_policy_of(const struct sentinel_conf *conf,
+                               struct detect_policy *policy)
+{
+    *policy = (struct detect_policy){
+        .window = conf->window,
+        .sustain = conf->sustain,
+        .exit_hold = conf->dst_exit_hold,
+        .ttl = conf->ttl,
+        .exit_ratio = conf->dst_exit_ratio,
+        .completion_min = conf->dst_completion_min,
+        .syn = (double)conf->dst_syn_pps,
+        .syn_hard = (double)conf->dst_syn_hard_pps,
+        .udp = (double)conf->dst_udp_pps,
+        .icmp = (double)conf->dst_icmp_pps,
+        .fragments = (double)conf->dst_frag_pps,
+        .signature_packets = (double)conf->ampl_dst_pps,
+        .signature_bytes = (double)conf->ampl_dst_bps / 8,
+        .anomaly_factor = conf->anomaly_factor,
+        .anomaly_floor = (double)conf->anomaly_floor,
+        .anomaly_sustain = 3 * SECOND_NS,
+        .baseline = 300 * SECOND_NS,
+        .mitigation = conf->syn_action ? MITIGATION_LIMIT : MITIGATION_NONE,
+        .dry_run = conf->dry_run,
+    };
 }

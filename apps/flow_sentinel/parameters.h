@@ -2,7 +2,7 @@
  *
  *   sentinel_params     rows of struct sentinel_conf (lib/param.h)
  *   sentinel_verify     do they go together?
- *   sentinel_policy_of  the data path's policy
+ *   sentinel_policy_of, sentinel_detect_policy_of   the data path's policy, and the detectors'
  *   sentinel_reason_rows, sentinel_limit_names, ...   names of the tables in sentinel.bpf.h
  *
  * A limit is of packets a second that one source may send; its burst is packets (of src_bps:
@@ -36,6 +36,13 @@ struct sentinel_conf {
     struct limit_conf src_syn, src_udp, src_icmp, src_pps, src_malformed, src_flags;
     struct bit_limit_conf src_bps;
     int64_t dst_syn_pps, dst_syn_hard_pps, dst_udp_pps, dst_icmp_pps;
+    int64_t dst_frag_pps, ampl_dst_pps;
+    uint64_t ampl_dst_bps; /* bit/s */
+    int syn_action;        /* enum sentinel_mitigation */
+    double dst_completion_min, dst_exit_ratio;
+    uint64_t window, sustain, dst_exit_hold;
+    double anomaly_factor;
+    int64_t anomaly_floor;
     double promote_share;
     uint64_t ttl, ttl_max, repeat_window, hold_down;
     double hold_rate;
@@ -53,6 +60,8 @@ struct sentinel_conf {
     bool really;
 };
 
+struct detect_policy;
+
 extern const struct param sentinel_params[];
 
 /* ERROR_CONFIG. */
@@ -60,6 +69,8 @@ int sentinel_verify(const struct sentinel_conf *conf, struct error *err);
 
 /* conf must have passed sentinel_verify. */
 void sentinel_policy_of(const struct sentinel_conf *conf, struct sentinel_policy *policy);
+void sentinel_detect_policy_of(const struct sentinel_conf *conf,
+                               struct detect_policy *policy);
 
 struct sentinel_reason_row {
     const char *name, *doc;

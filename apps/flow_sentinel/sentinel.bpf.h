@@ -294,7 +294,8 @@ enum sentinel_event_kind {
     EVENT_EXTEND,
     EVENT_LIMIT,
     EVENT_PRESSURE,
-    EVENT_FULL
+    EVENT_FULL,
+    EVENT_STATE, /* of a destination: from user space (detect.h) */
 };
 
 struct sentinel_event {
@@ -302,10 +303,11 @@ struct sentinel_event {
     __u32 src[4]; /* the key */
     __u32 dst[4];
     __u64 ttl;
+    __u32 rate, threshold; /* of EVENT_STATE, a second */
     __u16 sport, dport;
-    __u8 kind, limit, verified, protocol;
-    __u8 dry_run;
-    __u8 unused[7];
+    __u8 kind, detection, verified, protocol; /* detection: a limit, or enum detection */
+    __u8 dry_run, state;
+    __u8 unused[6];
 };
 
 #define SENTINEL_SNAPLEN 128
