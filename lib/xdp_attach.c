@@ -31,7 +31,7 @@ void xdp_keep_complaint(void)
 
 int xdp_load_failed(const char *ifname, int error, struct error *err)
 {
-    if (error == -EPERM || error == -EACCES)
+    if (error == -EPERM) /* -EACCES is the verifier's */
         return error_set(err, ERROR_PRIVILEGE, EPERM,
                          "XDP on %s needs CAP_BPF and CAP_NET_ADMIN: run as root, or "
                          "setcap cap_bpf,cap_net_admin,cap_net_raw+ep on the program",

@@ -8,6 +8,9 @@
  * All there is to decide lies in dissect.bpf.h and judge.bpf.h; here are the maps behind their
  * tables. They outlive this program: what changes is the policy, read-only data of a new program
  * that takes this one's place between two frames.
+ *
+ * This file and the .bpf.h files that it includes may also be used under the MIT licence or the
+ * GPL, version 2.
  */
 #include <linux/bpf.h>
 
@@ -66,16 +69,13 @@ struct {
         });
 } prefixes SEC(".maps");
 
-/* A program that gets what passes, and the one that answers SYNs. */
+/* A program that gets what passes. */
 struct {
     __uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-    __uint(max_entries, 2);
+    __uint(max_entries, 1);
     __type(key, __u32);
     __type(value, __u32);
-} next SEC(".maps");
-
-#define NEXT_BEHIND 0
-#define NEXT_ANSWER 1
+} behind SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -89,7 +89,7 @@ struct {
 
 const volatile struct sentinel_policy policy;
 const volatile __u32 settable_clock; /* for tests: the time is words.clock */
-const volatile __u32 has_behind;
+const volatile __u32 has_behind, has_cookies;
 
 /* --- the tables that judge.bpf.h asks for -------------------------------------------------- */
 
@@ -117,8 +117,9 @@ find_prefix(const struct sentinel_prefix *key)
     return list ? bpf_map_lookup_elem(list, key) : NULL;
 }
 
-static __always_inline int is_connected(struct xdp_md *ctx,
-                                        const struct sentinel_frame *frame)
+/* The connection or listener that the frame is for, to be released. */
+static __always_inline struct bpf_sock *find_socket(struct xdp_md *ctx,
+                                                    const struct sentinel_frame *frame)
 {
     struct bpf_sock_tuple tuple = { 0 };
     __u32 size = sizeof(tuple.ipv6);
@@ -134,14 +135,23 @@ static __always_inline int is_connected(struct xdp_md *ctx,
         tuple.ipv6.sport = __builtin_bswap16(frame->sport);
         tuple.ipv6.dport = __builtin_bswap16(frame->dport);
     }
-    struct bpf_sock *socket =
-        bpf_skc_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+    return bpf_skc_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+}
+
+static __always_inline int is_connected(struct xdp_md *ctx,
+                                        const struct sentinel_frame *frame)
+{
+    struct bpf_sock *socket = find_socket(ctx, frame);
     if (!socket)
         return 0;
     int established = socket->state == BPF_TCP_ESTABLISHED;
     bpf_sk_release(socket);
     return established;
 }
+
+#define TABLE_ANSWERS(c, frame) ((void)(c), has_cookies && is_plain_syn(frame))
+
+#include "apps/flow_sentinel/syn_cookie.bpf.h"
 
 #include "apps/flow_sentinel/judge.bpf.h"
 
@@ -195,17 +205,24 @@ SEC("xdp")
 int flow_sentinel(struct xdp_md *ctx)
 {
     struct sentinel_frame frame;
+    int answer = XDP_DROP;
     sentinel_judge(ctx, &frame, (__u32)(ctx->data_end - ctx->data), 0xffff, clock(ctx));
+    if (has_cookies && frame.verdict == VERDICT_ANSWER) {
+        answer = syn_cookie_answer(ctx, &frame);
+        if (answer == XDP_DROP)
+            frame.verdict = VERDICT_DROP; /* a wrong checksum, or nobody listens */
+    }
     count(&frame);
     if (policy.sample && bpf_get_prandom_u32() % policy.sample == 0)
         sample(ctx, &frame);
     if (frame.verdict == VERDICT_DROP)
         return XDP_DROP;
     if (frame.verdict == VERDICT_ANSWER)
-        bpf_tail_call(ctx, &next, NEXT_ANSWER); /* does not come back when it is there */
+        return answer;
     if (has_behind)
-        bpf_tail_call(ctx, &next, NEXT_BEHIND);
+        bpf_tail_call(ctx, &behind, 0);
     return XDP_PASS;
 }
 
-char LICENSE[] SEC("license") = "Apache-2.0";
+char LICENSE[] SEC("license") =
+    "Dual MIT/GPL"; /* the kernel's cookies are for such alone */

@@ -297,12 +297,30 @@ static struct path_sizes sizes_of(const struct sentinel_conf *conf)
                                 .destinations = (uint32_t)conf->destinations };
 }
 
+/* The kernel takes cookies that it did not send itself when they are all it sends. */
+static int check_cookies(struct error *err)
+{
+    FILE *file = fopen("/proc/sys/net/ipv4/tcp_syncookies", "re");
+    int value = 0;
+    if (file) {
+        if (fscanf(file, "%d", &value) != 1)
+            value = 0;
+        fclose(file);
+    }
+    return value == 2
+               ? 0
+               : error_set(err, ERROR_CONFIG, EINVAL,
+                           "syn_action = \"cookie\" needs net.ipv4.tcp_syncookies = 2: "
+                           "sysctl -w net.ipv4.tcp_syncookies=2");
+}
+
 static struct path *open_kernel(struct app *app, struct error *err)
 {
     struct flow_sentinel *s = app->state;
     const struct sentinel_conf *conf = app->conf;
     struct interface interface;
-    if (interface_query(conf->ifname, &interface, err))
+    bool cookies = conf->syn_action == MITIGATION_COOKIE;
+    if (interface_query(conf->ifname, &interface, err) || (cookies && check_cookies(err)))
         return NULL;
     if (!s->policy.mtu)
         s->policy.mtu = interface.mtu;
@@ -312,6 +330,7 @@ static struct path *open_kernel(struct app *app, struct error *err)
         .attach = (enum xdp_attach_mode)conf->attach,
         .sizes = sizes_of(conf),
         .secret = secret(app),
+        .cookies = cookies,
     };
     struct path *path = kernel_path_new(&options, &s->policy, err);
     int events, samples;
@@ -407,6 +426,8 @@ static int reconfigure(struct app *app, const void *next, struct error *err)
     const struct sentinel_conf *old = app->conf, *conf = next;
     struct sentinel_policy policy;
     if (!same_text(old->ifname, conf->ifname) || old->attach != conf->attach ||
+        (old->syn_action == MITIGATION_COOKIE) !=
+            (conf->syn_action == MITIGATION_COOKIE) ||
         old->pin != conf->pin ||
         old->max_blocks + old->max_static != conf->max_blocks + conf->max_static ||
         old->suspects != conf->suspects || old->destinations != conf->destinations)

@@ -19,6 +19,7 @@
  *   TABLE_STATE(c)                      struct sentinel_state
  *   TABLE_EVENT(c)                      room for an event or NULL; then TABLE_SUBMIT(c, event)
  *   TABLE_CONNECTED(c, frame)           is there a connection that the host knows of?
+ *   TABLE_ANSWERS(c, frame)             can this SYN be answered with a cookie?
  *
  * Invariants: `blocks` holds no source that a rule allows (who adds such a rule takes the block
  * out), so it can be asked first, and a blocked frame costs one look-up. Nothing a source sends
@@ -419,12 +420,12 @@ sentinel_inline int judge_syn(struct sentinel_context *c, struct sentinel_frame 
     const volatile struct sentinel_policy *p = CONTEXT_POLICY(c);
     if (f->verified)
         return 0;
-    if (to->mitigation == MITIGATION_COOKIE) {
+    if (to->mitigation == MITIGATION_COOKIE && TABLE_ANSWERS(c, f)) {
         f->reason = REASON_COOKIE;
         f->verdict = VERDICT_ANSWER;
         return 1;
     }
-    if (to->mitigation == MITIGATION_LIMIT &&
+    if (to->mitigation != MITIGATION_NONE &&
         judge_over(c, f, &p->syn, &to->syn, REASON_SYN_LIMIT))
         return 1;
     return judge_over(c, f, &p->syn_hard, &to->syn_hard, REASON_SYN_LIMIT);
@@ -455,7 +456,7 @@ sentinel_stage int judge_destination(struct sentinel_context *c, struct sentinel
         over = judge_over(c, f, &p->udp, &to->udp, REASON_UDP_LIMIT);
     else if (f->class == CLASS_ICMP && f->now < to->icmp_until)
         over = judge_over(c, f, &p->icmp, &to->icmp, REASON_ICMP_LIMIT);
-    if (over)
+    if (over && f->verdict != VERDICT_ANSWER)
         counts->dropped += f->packets;
     return over;
 }

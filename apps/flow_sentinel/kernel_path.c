@@ -172,6 +172,7 @@ load(struct kernel_path *k, const struct sentinel_policy *policy, struct error *
     bpf->rodata->policy = *policy;
     bpf->rodata->settable_clock = k->options.test;
     bpf->rodata->has_behind = k->behind >= 0;
+    bpf->rodata->has_cookies = k->options.cookies;
     bpf_program__set_expected_attach_type(bpf->progs.flow_sentinel, BPF_XDP);
     set_sizes(bpf, &k->options.sizes);
     int error = 0;
@@ -593,7 +594,7 @@ int kernel_path_behind(struct path *path, int program, struct error *err)
 {
     struct kernel_path *k = kernel(path);
     uint32_t first = 0;
-    int map = bpf_map__fd(k->bpf->maps.next);
+    int map = bpf_map__fd(k->bpf->maps.behind);
     k->behind = program;
     if (program >= 0 && bpf_map_update_elem(map, &first, &program, BPF_ANY))
         return error_system(err, ERROR_RUN, "the program cannot run behind that of %s",

@@ -41,7 +41,7 @@ const char *const sentinel_class_names[CLASSES] = {
 static const char *const answers[] = { "alert", "limit", "block", NULL };
 static const char *const attach_modes[] = { "auto", "native", "generic", NULL };
 static const char *const fail_modes[] = { "autonomous", "open", "closed", NULL };
-static const char *const syn_actions[] = { "alert", "limit", NULL };
+static const char *const syn_actions[] = { "alert", "limit", "cookie", NULL };
 static const char *const malformed_choices[] = { "pass", "count", "drop", NULL };
 
 #define LIMIT_ROWS(NAME, PPS, BURST, SPOOFABLE)                                          \
@@ -122,8 +122,11 @@ const struct param sentinel_params[] = {
         "packets a second from the port of a service that amplifies, above which those "
         "from this port are dropped"),
     PARAM_RATE(CONF, ampl_dst_bps, "50mbit", "1kbit", "1tbit", "... or bits a second"),
-    PARAM_ENUM(CONF, syn_action, "limit", syn_actions,
-               "what is done against a flood of SYNs from many sources"),
+    PARAM_ENUM(
+        CONF, syn_action, "limit", syn_actions,
+        "what is done against a flood of SYNs from many sources; cookie: the program "
+        "answers them, the kernel takes those who come back (needs "
+        "net.ipv4.tcp_syncookies = 2)"),
     PARAM_PERCENT(CONF, dst_completion_min, "30%", "0", "100%",
                   "share of SYNs that become connections when nobody floods"),
     PARAM_DURATION(CONF, window, "1s", "100ms", "60s", "over which rates are taken"),
@@ -236,6 +239,9 @@ int sentinel_verify(const struct sentinel_conf *conf, struct error *err)
 {
     if (conf->ttl > conf->ttl_max)
         return error_set(err, ERROR_CONFIG, EINVAL, "ttl is longer than ttl_max");
+    if (conf->syn_action == MITIGATION_COOKIE && !conf->ifname)
+        return error_set(err, ERROR_CONFIG, EINVAL,
+                         "syn_action = \"cookie\" needs an ifname");
     if (conf->pin && !conf->ifname)
         return error_set(err, ERROR_CONFIG, EINVAL, "pin needs an ifname");
     int error = verify_names("tolerate", conf->tolerate, err);
@@ -372,7 +378,7 @@ void sentinel_detect_policy_of(const struct sentinel_conf *conf,
         .anomaly_floor = (double)conf->anomaly_floor,
         .anomaly_sustain = 3 * SECOND_NS,
         .baseline = 300 * SECOND_NS,
-        .mitigation = conf->syn_action ? MITIGATION_LIMIT : MITIGATION_NONE,
+        .mitigation = (enum sentinel_mitigation)conf->syn_action,
         .dry_run = conf->dry_run,
     };
 }

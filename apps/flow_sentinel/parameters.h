@@ -38,7 +38,7 @@ struct sentinel_conf {
     int64_t dst_syn_pps, dst_syn_hard_pps, dst_udp_pps, dst_icmp_pps;
     int64_t dst_frag_pps, ampl_dst_pps;
     uint64_t ampl_dst_bps; /* bit/s */
-    int syn_action;        /* enum sentinel_mitigation */
+    int syn_action;        /* enum sentinel_mitigation, by the same numbers */
     double dst_completion_min, dst_exit_ratio;
     uint64_t window, sustain, dst_exit_hold;
     double anomaly_factor;

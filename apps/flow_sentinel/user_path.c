@@ -56,6 +56,7 @@ struct sentinel_context {
 #define TABLE_EVENT(c)            new_event((c)->path)
 #define TABLE_SUBMIT(c, event)    ((c)->path->nevents++)
 #define TABLE_CONNECTED(c, frame) false /* connections of others are not known */
+#define TABLE_ANSWERS(c, frame)   false
 
 static int insert(struct table *table, const void *key, const void *value, size_t size)
 {
