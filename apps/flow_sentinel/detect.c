@@ -34,15 +34,17 @@ const char *detection_name(unsigned detection)
 
 /* --- rates ---------------------------------------------------------------------------------- */
 
+/* What is new came before `now`: it belongs to the window that ends, if one does. */
 void rate_add(struct rate *rate, uint64_t total, uint64_t now, uint64_t window)
 {
-    if (now - rate->began >= window) {
-        rate->previous = now - rate->began < 2 * window ? rate->current : 0;
-        rate->current = 0;
-        rate->began = now - (now - rate->began) % window;
-    }
+    uint64_t elapsed = now - rate->began;
     rate->current += total - rate->total;
     rate->total = total;
+    if (elapsed < window)
+        return;
+    rate->previous = (uint64_t)((double)rate->current * (double)window / (double)elapsed);
+    rate->current = 0;
+    rate->began = now - elapsed % window;
 }
 
 double rate_value(const struct rate *rate, uint64_t now, uint64_t window)
@@ -177,9 +179,11 @@ static void begin(struct detector *d, const struct sentinel_destination_counts *
     struct rate *rates[] = { &d->syn, &d->first_ack, &d->packets,
                              &d->udp, &d->icmp,      &d->fragments };
     for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++)
-        rates[i]->current = 0;
-    for (int i = 0; i < SENTINEL_SIGNATURES; i++)
-        d->signatures[i].current = d->signature_bytes[i].current = 0;
+        rates[i]->current = rates[i]->previous = 0;
+    for (int i = 0; i < SENTINEL_SIGNATURES; i++) {
+        d->signatures[i].current = d->signatures[i].previous = 0;
+        d->signature_bytes[i].current = d->signature_bytes[i].previous = 0;
+    }
     d->baseline_time = now;
     d->started = true;
 }

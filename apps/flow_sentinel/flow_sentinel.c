@@ -16,10 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "apps/flow_sentinel/kernel_path.h"
 #include "lib/interface.h"
+#include "lib/owner.h"
 #include "lib/random.h"
 
 #define TICK       100000000ull /* ns */
@@ -145,15 +147,26 @@ static void know(struct app *app, const struct surrounding *one)
     if (path_get(s->path, &one->address, &entry) && entry.kind != KIND_BLOCKED &&
         !(one->kind == KIND_OWN && entry.kind == KIND_ALLOWED))
         return;
-    entry = (struct sentinel_entry){ .created = sentinel_now(app), .kind = one->kind };
+    entry = (struct sentinel_entry){ .created = sentinel_now(app),
+                                     .kind = one->kind,
+                                     .automatic = true };
     path_put(s->path, &one->address, &entry);
 }
 
 static void forget(struct flow_sentinel *s, const struct surrounding *one)
 {
     struct sentinel_entry entry;
-    if (path_get(s->path, &one->address, &entry) && entry.kind == one->kind)
+    if (path_get(s->path, &one->address, &entry) && entry.automatic)
         path_remove(s->path, &one->address);
+}
+
+/* What another process before us knew of its surroundings. */
+static void forget_one(const struct path_address *key, const struct sentinel_entry *entry,
+                       void *user)
+{
+    struct flow_sentinel *s = user;
+    if (entry->automatic)
+        path_remove(s->path, key);
 }
 
 static void guard(struct app *app)
@@ -314,6 +327,19 @@ static int check_cookies(struct error *err)
                            "sysctl -w net.ipv4.tcp_syncookies=2");
 }
 
+/* Interfaces of other network namespaces may have the same name. */
+static void name_pin(char pin[PIN_SIZE], const char *ifname)
+{
+    struct netns netns;
+    struct stat initial;
+    netns_self(&netns, NULL);
+    if (!stat("/proc/1/ns/net", &initial) && initial.st_ino == netns.inode)
+        snprintf(pin, PIN_SIZE, KERNEL_PATH_PINS "/%s", ifname);
+    else
+        snprintf(pin, PIN_SIZE, KERNEL_PATH_PINS "/%s@%llu", ifname,
+                 (unsigned long long)netns.cookie);
+}
+
 static struct path *open_kernel(struct app *app, struct error *err)
 {
     struct flow_sentinel *s = app->state;
@@ -332,6 +358,9 @@ static struct path *open_kernel(struct app *app, struct error *err)
         .secret = secret(app),
         .cookies = cookies,
     };
+    if (conf->pin)
+        name_pin(s->pin, conf->ifname);
+    options.pin = conf->pin ? s->pin : NULL;
     struct path *path = kernel_path_new(&options, &s->policy, err);
     int events, samples;
     if (path) {
@@ -377,8 +406,10 @@ static int start(struct app *app, struct error *err)
     if (!s->path)
         return -EIO;
     error = lists_apply(&s->lists, s->path, err);
-    if (!error)
+    if (!error) {
+        path_entries(s->path, forget_one, s);
         guard(app);
+    }
     s->timer = (struct timer){ .fire = fire, .user = app };
     if (!error)
         fire(&s->timer, engine_now(app->engine));
@@ -390,6 +421,8 @@ static void stop(struct app *app)
     struct flow_sentinel *s = app->state;
     timer_cancel(&app->engine->timers, &s->timer);
     path_free(s->path);
+    if (s->detach && *s->pin)
+        kernel_path_remove(s->pin);
     space_saving_free(s->talkers);
     lists_clear(&s->lists);
     guarded_free(&s->guarded);

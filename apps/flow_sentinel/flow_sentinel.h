@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "lib/space_saving.h"
 
+#define PIN_SIZE  128
 #define NEWS_SIZE 4096 /* events that wait for who asks for them */
 
 struct flow_sentinel {
@@ -19,6 +20,8 @@ struct flow_sentinel {
     struct surroundings surroundings;
     struct path_address *protect; /* of the configuration */
     size_t nprotect;
+    char pin[PIN_SIZE];           /* empty: nothing is pinned */
+    bool detach;                  /* what is pinned goes when we do */
     struct space_saving *talkers; /* sources by bytes, of samples */
     struct timer timer;
     uint64_t ticks;

@@ -6,10 +6,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "flow_sentinel.skel.h"
@@ -102,13 +105,33 @@ static void unpin_maps(const struct kernel_path *k, struct flow_sentinel_bpf *bp
         unlink(pinned(path, k->pin, bpf_map__name(map)));
 }
 
+/* The directories above the pins, and a bpffs for them to be in. */
+static int make_place(const char *pin, struct error *err)
+{
+    struct statfs fs;
+    char parent[PATH_SIZE];
+    snprintf(parent, sizeof(parent), "%s", pin);
+    char *slash = strrchr(parent, '/');
+    if (slash)
+        *slash = 0;
+    if (!strncmp(pin, KERNEL_PATH_PINS "/", sizeof(KERNEL_PATH_PINS)) &&
+        !statfs("/sys/fs/bpf", &fs) && (uint32_t)fs.f_type != BPF_FS_MAGIC)
+        mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=0700");
+    if ((mkdir(parent, 0700) && errno != EEXIST) || (mkdir(pin, 0700) && errno != EEXIST))
+        return error_system(err, ERROR_RUN, "cannot make %s", pin);
+    if (statfs(pin, &fs) || (uint32_t)fs.f_type != BPF_FS_MAGIC)
+        return error_set(err, ERROR_CONFIG, EINVAL,
+                         "%s is not in a bpffs: mount -t bpf bpf /sys/fs/bpf", pin);
+    return 0;
+}
+
 static int pin_maps(const struct kernel_path *k, struct flow_sentinel_bpf *bpf,
                     struct error *err)
 {
     char path[PATH_SIZE];
     struct bpf_map *map;
-    if (mkdir(k->pin, 0700) && errno != EEXIST)
-        return error_system(err, ERROR_RUN, "cannot make %s", k->pin);
+    if (make_place(k->pin, err))
+        return -EIO;
     if (!all_fit(k, bpf))
         unpin_maps(k, bpf);
     bpf_object__for_each_map(map, bpf->obj) if (!is_data(map))
@@ -228,8 +251,18 @@ static int old_link(const struct kernel_path *k)
     return -1;
 }
 
+/* Who was protected is this process's to say. */
+static void clear_destinations(const struct kernel_path *k)
+{
+    struct path_address key;
+    int map = bpf_map__fd(k->bpf->maps.destinations);
+    while (!bpf_map_get_next_key(map, NULL, &key) && !bpf_map_delete_elem(map, &key))
+        ;
+}
+
 static int take_over(struct kernel_path *k, int link, struct error *err)
 {
+    clear_destinations(k);
     if (bpf_link_update(link, bpf_program__fd(k->bpf->progs.flow_sentinel), NULL)) {
         close(link);
         return error_system(err, ERROR_RUN, "cannot take over the XDP program of %s",

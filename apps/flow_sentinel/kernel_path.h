@@ -13,12 +13,14 @@
  * same directory takes link and maps over and puts its program in place of the old one; there is
  * no moment without. Without one they go with this process, however it ends.
  *
- * What is pinned: PIN/link and PIN/NAME for every map. A bpffs must be there
- * (bpf_mount in lib/bpffs.h makes one).
+ * What is pinned: PIN/link and PIN/NAME for every map. PIN is in a bpffs; where none is mounted on
+ * /sys/fs/bpf one is made.
  */
 #pragma once
 #include "apps/flow_sentinel/path.h"
 #include "lib/xdp_attach.h"
+
+#define KERNEL_PATH_PINS "/sys/fs/bpf/vanguard" /* where they usually are */
 
 struct kernel_path_options {
     const char *ifname; /* of this network namespace */

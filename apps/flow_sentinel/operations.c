@@ -18,6 +18,7 @@ enum {
     WHY,
     TOP,
     NEWS,
+    DETACH,
 };
 
 const struct operation_row sentinel_operations[] = {
@@ -32,6 +33,7 @@ const struct operation_row sentinel_operations[] = {
     [WHY] = { "why", "address=ADDRESS: what is known of it" },
     [TOP] = { "top", "the sources that send most; n=" },
     [NEWS] = { "news", "events since the last time somebody asked" },
+    [DETACH] = { "detach", "a pinned program goes with this process after all" },
     { NULL, NULL },
 };
 

@@ -215,8 +215,9 @@ struct sentinel_entry {
         previous; /* of a block: units since `bucket`, and in the hold_down
                                       before */
     __u8 kind;
-    __u8 limit; /* of a block: enum sentinel_limit_kind */
-    __u8 unused[6];
+    __u8 limit;     /* of a block: enum sentinel_limit_kind */
+    __u8 automatic; /* neither by hand nor by a detection: goes when its reason does */
+    __u8 unused[5];
 };
 
 struct sentinel_prefix { /* key of a trie: struct bpf_lpm_trie_key */

@@ -1,0 +1,247 @@
+/* FlowSentinel's XDP program on an interface: attached, left behind, taken over. */
+#include <arpa/inet.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "lib/prefix.h"
+#include "selftest/private_network.h"
+#include "selftest/selftest.h"
+#include "selftest/sentinel_rig.h"
+
+#define PIN "/tmp/vanguard-bpffs/pins/d0"
+
+struct network {
+    unsigned index; /* of d0 */
+    int socket;     /* sends from g0 */
+    struct sentinel_policy policy;
+};
+
+/* A bpffs of this test's own, and a wire. False: skipped. */
+static bool prepare(struct network *n)
+{
+    if (!private_network())
+        return false;
+    ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
+    ck_assert_int_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    mkdir("/tmp/vanguard-bpffs", 0700);
+    ck_assert_int_eq(mount("bpf", "/tmp/vanguard-bpffs", "bpf", 0, NULL), 0);
+    shell(
+        "ip link add g0 type veth peer name d0 && ip link set g0 up && ip link set d0 up");
+    n->index = if_nametoindex("d0");
+    n->socket = socket(AF_PACKET, SOCK_RAW, 0);
+    struct sockaddr_ll to = { .sll_family = AF_PACKET,
+                              .sll_ifindex = (int)if_nametoindex("g0") };
+    ck_assert_int_eq(bind(n->socket, (void *)&to, sizeof(to)), 0);
+    struct value nothing = { VALUE_NIL };
+    struct sentinel_conf conf;
+    struct error err;
+    ck_assert_int_eq(param_parse(sentinel_params, &nothing, &conf, sizeof(conf), &err),
+                     0);
+    sentinel_policy_of(&conf, &n->policy);
+    param_free(sentinel_params, &conf);
+    return true;
+}
+
+static struct path *open_path(struct network *n, const char *pin,
+                              enum xdp_attach_mode attach)
+{
+    struct error err = { 0 };
+    struct kernel_path_options options = {
+        .ifname = "d0",
+        .index = n->index,
+        .attach = attach,
+        .pin = pin,
+        .sizes = { .entries = 4096,
+                   .suspects = 1024,
+                   .destinations = 64,
+                   .samples = 1 << 16 },
+        .secret = 42,
+    };
+    struct path *path = kernel_path_new(&options, &n->policy, &err);
+    ck_assert_msg(path != NULL, "%s", err.text);
+    return path;
+}
+
+static void put(struct path *path, const char *address, enum sentinel_kind kind)
+{
+    struct prefix prefix;
+    struct path_address key;
+    struct sentinel_entry entry = { .created = 1, .kind = (uint8_t)kind };
+    ck_assert_int_eq(prefix_parse(&prefix, address), 0);
+    prefix_mapped(&prefix, (uint8_t *)key.word);
+    ck_assert_int_eq(path_put(path, &key, &entry), 0);
+}
+
+static void send_frames(const struct network *n, const char *source, int count)
+{
+    struct rig_frame frame = rig_udp(source, "192.0.2.1", 1, 1, 100);
+    for (int i = 0; i < count; i++)
+        ck_assert_int_eq(send(n->socket, frame.data, frame.length, 0), frame.length);
+}
+
+static uint64_t counted(struct path *path, enum sentinel_reason reason,
+                        enum sentinel_verdict verdict)
+{
+    struct sentinel_totals totals;
+    path_totals(path, &totals);
+    return totals.reasons[reason * VERDICTS + verdict].packets;
+}
+
+static bool attached(const struct network *n)
+{
+    uint32_t mode;
+    return xdp_attached(n->index, &mode);
+}
+
+START_TEST(frames_are_judged)
+{
+    struct network n;
+    if (!prepare(&n))
+        return;
+    struct path *path = open_path(&n, NULL, _i ? XDP_ATTACH_GENERIC : XDP_ATTACH_NATIVE);
+    ck_assert_str_eq(kernel_path_describe(path), _i ? "generic" : "native");
+    put(path, "198.51.100.7", KIND_BANNED);
+    send_frames(&n, "198.51.100.7", 30);
+    send_frames(&n, "198.51.100.8", 20);
+    ck_assert_uint_eq(counted(path, REASON_BANNED, VERDICT_DROP), 30);
+    ck_assert_uint_eq(counted(path, REASON_NONE, VERDICT_PASS), 20);
+    ck_assert(attached(&n));
+    path_free(path);
+    ck_assert(!attached(&n));
+}
+END_TEST
+
+/* The program goes on when its process is gone, and the next one finds all as it was. */
+START_TEST(what_is_pinned_is_taken_over)
+{
+    struct network n;
+    if (!prepare(&n))
+        return;
+    struct path *path = open_path(&n, PIN, XDP_ATTACH_NATIVE);
+    put(path, "198.51.100.7", KIND_BANNED);
+    send_frames(&n, "198.51.100.7", 5);
+    path_free(path);
+    ck_assert(attached(&n));
+    send_frames(&n, "198.51.100.7", 10);
+    path = open_path(&n, PIN, XDP_ATTACH_NATIVE);
+    ck_assert_str_eq(kernel_path_describe(path), "taken over");
+    ck_assert_uint_eq(counted(path, REASON_BANNED, VERDICT_DROP), 15);
+    send_frames(&n, "198.51.100.7", 1);
+    ck_assert_uint_eq(counted(path, REASON_BANNED, VERDICT_DROP), 16);
+    path_free(path);
+    ck_assert_int_eq(kernel_path_remove(PIN), 0);
+    ck_assert(!attached(&n));
+    ck_assert_int_eq(kernel_path_remove(PIN), -ENOENT);
+}
+END_TEST
+
+/* Tables of another kind or size cannot be taken over: all is new, the link stays. */
+START_TEST(tables_of_another_size)
+{
+    struct network n;
+    struct error err = { 0 };
+    if (!prepare(&n))
+        return;
+    path_free(open_path(&n, PIN, XDP_ATTACH_NATIVE));
+    struct kernel_path_options options = { .ifname = "d0",
+                                           .index = n.index,
+                                           .pin = PIN,
+                                           .sizes = { .entries = 8192,
+                                                      .suspects = 1024,
+                                                      .destinations = 64,
+                                                      .samples = 1 << 16 } };
+    struct path *path = kernel_path_new(&options, &n.policy, &err);
+    ck_assert_msg(path != NULL, "%s", err.text);
+    ck_assert_str_eq(kernel_path_describe(path), "taken over");
+    send_frames(&n, "198.51.100.8", 3);
+    ck_assert_uint_eq(counted(path, REASON_NONE, VERDICT_PASS), 3);
+    path_free(path);
+    ck_assert_int_eq(kernel_path_remove(PIN), 0);
+}
+END_TEST
+
+/* The interface was deleted and made again: what was pinned is nobody's link any more. */
+START_TEST(an_interface_that_came_back)
+{
+    struct network n;
+    if (!prepare(&n))
+        return;
+    struct path *path = open_path(&n, PIN, XDP_ATTACH_NATIVE);
+    put(path, "198.51.100.7", KIND_BANNED);
+    path_free(path);
+    shell(
+        "ip link del g0 && ip link add g0 type veth peer name d0 && ip link set g0 up && "
+        "ip link set d0 up");
+    n.index = if_nametoindex("d0");
+    ck_assert(!attached(&n));
+    path = open_path(&n, PIN, XDP_ATTACH_NATIVE);
+    ck_assert_str_eq(kernel_path_describe(path), "native");
+    ck_assert(attached(&n));
+    struct prefix prefix;
+    struct path_address key;
+    struct sentinel_entry entry;
+    prefix_parse(&prefix, "198.51.100.7");
+    prefix_mapped(&prefix, (uint8_t *)key.word);
+    ck_assert(path_get(path, &key, &entry)); /* who was banned still is */
+    path_free(path);
+    ck_assert_int_eq(kernel_path_remove(PIN), 0);
+}
+END_TEST
+
+START_TEST(somebody_elses_program_stays)
+{
+    struct network n;
+    struct error err = { 0 };
+    if (!prepare(&n))
+        return;
+    struct path *first = open_path(&n, NULL, XDP_ATTACH_NATIVE);
+    struct kernel_path_options options = { .ifname = "d0", .index = n.index };
+    ck_assert_ptr_null(kernel_path_new(&options, &n.policy, &err));
+    ck_assert_int_eq(err.kind, ERROR_CONFIG);
+    ck_assert_ptr_nonnull(strstr(err.text, "d0 has an XDP program already"));
+    path_free(first);
+}
+END_TEST
+
+/* New policies while frames come: each frame is judged by one of them, none passes. */
+START_TEST(policies_change_under_load)
+{
+    struct network n;
+    struct error err;
+    if (!prepare(&n))
+        return;
+    struct path *path = open_path(&n, NULL, XDP_ATTACH_NATIVE);
+    put(path, "198.51.100.7", KIND_BANNED);
+    for (int i = 0; i < 20; i++) {
+        n.policy.version++;
+        n.policy.sample = (uint32_t)i % 3;
+        send_frames(&n, "198.51.100.7", 10);
+        ck_assert_int_eq(path_set_policy(path, &n.policy, &err), 0);
+        send_frames(&n, "198.51.100.7", 10);
+    }
+    ck_assert_uint_eq(counted(path, REASON_BANNED, VERDICT_DROP), 400);
+    path_free(path);
+}
+END_TEST
+
+static Suite *suite_sentinel_path(void)
+{
+    Suite *suite = suite_create("sentinel_path");
+    TCase *tcase = tcase_create("sentinel_path");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_loop_test(tcase, frames_are_judged, 0, 2);
+    tcase_add_test(tcase, what_is_pinned_is_taken_over);
+    tcase_add_test(tcase, tables_of_another_size);
+    tcase_add_test(tcase, an_interface_that_came_back);
+    tcase_add_test(tcase, somebody_elses_program_stays);
+    tcase_add_test(tcase, policies_change_under_load);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+
+SUITE(sentinel_path)
