@@ -6,7 +6,7 @@
  * Every read is checked against the end of the bytes that are there; loops have bounds, and
  * nothing is assumed that was not looked at. Each kind of malformed frame has a reason; the
  * policy says whether that drops it, is counted, or means nothing. The first reason that drops
- * is kept, else the first that is counted. Addresses are found before anything behind the IP
+ * is kept, else the first that is counted. Addresses are found before anything else of the IP
  * header is judged: lists apply to every frame that has some.
  *
  * Compiled twice, into the XDP program and into vanguard. Who includes this has defined
@@ -23,14 +23,16 @@
 
 #define sentinel_inline static inline __attribute__((always_inline))
 
-#define DISSECT_TAGS    4  /* looked at; the policy may allow fewer */
-#define DISSECT_HEADERS 9  /* IPv6 extension headers */
-#define DISSECT_OPTIONS 40 /* of IPv4 or TCP: a byte each at the least */
+#define DISSECT_TAGS    4      /* looked at; the policy may allow fewer */
+#define DISSECT_HEADERS 9      /* IPv6 extension headers */
+#define DISSECT_OPTIONS 40     /* of IPv4 or TCP: a byte each at the least */
+#define DISSECT_REACH   0x7fff /* more than tags, headers and 9 times 2,048 bytes */
 
 #define PROTOCOL_ICMP   1
 #define PROTOCOL_IGMP   2
 #define PROTOCOL_TCP    6
 #define PROTOCOL_UDP    17
+#define PROTOCOL_AH     51
 #define PROTOCOL_ICMPV6 58
 
 struct dissector {
@@ -96,7 +98,7 @@ sentinel_stage int dissect_option(struct sentinel_context *c, struct sentinel_fr
 {
     if (!f || i >= size)
         return (int)size;
-    struct dissector d = dissector_at(c, f, (at & 0x3fff) + (i & 63));
+    struct dissector d = dissector_at(c, f, (at & DISSECT_REACH) + (i & 63));
     if (d.at + 1 > d.end)
         return -1;
     f->option = d.at[0];
@@ -231,7 +233,8 @@ sentinel_inline int dissect_is_tiny(const struct sentinel_frame *f)
 /* From f->l4 on. */
 sentinel_inline void dissect_l4(struct sentinel_context *c, struct sentinel_frame *f)
 {
-    struct dissector dissector = dissector_at(c, f, f->l4 & 0x3fff), *d = &dissector;
+    struct dissector dissector = dissector_at(c, f, f->l4 & DISSECT_REACH),
+                     *d = &dissector;
     if (f->first && !f->left) {
         dissect_note(d, REASON_FRAG_NOHEADER);
         return;
@@ -255,11 +258,14 @@ sentinel_inline void dissect_l4(struct sentinel_context *c, struct sentinel_fram
 sentinel_inline int dissect_fragment(struct dissector *d, __u32 offset, int more)
 {
     struct sentinel_frame *f = d->frame;
-    if (offset + f->left > 65535 && dissect_note(d, REASON_FRAG_OVERSIZE))
+    /* Of the packet that it is a part of: IPv4 counts its header, IPv6 does not. */
+    __u32 length = offset + f->total - (f->family == 4 ? 0 : 40 + 8);
+    if (length > 65535 && dissect_note(d, REASON_FRAG_OVERSIZE))
         return 0;
-    if (offset == 8 && f->protocol == PROTOCOL_TCP && dissect_note(d, REASON_FRAG_TINY))
+    if (offset == 8 && dissect_note(d, REASON_FRAG_TINY))
         return 0;
-    dissect_note(d, REASON_FRAG);
+    if (dissect_note(d, REASON_FRAG))
+        return 0;
     f->first = !offset && more;
     if (!offset)
         return 1;
@@ -267,17 +273,88 @@ sentinel_inline int dissect_fragment(struct dissector *d, __u32 offset, int more
     return 0;
 }
 
-/* --- IPv4 ---------------------------------------------------------------------------- */
+/* --- extension headers --------------------------------------------------------------- */
 
-sentinel_inline int dissect_is_martian4(const struct sentinel_frame *f, const __u8 *at)
+/* Those of IPv6, and AH in IPv4. */
+
+sentinel_inline int dissect_is_extension(__u8 next)
 {
-    __u8 first = at[12];
-    if (f->src[3] == f->dst[3] || first == 127 || (first & 0xf0) == 224 ||
-        f->src[3] == 0xffffffff)
-        return 1;
-    /* A DHCP client has no address yet. */
-    return !first && (f->src[3] || f->dst[3] != 0xffffffff);
+    /* hop-by-hop, routing, fragment, destination options, mobility */
+    return next == 0 || next == 43 || next == 44 || next == PROTOCOL_AH || next == 60 ||
+           next == 135;
 }
+
+/* Hop-by-hop options are first or nowhere; others once, destination options twice. */
+sentinel_inline int dissect_is_misplaced(struct sentinel_frame *f)
+{
+    __u8 next = f->protocol, seen = f->seen;
+    __u8 bit = next == 0 ? 1 : next == 43 ? 2 : next == 51 ? 4 : next == 135 ? 8 : 16;
+    if (bit == 16 && seen & 16)
+        bit = 32;
+    f->seen = seen | bit;
+    return seen & bit || (!next && f->extensions > 1);
+}
+
+sentinel_inline __u32 dissect_extension_size(__u8 next, const __u8 *at)
+{
+    if (next == 44)
+        return 8;
+    return next == PROTOCOL_AH ? ((__u32)at[1] + 2) * 4 : ((__u32)at[1] + 1) * 8;
+}
+
+enum { EXTENSION_END, EXTENSION_L4, EXTENSION_MORE };
+
+/* Is the extension header at `at` one that may be there, and whole? Returns its size, or 0. */
+sentinel_inline __u32 dissect_extension_check(struct dissector *d, const __u8 *at)
+{
+    struct sentinel_frame *f = d->frame;
+    __u8 next = f->protocol;
+    if (f->left < 8 || at + 8 > d->end) {
+        dissect_cut(d, f->first ? REASON_FRAG_NOHEADER : REASON_IP6_EXT_SHORT);
+        return 0;
+    }
+    if (next == 44 ? f->fragments++ && dissect_note(d, REASON_IP6_FRAG_DUP)
+                   : dissect_is_misplaced(f) && dissect_note(d, REASON_IP6_EXT_ORDER))
+        return 0;
+    if (next == 43 && !at[2] && dissect_note(d, REASON_IP6_RH0))
+        return 0;
+    __u32 size = dissect_extension_size(next, at);
+    f->extension_bytes = (__u16)(f->extension_bytes + size);
+    if (size > f->left || at + size > d->end) {
+        dissect_cut(d, f->first ? REASON_FRAG_NOHEADER : REASON_IP6_EXT_SHORT);
+        return 0;
+    }
+    if (f->extension_bytes > d->policy->exthdr_bytes &&
+        dissect_note(d, REASON_IP6_EXT_DEEP))
+        return 0;
+    return size;
+}
+
+/* The header at f->l4, between that of IPv6 and L4's. */
+sentinel_stage int dissect_extension(struct sentinel_context *c, struct sentinel_frame *f)
+{
+    if (!f)
+        return EXTENSION_END;
+    struct dissector d = dissector_at(c, f, f->l4 & DISSECT_REACH);
+    const __u8 *at = d.at;
+    __u8 next = f->protocol;
+    if (!dissect_is_extension(next))
+        return EXTENSION_L4;
+    if (f->extensions++ >= d.policy->exthdr_max && dissect_note(&d, REASON_IP6_EXT_DEEP))
+        return EXTENSION_END;
+    __u32 size = dissect_extension_check(&d, at);
+    if (!size || at + 8 > d.end)
+        return EXTENSION_END;
+    f->protocol = at[0];
+    f->l4 = (__u16)(f->l4 + size);
+    f->left -= size;
+    __u32 offset = dissect_u16(at + 2) & 0xfff8, more = at[3] & 1;
+    if (next == 44 && (offset || more) && !dissect_fragment(&d, offset, (int)more))
+        return EXTENSION_END;
+    return EXTENSION_MORE;
+}
+
+/* --- IPv4 ---------------------------------------------------------------------------- */
 
 /* Returns whether that ends the dissection. */
 sentinel_stage int dissect_options4(struct sentinel_context *c, struct sentinel_frame *f,
@@ -341,119 +418,29 @@ sentinel_inline int dissect_ip4(struct sentinel_context *c, struct dissector *d)
     __u32 size = dissect_lengths4(d, ip), flags = dissect_u16(ip + 6);
     __u32 offset = (flags & 0x1fff) * 8, more = flags & 0x2000;
     f->l4 = (__u16)(f->l3 + size);
-    if (!size || (dissect_is_martian4(f, ip) && dissect_note(d, REASON_MARTIAN)))
+    if (!size)
         return 0;
-    if (d->policy->verify_csum && !dissect_checksum4(d, ip, size) &&
-        dissect_note(d, REASON_IP4_CSUM))
+    if (ip + size > d->end) { /* in another buffer */
+        dissect_cut(d, REASON_IP4_SHORT);
         return 0;
+    }
+    if (d->policy->verify_csum && !dissect_checksum4(d, ip, size)) {
+        dissect_note(d, REASON_IP4_CSUM);
+        return 0; /* who knows what of it is wrong */
+    }
     if (!ip[8] && dissect_note(d, REASON_TTL0))
         return 0;
     if (flags & 0x8000 && dissect_note(d, REASON_IP4_EVIL))
         return 0;
     if (size > 20 && dissect_options4(c, f, size))
         return 0;
-    if (!more && !offset)
-        return 1;
-    if (flags & 0x4000 && dissect_note(d, REASON_FRAG_DF))
+    if ((more || offset) && ((flags & 0x4000 && dissect_note(d, REASON_FRAG_DF)) ||
+                             !dissect_fragment(d, offset, !!more)))
         return 0;
-    return dissect_fragment(d, offset, !!more);
+    return f->protocol != PROTOCOL_AH || dissect_extension(c, f) == EXTENSION_MORE;
 }
 
 /* --- IPv6 ---------------------------------------------------------------------------- */
-
-sentinel_inline int dissect_is_martian6(const struct dissector *d, const __u8 *ip)
-{
-    const struct sentinel_frame *f = d->frame;
-    if (ip[8] == 0xff)
-        return 1;
-    if (f->src[0] == f->dst[0] && f->src[1] == f->dst[1] && f->src[2] == f->dst[2] &&
-        f->src[3] == f->dst[3])
-        return 1;
-    if (f->src[0] | f->src[1])
-        return 0;
-    /* ::/96 and IPv4-mapped; the unspecified one is what a host has before it has another
-     * (RFC 4861, 4.3; RFC 3810, 5.2.13) */
-    if (!(f->src[2] | f->src[3]))
-        return ip[24] != 0xff;
-    return !f->src[2] || f->src[2] == __builtin_bswap32(0xffff);
-}
-
-sentinel_inline int dissect_is_extension(__u8 next)
-{
-    /* hop-by-hop, routing, fragment, AH, destination options, mobility */
-    return next == 0 || next == 43 || next == 44 || next == 51 || next == 60 ||
-           next == 135;
-}
-
-/* Hop-by-hop options are first or nowhere; others once, destination options twice. */
-sentinel_inline int dissect_is_misplaced(struct sentinel_frame *f)
-{
-    __u8 next = f->protocol, seen = f->seen;
-    __u8 bit = next == 0 ? 1 : next == 43 ? 2 : next == 51 ? 4 : next == 135 ? 8 : 16;
-    if (bit == 16 && seen & 16)
-        bit = 32;
-    f->seen = seen | bit;
-    return seen & bit || (!next && f->extensions > 1);
-}
-
-sentinel_inline __u32 dissect_extension_size(__u8 next, const __u8 *at)
-{
-    if (next == 44)
-        return 8;
-    return next == 51 ? ((__u32)at[1] + 2) * 4 : ((__u32)at[1] + 1) * 8;
-}
-
-enum { EXTENSION_END, EXTENSION_L4, EXTENSION_MORE };
-
-/* Is the extension header at `at` one that may be there, and whole? Returns its size, or 0. */
-sentinel_inline __u32 dissect_extension_check(struct dissector *d, const __u8 *at)
-{
-    struct sentinel_frame *f = d->frame;
-    __u8 next = f->protocol;
-    if (f->left < 8 || at + 8 > d->end) {
-        dissect_cut(d, f->first ? REASON_FRAG_NOHEADER : REASON_IP6_EXT_SHORT);
-        return 0;
-    }
-    if (next == 44 ? f->fragments++ && dissect_note(d, REASON_IP6_FRAG_DUP)
-                   : dissect_is_misplaced(f) && dissect_note(d, REASON_IP6_EXT_ORDER))
-        return 0;
-    if (next == 43 && !at[2] && dissect_note(d, REASON_IP6_RH0))
-        return 0;
-    __u32 size = dissect_extension_size(next, at);
-    f->extension_bytes = (__u16)(f->extension_bytes + size);
-    if (f->extension_bytes > d->policy->exthdr_bytes &&
-        dissect_note(d, REASON_IP6_EXT_DEEP))
-        return 0;
-    if (size > f->left || at + size > d->end) {
-        dissect_cut(d, f->first ? REASON_FRAG_NOHEADER : REASON_IP6_EXT_SHORT);
-        return 0;
-    }
-    return size;
-}
-
-/* The header at f->l4, between that of IPv6 and L4's. */
-sentinel_stage int dissect_extension(struct sentinel_context *c, struct sentinel_frame *f)
-{
-    if (!f)
-        return EXTENSION_END;
-    struct dissector d = dissector_at(c, f, f->l4 & 0x3fff);
-    const __u8 *at = d.at;
-    __u8 next = f->protocol;
-    if (!dissect_is_extension(next))
-        return EXTENSION_L4;
-    if (f->extensions++ >= d.policy->exthdr_max && dissect_note(&d, REASON_IP6_EXT_DEEP))
-        return EXTENSION_END;
-    __u32 size = dissect_extension_check(&d, at);
-    if (!size || at + 8 > d.end)
-        return EXTENSION_END;
-    f->protocol = at[0];
-    f->l4 = (__u16)(f->l4 + size);
-    f->left -= size;
-    __u32 offset = dissect_u16(at + 2) & 0xfff8, more = at[3] & 1;
-    if (next == 44 && (offset || more) && !dissect_fragment(&d, offset, (int)more))
-        return EXTENSION_END;
-    return EXTENSION_MORE;
-}
 
 /* Returns whether an L4 header follows, at f->l4. */
 sentinel_inline int dissect_ip6(struct sentinel_context *c, struct dissector *d)
@@ -473,8 +460,6 @@ sentinel_inline int dissect_ip6(struct sentinel_context *c, struct dissector *d)
         dissect_note(d, REASON_IP6_TRUNC);
         return 0;
     }
-    if (dissect_is_martian6(d, ip) && dissect_note(d, REASON_MARTIAN))
-        return 0;
     if (!ip[7] && dissect_note(d, REASON_TTL0))
         return 0;
     if (!dissect_is_extension(f->protocol))
@@ -526,7 +511,30 @@ sentinel_inline void dissect_super_frame(struct dissector *d)
     dissect_note(d, REASON_GSO);
 }
 
-/* The addresses, whatever else is wrong. */
+sentinel_inline int dissect_is_martian4(const struct sentinel_frame *f, const __u8 *at)
+{
+    __u8 first = at[12];
+    if (f->src[3] == f->dst[3] || first == 127 || (first & 0xf0) == 224 ||
+        f->src[3] == 0xffffffff)
+        return 1;
+    /* Who has no address yet asks for one by DHCP, and joins groups (RFC 3376, 4.2.13). */
+    return !first && (f->src[3] || (f->dst[3] != 0xffffffff && at[9] != PROTOCOL_IGMP));
+}
+
+sentinel_inline int dissect_is_martian6(const struct sentinel_frame *f, const __u8 *ip)
+{
+    if (ip[8] == 0xff)
+        return 1;
+    if (f->src[0] == f->dst[0] && f->src[1] == f->dst[1] && f->src[2] == f->dst[2] &&
+        f->src[3] == f->dst[3])
+        return 1;
+    /* ::/64 holds ::1, what is IPv4 in disguise, and nothing else: the unspecified one is what
+     * a host has before it has another (RFC 4861, 4.3; RFC 3810, 5.2.13). */
+    return !(f->src[0] | f->src[1]) && (f->src[2] | f->src[3] || ip[24] != 0xff);
+}
+
+/* The addresses, whatever else is wrong. Of those that no source can have no list says
+ * anything: an IPv4 address in disguise is not that address. */
 sentinel_inline void dissect_addresses(struct dissector *d, __u16 type)
 {
     struct sentinel_frame *f = d->frame;
@@ -543,11 +551,15 @@ sentinel_inline void dissect_addresses(struct dissector *d, __u16 type)
         f->src[2] = f->dst[2] = __builtin_bswap32(0xffff);
         __builtin_memcpy(&f->src[3], ip + 12, 4);
         __builtin_memcpy(&f->dst[3], ip + 16, 4);
+        if (dissect_is_martian4(f, ip))
+            dissect_note(d, REASON_MARTIAN);
     } else if (ip + 40 <= d->end) {
         f->family = 6;
         f->class = CLASS_OTHER;
         __builtin_memcpy(f->src, ip + 8, 16);
         __builtin_memcpy(f->dst, ip + 24, 16);
+        if (dissect_is_martian6(f, ip))
+            dissect_note(d, REASON_MARTIAN);
     }
 }
 

@@ -610,9 +610,19 @@ sentinel_stage int judge_hot(struct sentinel_context *c, struct sentinel_frame *
            judge_limit(c, f, suspect, LIMIT_BPS) || judge_limit(c, f, suspect, LIMIT_PPS);
 }
 
+/* Is there somebody to count it for? Not when the header is damaged, and what has no address yet
+ * must never be blocked by that name: it is everybody's. */
+sentinel_inline int judge_is_known(const struct sentinel_frame *f)
+{
+    return f->reason != REASON_MARTIAN && f->reason != REASON_IP4_CSUM &&
+           (f->source[0] | f->source[1] | f->source[3]);
+}
+
 sentinel_inline int judge_source(struct sentinel_context *c, struct sentinel_frame *f)
 {
     __u8 own = judge_own_limit(f);
+    if (!judge_is_known(f))
+        return 0;
     return judge_sketch(c, f, own) && judge_hot(c, f, own);
 }
 
@@ -634,11 +644,21 @@ sentinel_inline void judge_stranger(struct sentinel_context *c, struct sentinel_
     sentinel_dissect_ip(c, f);
     if (f->malformed) {
         __u8 wrong = f->reason;
-        if (wrong != REASON_MARTIAN)
-            judge_source(c, f);
+        judge_source(c, f);
         judge_decide(c, f, wrong);
     } else if (!judge_destination(c, f) && f->class != CLASS_ESSENTIAL)
         judge_source(c, f);
+}
+
+sentinel_inline void judge_addresses(struct sentinel_context *c, struct sentinel_frame *f,
+                                     __u8 orphan)
+{
+    if (judge_entries(c, f))
+        return;
+    if (orphan)
+        judge_decide(c, f, REASON_FAIL_CLOSED);
+    else
+        judge_stranger(c, f);
 }
 
 /* length: of all the frame. vlan: of a tag that is not in its bytes any more, or 0xffff. Fills
@@ -652,15 +672,8 @@ sentinel_inline void sentinel_judge(struct sentinel_context *c, struct sentinel_
     __u8 orphan = judge_orphan(c, f);
     if (orphan == FAIL_OPEN)
         return;
-    if (!f->family) {
-        if (f->malformed)
-            judge_decide(c, f, f->reason);
-        return;
-    }
-    if (judge_entries(c, f))
-        return;
-    if (orphan)
-        judge_decide(c, f, REASON_FAIL_CLOSED);
-    else
-        judge_stranger(c, f);
+    if (f->malformed)
+        judge_decide(c, f, f->reason);
+    else if (f->family)
+        judge_addresses(c, f, orphan);
 }
