@@ -40,7 +40,7 @@ void rig_put(struct sentinel_rig *rig, const char *address, enum sentinel_kind k
 
 struct rig_frame {
     uint32_t length;
-    uint8_t data[2048];
+    uint8_t data[3072];
 };
 
 /* IPv4 or IPv6 by the addresses; payload: bytes of zeros. */
