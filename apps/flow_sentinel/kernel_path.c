@@ -393,8 +393,15 @@ static int list_failed(size_t count, int error, struct error *err)
                      count, strerror(-error));
 }
 
+/* One trie holds both families: what is said of ::/0 is not said of ::ffff:0:0/96. There, unless
+ * the list has something to say, is an entry that expired long ago. */
 static int fill_list(int map, const struct path_listed *list, size_t count)
 {
+    const struct sentinel_prefix ipv4 = { .bits = 96,
+                                          .address[2] = __builtin_bswap32(0xffff) };
+    const struct sentinel_entry nothing = { .expires = 1 };
+    if (bpf_map_update_elem(map, &ipv4, &nothing, BPF_ANY))
+        return -errno;
     for (size_t i = 0; i < count; i++)
         if (bpf_map_update_elem(map, &list[i].prefix, &list[i].entry, BPF_ANY))
             return -errno;
