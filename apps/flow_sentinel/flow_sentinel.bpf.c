@@ -201,12 +201,13 @@ static __always_inline __u64 clock(struct xdp_md *ctx)
     return settable_clock ? offset : bpf_ktime_get_coarse_ns() + offset;
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int flow_sentinel(struct xdp_md *ctx)
 {
     struct sentinel_frame frame;
     int answer = XDP_DROP;
-    sentinel_judge(ctx, &frame, (__u32)(ctx->data_end - ctx->data), 0xffff, clock(ctx));
+    __u32 length = (__u32)bpf_xdp_get_buff_len(ctx);
+    sentinel_judge(ctx, &frame, length, 0xffff, clock(ctx));
     if (has_cookies && frame.verdict == VERDICT_ANSWER) {
         answer = syn_cookie_answer(ctx, &frame);
         if (answer == XDP_DROP)
