@@ -139,6 +139,23 @@ void rig_put(struct sentinel_rig *rig, const char *address, enum sentinel_kind k
         ck_assert_int_eq(path_put(rig->kernel, &key, &entry), 0);
 }
 
+struct path_listed rig_listed(const char *text, enum sentinel_kind kind)
+{
+    struct path_listed listed = { .entry.kind = (uint8_t)kind };
+    struct prefix prefix;
+    ck_assert_int_eq(prefix_parse(&prefix, text), 0);
+    listed.prefix.bits = prefix_mapped(&prefix, (uint8_t *)listed.prefix.address);
+    return listed;
+}
+
+void rig_list(struct sentinel_rig *rig, const struct path_listed *list, size_t count)
+{
+    struct error err;
+    ck_assert_msg(!path_set_list(rig->user, list, count, &err), "%s", err.text);
+    if (rig->kernel)
+        ck_assert_msg(!path_set_list(rig->kernel, list, count, &err), "%s", err.text);
+}
+
 /* --- frames ---------------------------------------------------------------------------------- */
 
 static void put16(uint8_t *at, uint32_t value)

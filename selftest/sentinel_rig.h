@@ -3,6 +3,7 @@
  *   rig_open     both with the same policy: defaults but for some settings
  *   rig_policy   another one
  *   rig_judge    one frame through both, which must agree in everything they find
+ *   rig_put, rig_list   what is known of sources, to both
  *   rig_tcp, rig_udp, rig_icmp    frames to judge
  *   rig_close
  *
@@ -37,6 +38,8 @@ struct sentinel_frame rig_judge(struct sentinel_rig *rig, const uint8_t *data,
 /* The same entry or list into both. */
 void rig_put(struct sentinel_rig *rig, const char *address, enum sentinel_kind kind,
              uint64_t expires);
+void rig_list(struct sentinel_rig *rig, const struct path_listed *list, size_t count);
+struct path_listed rig_listed(const char *prefix, enum sentinel_kind kind);
 
 struct rig_frame {
     uint32_t length;
