@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "apps/flow_sentinel/flow_sentinel.h"
+#include "apps/flow_sentinel/kernel_path.h"
 #include "lib/prefix.h"
 
 enum {
@@ -23,7 +24,7 @@ enum {
 
 const struct operation_row sentinel_operations[] = {
     [STATUS] = { "status", "packets by verdict and reason, blocks, health" },
-    [LIST] = { "list", "who is blocked, banned and allowed one by one; kind=, limit=" },
+    [LIST] = { "list", "who is blocked, banned and allowed; kind=, limit=" },
     [BAN] = { "ban",
               "address=PREFIX, ttl=TIME or for good, force=true if it is allowed" },
     [UNBAN] = { "unban", "address=PREFIX: no ban and no block" },
@@ -176,10 +177,15 @@ static int status(struct app *app, const struct value *args, struct value *answe
                   struct error *err)
 {
     struct flow_sentinel *s = app->state;
+    const struct sentinel_conf *conf = app->conf;
     const struct sentinel_state *state = s->path->state;
     struct sentinel_totals totals;
     path_totals(s->path, &totals);
     *answer = value_table();
+    if (conf->ifname) {
+        value_table_add(answer, "interface", value_string(conf->ifname));
+        value_table_add(answer, "mode", value_string(kernel_path_describe(s->path)));
+    }
     add_verdicts(answer, &totals);
     struct value classes = value_table();
     for (int i = 0; i < CLASSES; i++)
@@ -246,6 +252,24 @@ static void list_one(const struct path_address *key, const struct sentinel_entry
     value_table_add(listing->answer, NULL, row);
 }
 
+static void list_prefixes(struct listing *listing, const struct prefix_set *set,
+                          enum sentinel_kind kind)
+{
+    struct prefix prefix;
+    uint32_t cursor = 0;
+    if (!set || (listing->kind && strcmp(listing->kind, kinds[kind])))
+        return;
+    while (listing->room > 0 && prefix_set_next(set, &cursor, &prefix, NULL)) {
+        char text[PREFIX_TEXT_SIZE];
+        struct value row = value_table();
+        listing->room--;
+        value_table_add(&row, "address", value_string(prefix_format(&prefix, text)));
+        value_table_add(&row, "kind", value_string(kinds[kind]));
+        value_table_add(&row, "list", value_bool(true));
+        value_table_add(listing->answer, NULL, row);
+    }
+}
+
 static int list(struct app *app, const struct value *args, struct value *answer,
                 struct error *err)
 {
@@ -263,6 +287,8 @@ static int list(struct app *app, const struct value *args, struct value *answer,
         return error;
     *answer = value_table();
     path_entries(s->path, list_one, &listing);
+    list_prefixes(&listing, s->lists.allowed, KIND_ALLOWED);
+    list_prefixes(&listing, s->lists.banned, KIND_BANNED);
     return 0;
 }
 
