@@ -149,7 +149,7 @@ const struct param sentinel_params[] = {
     PARAM_INTEGER(CONF, ttl_backoff, "2", "1", "10",
                   "... times this when it does it again"),
     PARAM_DURATION(CONF, ttl_max, "1h", "1s", "30d", "... but not longer"),
-    PARAM_DURATION(CONF, repeat_window, "10m", "0", "1d",
+    PARAM_DURATION(CONF, repeat_window, "10min", "0", "1d",
                    "how long after its end a block is remembered"),
     PARAM_DURATION(
         CONF, hold_down, "10s", "1s", "1h",
