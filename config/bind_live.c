@@ -6,6 +6,8 @@
  *   engine.call("guard", "ban", args)     one of the operations of an app's class; its answer
  *
  *   control.ask("flaky", request)         of another process: the answer; nil, why, exit code
+ *   control.commands.NAME = function (request)   one more thing that others may ask of this
+ *                                         process; the table that it returns is the answer
  *
  * Several changes are one: all of them hold from the same breath on, or none does. Each comes
  * back as { path =, before =, after =, packets = }: how many packets the app had taken by
@@ -232,5 +234,7 @@ void open_live(lua_State *L)
     lua_pop(L, 1);
     static const luaL_Reg control[] = { { "ask", control_lua_ask }, { NULL, NULL } };
     luaL_newlib(L, control);
+    lua_newtable(L);
+    lua_setfield(L, -2, "commands");
     lua_setglobal(L, "control");
 }

@@ -1,5 +1,6 @@
 -- control: what another process may ask of this one (vanguard ctl). One request is one JSON
 -- object: { "command": "get", ... }; the answer { "ok": true, ... } or { "ok": false, "error": "..." }.
+-- What a program adds to control.commands can be asked for as well.
 
 local commands = {}
 
@@ -41,7 +42,7 @@ end
 
 local function answer (request)
    if type(request) ~= "table" then error("not a request", 0) end
-   local command = commands[request.command]
+   local command = commands[request.command] or control.commands[request.command]
    if not command then
       error(('no command "%s"%s'):format(tostring(request.command),
                                           units.nearest(tostring(request.command), commands)), 0)
