@@ -1,0 +1,368 @@
+-- vanguard sentinel: keeps hosts behind interfaces alive under flood.
+local budget = require "config.sentinel_budget"
+local health = require "config.sentinel_health"
+local status = require "config.sentinel_status"
+local verbs = require "config.sentinel_verbs"
+local view = require "config.sentinel_view"
+
+local program = {
+   doc = "keeps a host alive under flood",
+   args = "IFACE...\nban PREFIX [--ttl TIME] [--force]\nunban|allow|disallow PREFIX\nlist [--kind KIND]\nwhy ADDRESS\n" ..
+          "top [N]\nflush\nstatus\nbudget --speed 2.5G --clock 1.2GHz",
+   help = "Counts, limits and blocks the sources that come by IFACE, in front of the kernel (XDP), until it is ended. On a " ..
+          "terminal it shows what happens (q quits), otherwise it prints JSON, one object a line: every event, and a " ..
+          "status now and then. The other forms talk to the one that runs.\v" ..
+          "Begin with a dry run, which counts and tells what it would do:\n\n" ..
+          "  vanguard sentinel eth0 --dry-run\n" ..
+          "  vanguard sentinel eth0 --allow 192.0.2.0/24 --src-syn 2000 --ttl 5min\n" ..
+          "  vanguard sentinel ban 203.0.113.7 --ttl 1h\n" ..
+          "  vanguard sentinel why 203.0.113.7\n" ..
+          "  vanguard ctl sentinel set eth0.src_udp=20000\n\n" ..
+          "A limit of 0 is none. All parameters: vanguard apps FlowSentinel; a file that returns a table of them is for " ..
+          "--config, one of them for --set; options outweigh the file.",
+   options = {
+      { name = "config", short = "c", type = "string", arg = "FILE.lua", doc = "parameters: a file that returns a table of them" },
+      { name = "set", type = "string", arg = "NAME=VALUE", many = true, doc = "any other parameter, as src_syn.burst=100" },
+      { name = "dry-run", type = "flag", doc = "count and tell, drop nothing" },
+      { name = "attach", type = "choice", choices = { "auto", "native", "generic" }, arg = "MODE", doc = "where the program runs" },
+      { name = "allow", type = "string", arg = "PREFIX", many = true, doc = "never block or limit it; also many" },
+      { name = "block", type = "string", arg = "PREFIX", many = true, doc = "drop it; also many" },
+      { name = "allow-file", type = "string", arg = "FILE", doc = "more of them, one a line" },
+      { name = "block-file", type = "string", arg = "FILE", doc = "the same" },
+      { name = "src-syn", type = "integer", minimum = "0", maximum = "100000000", arg = "PPS", doc = "SYNs a second of a source" },
+      { name = "src-udp", type = "integer", minimum = "0", maximum = "100000000", arg = "PPS", doc = "UDP packets" },
+      { name = "src-icmp", type = "integer", minimum = "0", maximum = "100000000", arg = "PPS", doc = "ICMP packets" },
+      { name = "src-pps", type = "integer", minimum = "0", maximum = "100000000", arg = "PPS", doc = "packets of all kinds" },
+      { name = "src-bps", type = "rate", arg = "RATE", doc = "bits a second" },
+      { name = "ttl", type = "duration", arg = "TIME", doc = "how long a source is blocked; ban: how long" },
+      { name = "pin", type = "flag", doc = "the program outlives this process, and the next one takes it over" },
+      { name = "fail-mode", type = "choice", choices = { "autonomous", "open", "closed" }, arg = "MODE",
+        doc = "what a pinned program does when nobody looks after it" },
+      { name = "sample", type = "integer", minimum = "0", maximum = "16777216", arg = "N", doc = "one frame in N is looked at for the top sources; 0: none" },
+      { name = "json", type = "flag", doc = "JSON on a terminal too; of the other forms: the answer as JSON" },
+      { name = "interval", short = "i", type = "duration", arg = "TIME", doc = "between two looks (1s), two status lines (10s)" },
+      { name = "duration", short = "d", type = "duration", arg = "TIME", doc = "end after that time" },
+      { name = "report", short = "r", type = "flag", doc = "at the end: what happened" },
+      { name = "name", short = "n", type = "string", arg = "NAME", doc = "what the others know it by (sentinel)" },
+      { name = "force", type = "flag", doc = "ban: though it is allowed, or very short a prefix" },
+      { name = "kind", type = "choice", choices = { "own", "allowed", "banned", "blocked" }, arg = "KIND", doc = "list: only those" },
+      { name = "speed", type = "string", arg = "RATE", default = "1G", doc = "budget: of the line" },
+      { name = "clock", type = "string", arg = "HZ", default = "2.6GHz", doc = "budget: of a core" },
+      { name = "cores", type = "integer", minimum = "1", maximum = "1024", arg = "N", doc = "budget: that share the work (1)" },
+      { name = "frame", type = "integer", minimum = "64", maximum = "9018", arg = "BYTES", doc = "budget: of this size, checksum included" },
+      { name = "blocked-ns", type = "number", minimum = "0", arg = "NS", doc = "budget: what a blocked packet takes ..." },
+      { name = "full-ns", type = "number", minimum = "0", arg = "NS", doc = "budget: ... and one that passes ..." },
+      { name = "measured-at", type = "string", arg = "HZ", default = "2.6GHz", doc = "budget: ... at this clock" },
+   },
+}
+
+local function fail (code, text)
+   io.stderr:write("vanguard sentinel: ", text, code == 2 and " (vanguard help sentinel)\n" or "\n")
+   return code
+end
+
+-- --- parameters ------------------------------------------------------------------------------
+
+local AS_GIVEN = { "attach", "allow", "block", "ttl", "pin", "sample", "src-syn", "src-udp", "src-icmp", "src-pps", "src-bps",
+                   "dry-run", "fail-mode", "allow-file", "block-file" }
+
+-- The line of a file where a parameter is that a message names, for want of a better place: "FILE:LINE: ".
+local function place_in (path, message)
+   local number = 0
+   for line in io.lines(path) do
+      number = number + 1
+      local key = line:match("^[%s{,]*%[?\"?([%a_][%w_]*)\"?%]?%s*=[^=]")
+      if key and message:match("%f[%w_]" .. key .. "%f[^%w_]") then return ("%s:%d: "):format(path, number) end
+   end
+   return path .. ": "
+end
+
+local function read_config (path)
+   local chunk, problem = loadfile(path)
+   if not chunk then return nil, problem end
+   local good, parameters = pcall(chunk)
+   if not good then return nil, tostring(parameters) end
+   if type(parameters) ~= "table" then return nil, path .. " does not return a table of parameters" end
+   return parameters
+end
+
+-- "src_syn.burst=100" into parameters.src_syn.burst; a limit that is a number is a table's first row.
+local function set_one (parameters, text)
+   local path, value = text:match("^([%w_.]+)=(.*)$")
+   if not path then return ('--set %s: NAME=VALUE'):format(text) end
+   local words, at = {}, parameters
+   for word in path:gmatch("[^.]+") do words[#words + 1] = word end
+   for i = 1, #words - 1 do
+      if type(at[words[i]]) ~= "table" then
+         at[words[i]] = at[words[i]] ~= nil and { [words[i] == "src_bps" and "rate" or "pps"] = at[words[i]] } or {}
+      end
+      at = at[words[i]]
+   end
+   at[words[#words]] = value
+end
+
+-- nil, what is wrong, exit code
+local function parameters_of (o)
+   local parameters, problem = {}, nil
+   if o.config then
+      parameters, problem = read_config(o.config)
+      if not parameters then return nil, problem, 3 end
+   end
+   for _, name in ipairs(AS_GIVEN) do
+      if o[name] ~= nil then parameters[name:gsub("-", "_")] = o[name] end
+   end
+   for _, text in ipairs(o.set or {}) do
+      problem = set_one(parameters, text)
+      if problem then return nil, problem, 2 end
+   end
+   return parameters
+end
+
+-- --- a program that watches ------------------------------------------------------------------
+
+local guards   -- { app =, interface =, look =, health =, list = } of each interface
+local total = 0 -- events so far
+
+-- Paths of parameters (vanguard ctl) have dots between their words.
+local function app_name (ifname) return (ifname:gsub("[^%w_-]", "_")) end
+
+local function copy (parameters, ifname)
+   local all = { ifname = ifname }
+   for name, value in pairs(parameters) do all[name] = value end
+   return all
+end
+
+local function start (ifnames, parameters, o)
+   engine.setup { name = o.name or "sentinel", any_name = not o.name }
+   local c = config.new()
+   guards = {}
+   for i, ifname in ipairs(ifnames) do
+      config.app(c, app_name(ifname), FlowSentinel, copy(parameters, ifname))
+      guards[i] = { app = app_name(ifname), interface = ifname }
+   end
+   engine.configure(c)
+   for _, g in ipairs(guards) do g.health = health.new(g.interface) end
+end
+
+-- Since the look `base`.
+local function look_at (g, base)
+   local look = status.look(g.app, base)
+   look.health = g.health:check(look, function (name) return engine.get(g.app .. "." .. name) end)
+   look.level = health.worst(look.health)
+   return look
+end
+
+local function look_at_all ()
+   for _, g in ipairs(guards) do g.look = look_at(g, g.look) end
+end
+
+local function news_of_all (each)
+   for _, g in ipairs(guards) do
+      for _, event in ipairs(engine.call(g.app, "news")) do
+         event.interface = g.interface
+         total = total + 1
+         each(event)
+      end
+   end
+end
+
+local function looks ()
+   local list = {}
+   for i, g in ipairs(guards) do list[i] = g.look end
+   return list
+end
+
+-- Whenever somebody asks, the rates are those of the last second or two.
+local function keep_for_others ()
+   for _, g in ipairs(guards) do g.older, g.newer = g.newer, status.look(g.app) end
+end
+
+function control.commands.status ()
+   local list = {}
+   for i, g in ipairs(guards) do list[i] = look_at(g, g.older) end
+   return { events = total, interfaces = list }
+end
+
+local function rows_of_all (operation, args)
+   local rows = {}
+   for _, g in ipairs(guards) do
+      for _, row in ipairs(engine.call(g.app, operation, args)) do
+         row.interface = g.interface
+         rows[#rows + 1] = row
+      end
+   end
+   return rows
+end
+
+local function banner (g)
+   return ("%s: %s%s"):format(g.interface, g.look.mode, g.look.dry_run and ", dry run" or "")
+end
+
+-- --- JSON ---------------------------------------------------------------------------------------
+
+local function print_json (kind, object)
+   object.type, object.ts = kind, os.date("!%Y-%m-%dT%H:%M:%SZ")
+   io.stdout:write(json.encode(object), "\n")
+   io.stdout:flush()
+end
+
+local function print_events ()
+   news_of_all(function (event) print_json("event", event) end)
+end
+
+local function begin_json (o)
+   for _, g in ipairs(guards) do
+      print_json("watch", { interface = g.interface, mode = g.look.mode, dry_run = g.look.dry_run, limits = table.concat(view.limits(g.app), "; ") })
+   end
+   timer.every("50ms", print_events)
+   timer.every(o.interval or 10, function ()
+      look_at_all()
+      print_json("status", { events = total, interfaces = looks() })
+   end)
+end
+
+-- --- the screen -----------------------------------------------------------------------------------
+
+local EVENTS = 200 -- that are kept
+
+local function talkers (before, seconds)
+   local was, rows = {}, rows_of_all("top", { n = 10 })
+   for _, r in ipairs(before) do was[r.interface .. " " .. r.address] = r.bytes end
+   for _, r in ipairs(rows) do
+      local bytes = was[r.interface .. " " .. r.address]
+      if bytes and seconds > 0 then r.bps = 8 * (r.bytes - bytes) / seconds end
+   end
+   table.sort(rows, function (a, b) return (a.bps or 0) > (b.bps or 0) end)
+   return rows
+end
+
+local function add (lines, more, most)
+   lines[#lines + 1] = { "" }
+   for i, line in ipairs(more) do
+      if i > most then break end
+      lines[#lines + 1] = line
+   end
+end
+
+-- What is most needed stands at the top; the events take what is left.
+local function screen_lines (state, height)
+   local g = guards[state.shown]
+   local lines = { { banner(g), "bold" } }
+   if #guards > 1 then lines[1][1] = ("[%d of %d, n: next] "):format(state.shown, #guards) .. lines[1][1] end
+   for _, text in ipairs(view.limits(g.app)) do lines[#lines + 1] = { "  " .. text } end
+   lines[#lines + 1] = { ("%d blocked, %d events, health: %s"):format(g.look.blocks, total, g.look.level), g.look.level ~= "ok" and "bold" or nil }
+   for _, line in ipairs(view.health(g.look.health)) do lines[#lines + 1] = line end
+   add(lines, view.status(g.look), height)
+   local blocks = rows_of_all("list", { kind = "blocked", limit = 8 })
+   if #blocks > 0 then add(lines, view.list(blocks), 9) end
+   if #state.talkers > 0 then add(lines, view.top(state.talkers), 9) end
+   lines[#lines + 1] = { "" }
+   lines[#lines + 1] = { "EVENTS", "bold" }
+   for i = #state.events, math.max(1, #state.events - math.max(3, height - #lines) + 1), -1 do
+      lines[#lines + 1] = { state.events[i] }
+   end
+   return lines
+end
+
+local function draw (state)
+   local _, height = screen.size()
+   screen.clear()
+   for y, line in ipairs(screen_lines(state, height)) do
+      if y <= height then screen.put(0, y - 1, line[1], line[2]) end
+   end
+   screen.refresh()
+end
+
+local function begin_screen (o)
+   local state = { shown = 1, events = {}, talkers = {} }
+   screen.open()
+   local function look ()
+      look_at_all()
+      state.talkers = talkers(state.talkers, guards[1].look.seconds)
+      draw(state)
+   end
+   timer.every(o.interval or 1, look)
+   timer.every("50ms", function ()
+      local key = screen.key(0)
+      if key == "q" or key == "end" then return engine.stop() end
+      local events = #state.events
+      news_of_all(function (event) state.events[#state.events + 1] = os.date("%H:%M:%S ") .. view.event(event) end)
+      if key == "n" then state.shown = state.shown % #guards + 1 end
+      if #state.events > 2 * EVENTS then state.events = table.move(state.events, #state.events - EVENTS + 1, #state.events, 1, {}) end
+      if key or #state.events ~= events then draw(state) end
+   end)
+   look()
+end
+
+-- --- the end ------------------------------------------------------------------------------------------
+
+local function report (as_json)
+   for _, g in ipairs(guards) do g.look = nil end -- since the start
+   look_at_all()
+   if as_json then
+      print_events()
+      print_json("report", { events = total, interfaces = looks(), seed = engine.seed() })
+      return
+   end
+   for _, g in ipairs(guards) do
+      print(("%s, %d events"):format(banner(g), total))
+      for _, line in ipairs(view.status(g.look)) do print(line[1]) end
+      for _, line in ipairs(view.health(g.look.health)) do print(line[1]) end
+   end
+end
+
+local function watch (ifnames, o)
+   local parameters, problem, code = parameters_of(o)
+   if not parameters then return fail(code, problem) end
+   local good
+   good, problem = pcall(start, ifnames, parameters, o)
+   if not good then
+      if o.config and type(problem) == "table" and problem.text and tostring(problem):match("%(FlowSentinel%)") then
+         problem.text = place_in(o.config, problem.text) .. problem.text
+      end
+      error(problem, 0)
+   end
+   look_at_all()
+   timer.every("1s", keep_for_others)
+   local full_screen = not o.json and process.terminal()
+   if full_screen then begin_screen(o) else begin_json(o) end
+   engine.main { duration = o.duration, no_report = true, report = function ()
+      if full_screen then screen.close() end
+      if not full_screen then print_events() end
+      if o.report then report(not full_screen) end
+   end }
+   return 0
+end
+
+-- --- the budget ------------------------------------------------------------------------------------------
+
+-- What BPF_PROG_TEST_RUN measured at 2.6 GHz: a banned source's frame, and one that all limits look at.
+local BLOCKED_NS, FULL_NS = 20, 130
+
+local function show_budget (o)
+   local speed, clock, at = budget.parse(o.speed), budget.parse(o.clock), budget.parse(o["measured-at"])
+   for name, value in pairs { speed = speed or false, clock = clock or false, ["measured-at"] = at or false } do
+      if not value then return fail(2, ("--%s %s: as 2.5G or 1.2GHz"):format(name, o[name])) end
+   end
+   local options = { speed = speed, clock = clock, cores = o.cores or 1, frame = o.frame,
+                     blocked = math.floor((o["blocked-ns"] or BLOCKED_NS) * at / 1e9 + 0.5),
+                     full = math.floor((o["full-ns"] or FULL_NS) * at / 1e9 + 0.5) }
+   local rows = budget.rows(options)
+   if o.json then
+      options.rows = rows
+      print(json.encode(options))
+   else
+      print(table.concat(budget.lines(options, rows), "\n"))
+   end
+   return 0
+end
+
+function program.run (o, arguments)
+   local first = arguments[1]
+   if not first then return fail(2, "which interface?") end
+   if first == "budget" then return #arguments == 1 and show_budget(o) or fail(2, "budget takes no argument") end
+   if verbs.names[first] then return verbs.run(first, { table.unpack(arguments, 2) }, o) end
+   return watch(arguments, o)
+end
+
+return program
