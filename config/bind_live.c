@@ -175,8 +175,8 @@ static uint32_t find_operation(lua_State *L, const struct app *app, const char *
     for (uint32_t i = 0; row && row[i].name; i++)
         if (!strcmp(row[i].name, name))
             return i;
-    return (uint32_t)vm_fail(L, ERROR_CONFIG, "app \"%s\" (%s): no operation \"%s\"", app->name,
-                             app->class->name, name);
+    return (uint32_t)vm_fail(L, ERROR_CONFIG, "app \"%s\" (%s): no operation \"%s\"",
+                             app->name, app->class->name, name);
 }
 
 static int engine_lua_call(lua_State *L)
@@ -189,8 +189,10 @@ static int engine_lua_call(lua_State *L)
         return vm_fail(L, ERROR_CONFIG, "\"%s\": no such app", name);
     uint32_t number = find_operation(L, app, operation);
     if (app->engine != engine)
-        return vm_fail(L, ERROR_CONFIG, "app \"%s\" runs on another core: only those of the "
-                                        "first can be called", name);
+        return vm_fail(L, ERROR_CONFIG,
+                       "app \"%s\" is on another core: only those of the "
+                       "first can be called",
+                       name);
     lua_settop(L, 3);
     struct value *args = value_check(L, 3);
     lua_pushnil(L);
