@@ -1,0 +1,287 @@
+/* FlowSentinel as an app: in a graph, on a clock that the test sets. */
+#include <string.h>
+
+#include "apps/apps.h"
+#include "selftest/selftest.h"
+#include "selftest/sentinel_rig.h"
+#include "selftest/support.h"
+
+#define MS  1000000ull
+#define SEC 1000000000ull
+
+static struct engine *engine;
+
+static void setup(void)
+{
+    engine = test_engine(1);
+}
+
+static void teardown(void)
+{
+    engine_free(engine);
+    ck_assert_uint_eq(arena_in_use(), 0);
+}
+
+static struct graph *graph_of(const char *name, const char *value, const char *name2,
+                              const char *value2)
+{
+    struct graph *graph = graph_new();
+    test_app(graph, "in", "Inject", NULL);
+    test_app(graph, "guard", "FlowSentinel", "src_syn", "500", "max_static", "1024",
+             "max_blocks", "1024", name, value, name2, value2, NULL);
+    test_app(graph, "out", "Collect", NULL);
+    test_link(graph, "in -> guard");
+    test_link(graph, "guard -> out");
+    return graph;
+}
+
+static void guard_graph(const char *name, const char *value)
+{
+    test_configure(engine, graph_of(name, value, NULL, NULL));
+}
+
+static void advance(uint64_t ns)
+{
+    test_breathe(engine, 1);
+    engine_set_time(engine, engine_now(engine) + ns);
+}
+
+static void inject(const struct rig_frame *frame)
+{
+    test_inject_bytes(engine, "in", frame->data, frame->length);
+}
+
+/* So many frames a second for so long. */
+static void flood(const struct rig_frame *frame, uint64_t rate, uint64_t duration)
+{
+    for (uint64_t i = 0; i < rate * duration / SEC; i++) {
+        inject(frame);
+        advance(SEC / rate);
+    }
+}
+
+static struct value call(const char *operation, const char *address)
+{
+    struct app *app = engine_find_app(engine, "guard");
+    struct value args = value_table(), answer = { VALUE_NIL };
+    struct error err = { 0 };
+    uint32_t number = 0;
+    while (strcmp(app->class->operations[number].name, operation))
+        number++;
+    if (address)
+        value_table_add(&args, "address", value_string(address));
+    ck_assert_msg(!app->class->call(app, number, &args, &answer, &err), "%s", err.text);
+    value_free(&args);
+    return answer;
+}
+
+static void do_call(const char *operation, const char *address)
+{
+    struct value answer = call(operation, address);
+    value_free(&answer);
+}
+
+static uint64_t drops(void)
+{
+    const struct app *app = engine_find_app(engine, "guard");
+    const struct counter_row *row = app->class->counters;
+    uint64_t sum = 0;
+    for (uint32_t i = 0; row[i].name; i++)
+        if (!strncmp(row[i].name, "drop_", 5))
+            sum += app->counters[i];
+    return sum;
+}
+
+static void check_conservation(void)
+{
+    uint64_t packets = test_counter(engine, "guard", "packets");
+    ck_assert_uint_eq(packets, test_counter(engine, "guard", "passed") + drops());
+    ck_assert_uint_gt(packets, 0);
+}
+
+START_TEST(a_flood_is_blocked)
+{
+    guard_graph(NULL, NULL);
+    struct rig_frame syn = rig_tcp("198.51.100.7", "192.0.2.1", 1024, 80, 2, 0);
+    flood(&syn, 2000, 2 * SEC);
+    ck_assert_uint_gt(test_counter(engine, "guard", "drop_blocked"), 2000);
+    struct rig_frame udp = rig_udp("198.51.100.8", "192.0.2.1", 1024, 80, 20);
+    uint64_t passed = test_counter(engine, "guard", "passed");
+    flood(&udp, 100, SEC);
+    ck_assert_uint_eq(test_counter(engine, "guard", "passed"), passed + 100);
+    check_conservation();
+}
+END_TEST
+
+START_TEST(people_can_ask_and_tell)
+{
+    guard_graph(NULL, NULL);
+    struct rig_frame udp = rig_udp("198.51.100.8", "192.0.2.1", 1024, 80, 20);
+    do_call("ban", "198.51.100.8");
+    flood(&udp, 100, 100 * MS);
+    ck_assert_uint_eq(test_counter(engine, "guard", "drop_banned"), 10);
+    struct value list = call("list", NULL);
+    ck_assert_uint_eq(list.table->count, 1);
+    ck_assert_str_eq(value_get(&list.table->fields[0].value, "address")->string,
+                     "198.51.100.8");
+    ck_assert_str_eq(value_get(&list.table->fields[0].value, "kind")->string, "banned");
+    ck_assert_int_eq(value_get(&list.table->fields[0].value, "packets")->integer, 10);
+    value_free(&list);
+    do_call("unban", "198.51.100.8");
+    flood(&udp, 100, 100 * MS);
+    ck_assert_uint_eq(test_counter(engine, "guard", "drop_banned"), 10);
+    do_call("ban", "198.51.100.0/24");
+    flood(&udp, 100, 100 * MS);
+    ck_assert_uint_eq(test_counter(engine, "guard", "drop_listed"), 10);
+    do_call("allow", "198.51.100.8");
+    flood(&udp, 100, 100 * MS);
+    ck_assert_uint_eq(test_counter(engine, "guard", "drop_listed"), 10);
+    check_conservation();
+}
+END_TEST
+
+/* Who is allowed is not banned by a slip of the hand. */
+START_TEST(an_allowed_one_is_not_banned)
+{
+    guard_graph("allow", "198.51.100.0/24");
+    struct app *app = engine_find_app(engine, "guard");
+    struct value args = value_string("198.51.100.8"), answer = { VALUE_NIL };
+    struct error err = { 0 };
+    uint32_t ban = 0;
+    while (strcmp(app->class->operations[ban].name, "ban"))
+        ban++;
+    ck_assert_int_ne(app->class->call(app, ban, &args, &answer, &err), 0);
+    ck_assert_ptr_nonnull(strstr(err.text, "allowed"));
+    value_free(&args);
+    value_free(&answer);
+}
+END_TEST
+
+static const struct value *find_event(const struct value *news, const char *event,
+                                      const char *detection, const char *state)
+{
+    for (size_t i = 0; i < news->table->count; i++) {
+        const struct value *row = &news->table->fields[i].value;
+        const struct value *in = value_get(row, "state");
+        if (!strcmp(value_get(row, "event")->string, event) &&
+            !strcmp(value_get(row, "detection")->string, detection) &&
+            (!state || (in && !strcmp(in->string, state))))
+            return row;
+    }
+    return NULL;
+}
+
+/* Many sources, none of which does much: the address they flood is what is looked at. */
+START_TEST(a_spoofed_flood_is_limited)
+{
+    test_configure(engine, graph_of("protect", "192.0.2.1", "dst_syn_pps", "200"));
+    uint64_t random = 88172645463325252ull, passed = 0;
+    for (int i = 0; i < 8000; i++) {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        struct rig_frame syn = rig_tcp("11.0.0.1", "192.0.2.1", 1024, 80, 2, 0);
+        memcpy(syn.data + 27, &random, 3);
+        inject(&syn);
+        advance(SEC / 2000);
+        if (i == 3999)
+            passed = test_counter(engine, "guard", "passed");
+    }
+    passed = test_counter(engine, "guard", "passed") - passed;
+    /* 200 a second for two seconds */
+    ck_assert_uint_ge(passed, 390);
+    ck_assert_uint_le(passed, 450);
+    ck_assert_uint_gt(test_counter(engine, "guard", "drop_syn_limit"), 5000);
+    struct value news = call("news", NULL), list = call("list", NULL);
+    const struct value *row = find_event(&news, "state", "dst_syn", "mitigate");
+    ck_assert_ptr_nonnull(row);
+    ck_assert_str_eq(value_get(row, "destination")->string, "192.0.2.1");
+    ck_assert_uint_eq(list.table->count, 0); /* nobody is blocked */
+    value_free(&news);
+    value_free(&list);
+    check_conservation();
+}
+END_TEST
+
+/* Answers of many reflectors: dropped by their port, and nobody is blocked. */
+START_TEST(reflectors_are_dropped_by_port)
+{
+    test_configure(engine, graph_of("protect", "192.0.2.1", "ampl_dst_pps", "100"));
+    for (int i = 0; i < 4000; i++) {
+        struct rig_frame dns = rig_udp("198.18.0.1", "192.0.2.1", 53, 40000, 800);
+        dns.data[29] = (uint8_t)i;
+        dns.data[44] = 0x80; /* an answer */
+        inject(&dns);
+        struct rig_frame web = rig_udp("198.18.0.1", "192.0.2.1", 443, 40000, 800);
+        inject(&web);
+        advance(SEC / 2000);
+    }
+    ck_assert_uint_gt(test_counter(engine, "guard", "drop_amplification"), 2500);
+    ck_assert_uint_ge(test_counter(engine, "guard", "passed"),
+                      4000); /* all of the web's */
+    struct value list = call("list", NULL);
+    ck_assert_uint_eq(list.table->count, 0);
+    value_free(&list);
+    check_conservation();
+}
+END_TEST
+
+/* Another policy and other lists in place: who is blocked stays blocked. */
+START_TEST(a_new_policy_forgets_nobody)
+{
+    guard_graph(NULL, NULL);
+    struct rig_frame syn = rig_tcp("198.51.100.7", "192.0.2.1", 1024, 80, 2, 0);
+    flood(&syn, 2000, SEC);
+    uint64_t blocked = test_counter(engine, "guard", "drop_blocked");
+    ck_assert_uint_gt(blocked, 0);
+    guard_graph("block", "203.0.113.0/24");
+    flood(&syn, 1000, 100 * MS);
+    ck_assert_uint_eq(test_counter(engine, "guard", "drop_blocked"), blocked + 100);
+    struct rig_frame udp = rig_udp("203.0.113.8", "192.0.2.1", 1024, 80, 20);
+    flood(&udp, 100, 100 * MS);
+    ck_assert_uint_eq(test_counter(engine, "guard", "drop_listed"), 10);
+}
+END_TEST
+
+START_TEST(wrong_parameters_are_named)
+{
+    static const char *const rows[][3] = {
+        { "allow", "10.0.0.0/33", "allow: \"10.0.0.0/33\" is not a prefix" },
+        { "block", "0.0.0.0/0", "very short" },
+        { "tolerate", "port1", "\"port1\" is no kind" },
+        { "ttl", "2h", "ttl is longer than ttl_max" },
+        { "syn_action", "cookie", "needs an ifname" },
+        { "block_file", "/nowhere/at-all", "cannot open /nowhere/at-all" },
+        { "protect", "10.0.0.0/8", "more than 1024 addresses" },
+    };
+    struct value args = value_table();
+    struct error err = { 0 };
+    struct graph *graph = graph_new();
+    value_table_add(&args, rows[_i][0], value_string(rows[_i][1]));
+    ck_assert_int_ne(
+        graph_add_app(graph, "guard", apps_find("FlowSentinel"), &args, NULL, &err), 0);
+    ck_assert_msg(strstr(err.text, rows[_i][2]) != NULL, "%s", err.text);
+    ck_assert_int_eq(err.kind, ERROR_CONFIG);
+    value_free(&args);
+    graph_free(graph);
+}
+END_TEST
+
+static Suite *suite_flow_sentinel(void)
+{
+    Suite *suite = suite_create("flow_sentinel");
+    TCase *tcase = tcase_create("flow_sentinel");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, a_flood_is_blocked);
+    tcase_add_test(tcase, people_can_ask_and_tell);
+    tcase_add_test(tcase, an_allowed_one_is_not_banned);
+    tcase_add_test(tcase, a_spoofed_flood_is_limited);
+    tcase_add_test(tcase, reflectors_are_dropped_by_port);
+    tcase_add_test(tcase, a_new_policy_forgets_nobody);
+    tcase_add_loop_test(tcase, wrong_parameters_are_named, 0, 7);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+
+SUITE(flow_sentinel)
