@@ -1,5 +1,8 @@
 /* FlowSentinel as an app: in a graph, on a clock that the test sets. */
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "apps/apps.h"
 #include "selftest/selftest.h"
@@ -243,6 +246,41 @@ START_TEST(a_new_policy_forgets_nobody)
 }
 END_TEST
 
+/* A program of the operator's is told of a block. */
+START_TEST(a_hook_is_run)
+{
+    char directory[] = "/tmp/vanguard-hook-XXXXXX", hook[64], text[512] = "",
+         command[256];
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    snprintf(hook, sizeof(hook), "%s/hook", directory);
+    FILE *file = fopen(hook, "w");
+    fprintf(
+        file,
+        "#!/bin/sh\nread -r json\necho \"$SENTINEL_EVENT $SENTINEL_SOURCE $json\" >>%s/out\n",
+        directory);
+    fclose(file);
+    chmod(hook, 0700);
+    guard_graph("hook", hook);
+    struct rig_frame syn = rig_tcp("198.51.100.7", "192.0.2.1", 1024, 80, 2, 0);
+    flood(&syn, 2000, SEC);
+    snprintf(command, sizeof(command), "%s/out", directory);
+    for (int i = 0; i < 500 && !*text; i++) {
+        usleep(10000);
+        advance(100 * MS);
+        if ((file = fopen(command, "r"))) {
+            if (!fgets(text, sizeof(text), file))
+                *text = 0;
+            fclose(file);
+        }
+    }
+    ck_assert_msg(strstr(text, "block 198.51.100.7 {\"event\":\"block\"") == text, "%s",
+                  text);
+    ck_assert_ptr_nonnull(strstr(text, "\"detection\":\"src_syn\""));
+    snprintf(command, sizeof(command), "rm -r %s", directory);
+    ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
 START_TEST(wrong_parameters_are_named)
 {
     static const char *const rows[][3] = {
@@ -279,6 +317,7 @@ static Suite *suite_flow_sentinel(void)
     tcase_add_test(tcase, a_spoofed_flood_is_limited);
     tcase_add_test(tcase, reflectors_are_dropped_by_port);
     tcase_add_test(tcase, a_new_policy_forgets_nobody);
+    tcase_add_test(tcase, a_hook_is_run);
     tcase_add_loop_test(tcase, wrong_parameters_are_named, 0, 7);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "apps/flow_sentinel/announce.h"
 #include "apps/flow_sentinel/kernel_path.h"
 #include "lib/interface.h"
 #include "lib/owner.h"
@@ -71,14 +72,18 @@ uint64_t sentinel_now(const struct app *app)
 
 static void keep_event(const struct sentinel_event *event, void *user)
 {
-    struct flow_sentinel *s = user;
+    struct app *app = user;
+    struct flow_sentinel *s = app->state;
+    const struct sentinel_conf *conf = app->conf;
     s->news[s->nnews++ % NEWS_SIZE] = *event;
+    if (s->hook && event->kind != EVENT_LIMIT)
+        announce_event(s->hook, event, conf->ifname, (unsigned)conf->source_prefix6);
 }
 
 void sentinel_news(struct app *app)
 {
     struct flow_sentinel *s = app->state;
-    path_events(s->path, keep_event, s);
+    path_events(s->path, keep_event, app);
 }
 
 void sentinel_sampled(struct flow_sentinel *s, const struct sentinel_frame *frame,
@@ -220,7 +225,7 @@ static void tell(const struct guarded_one *one, const struct detect_news *news,
         .dry_run = ((struct flow_sentinel *)app->state)->detect.dry_run
     };
     memcpy(event.dst, &one->address, sizeof(event.dst));
-    keep_event(&event, app->state);
+    keep_event(&event, app);
 }
 
 static void look_after(struct app *app)
@@ -235,6 +240,8 @@ static void look_after(struct app *app)
     __atomic_store_n(&s->path->state->heartbeat, collector.now, __ATOMIC_RELAXED);
     sentinel_news(app);
     guarded_tick(&s->guarded, s->path, &s->detect, collector.now, tell, app);
+    if (s->hook)
+        hook_work(s->hook, clock_of(CLOCK_MONOTONIC));
     if (in_kernel(app) && s->ticks % LOOK_TICKS == 0)
         look_around(app);
     if (++s->ticks % GC_TICKS == 0)
@@ -383,6 +390,17 @@ static struct path *open_user(struct app *app, struct error *err)
     return path;
 }
 
+static int open_hook(struct app *app, struct error *err)
+{
+    struct flow_sentinel *s = app->state;
+    const struct sentinel_conf *conf = app->conf;
+    struct hook_options options = { .path = conf->hook, .quiet = true };
+    if (!conf->hook)
+        return 0;
+    s->hook = hook_new(&options, err);
+    return s->hook ? 0 : -EINVAL;
+}
+
 static int start(struct app *app, struct error *err)
 {
     struct flow_sentinel *s = app->state;
@@ -402,6 +420,9 @@ static int start(struct app *app, struct error *err)
     s->talkers = space_saving_new(sizeof(struct path_address), TALKERS, &seed);
     if (!s->talkers)
         return error_set(err, ERROR_RUN, ENOMEM, "no memory for the top talkers");
+    error = open_hook(app, err);
+    if (error)
+        return error;
     s->path = conf->ifname ? open_kernel(app, err) : open_user(app, err);
     if (!s->path)
         return -EIO;
@@ -425,6 +446,8 @@ static void stop(struct app *app)
         kernel_path_remove(s->pin);
     space_saving_free(s->talkers);
     lists_clear(&s->lists);
+    if (s->hook)
+        hook_close(s->hook);
     guarded_free(&s->guarded);
     free(s->surroundings.all);
     free(s->protect);
@@ -458,7 +481,8 @@ static int reconfigure(struct app *app, const void *next, struct error *err)
     struct flow_sentinel *s = app->state;
     const struct sentinel_conf *old = app->conf, *conf = next;
     struct sentinel_policy policy;
-    if (!same_text(old->ifname, conf->ifname) || old->attach != conf->attach ||
+    if (!same_text(old->ifname, conf->ifname) || !same_text(old->hook, conf->hook) ||
+        old->attach != conf->attach ||
         (old->syn_action == MITIGATION_COOKIE) !=
             (conf->syn_action == MITIGATION_COOKIE) ||
         old->pin != conf->pin ||

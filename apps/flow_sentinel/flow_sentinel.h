@@ -6,6 +6,7 @@
 #include "apps/flow_sentinel/path.h"
 #include "apps/flow_sentinel/surroundings.h"
 #include "engine/engine.h"
+#include "lib/hook.h"
 #include "lib/space_saving.h"
 
 #define PIN_SIZE  128
@@ -22,6 +23,7 @@ struct flow_sentinel {
     size_t nprotect;
     char pin[PIN_SIZE];           /* empty: nothing is pinned */
     bool detach;                  /* what is pinned goes when we do */
+    struct hook *hook;            /* NULL: nobody is told */
     struct space_saving *talkers; /* sources by bytes, of samples */
     struct timer timer;
     uint64_t ticks;

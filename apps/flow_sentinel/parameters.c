@@ -173,6 +173,10 @@ const struct param sentinel_params[] = {
     PARAM_VALUE(CONF, block, "", "prefixes that are dropped"),
     PARAM_STRING(CONF, allow_file, "", "a file of more of them, one a line"),
     PARAM_STRING(CONF, block_file, "", "the same"),
+    PARAM_STRING(
+        CONF, hook, "",
+        "a program that is run for blocks and for states of destinations: SENTINEL_* in its "
+        "environment, JSON on stdin; 10 s, one at a time, 256 may wait"),
     PARAM_BOOL(CONF, really, "false", "prefixes shorter than /8, of IPv6 /16, are meant"),
 
     PARAM_ENUM(CONF, malformed, "drop", malformed_choices,

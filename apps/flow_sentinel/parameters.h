@@ -56,7 +56,7 @@ struct sentinel_conf {
     uint64_t watchdog;
     int64_t sample, event_rate;
     struct value allow, block, protect; /* a prefix or a list of them */
-    char *allow_file, *block_file;
+    char *allow_file, *block_file, *hook;
     bool really;
 };
 

@@ -1,0 +1,74 @@
+/* announce: tells somebody's program of blocks and of states. */
+#include "apps/flow_sentinel/announce.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "apps/flow_sentinel/detect.h"
+#include "lib/prefix.h"
+
+#define ROWS     10
+#define ROW_SIZE 96
+
+struct announcement {
+    char rows[ROWS][ROW_SIZE]; /* NAME=value */
+    const char *environment[ROWS + 1];
+    size_t count;
+    char json[1024];
+    size_t length;
+};
+
+/* Nothing that is announced needs escapes: numbers, addresses, and names of ours. */
+static void add(struct announcement *a, const char *variable, const char *key,
+                const char *text, bool quoted)
+{
+    snprintf(a->rows[a->count], ROW_SIZE, "SENTINEL_%s=%s", variable, text);
+    a->environment[a->count] = a->rows[a->count];
+    a->count++;
+    a->length += (size_t)snprintf(a->json + a->length, sizeof(a->json) - a->length,
+                                  quoted ? "%s\"%s\":\"%s\"" : "%s\"%s\":%s",
+                                  a->length > 1 ? "," : "", key, text);
+}
+
+static void add_number(struct announcement *a, const char *variable, const char *key,
+                       double number)
+{
+    char text[32];
+    snprintf(text, sizeof(text), "%.9g", number);
+    add(a, variable, key, text, false);
+}
+
+static void add_address(struct announcement *a, const char *variable, const char *key,
+                        const uint32_t address[4], unsigned bits)
+{
+    char text[PREFIX_TEXT_SIZE];
+    struct prefix prefix = prefix_unmapped((const uint8_t *)address, bits);
+    prefix_format(&prefix, text);
+    if (prefix.bits == prefix_size(&prefix) * 8)
+        *strchr(text, '/') = 0;
+    add(a, variable, key, text, true);
+}
+
+void announce_event(struct hook *hook, const struct sentinel_event *event,
+                    const char *ifname, unsigned source_bits)
+{
+    static const char *const names[] = { "block",    "extend", "limit",
+                                         "pressure", "full",   "state" };
+    struct announcement a = { .json = "{", .length = 1 };
+    bool network = !event->src[2] && !event->src[3];
+    add(&a, "EVENT", "event", names[event->kind % 6], true);
+    add(&a, "DETECTION", "detection", detection_name(event->detection), true);
+    add(&a, "INTERFACE", "interface", ifname ? ifname : "", true);
+    add_address(&a, "DESTINATION", "destination", event->dst, 128);
+    if (event->kind == EVENT_STATE) {
+        add(&a, "STATE", "state", detect_state_names[event->state & 3], true);
+        add_number(&a, "RATE", "rate", event->rate);
+        add_number(&a, "THRESHOLD", "threshold", event->threshold);
+    } else {
+        add_address(&a, "SOURCE", "source", event->src, network ? source_bits : 128);
+        add_number(&a, "TTL", "ttl", (double)event->ttl / 1e9);
+    }
+    add(&a, "DRY_RUN", "dry_run", event->dry_run ? "true" : "false", false);
+    a.length += (size_t)snprintf(a.json + a.length, sizeof(a.json) - a.length, "}\n");
+    hook_post(hook, a.environment, a.json, a.length);
+}
