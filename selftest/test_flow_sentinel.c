@@ -281,6 +281,32 @@ START_TEST(a_hook_is_run)
 }
 END_TEST
 
+/* What is sampled is written down, with what became of it. */
+START_TEST(samples_are_captured)
+{
+    char file[] = "/tmp/vanguard-capture-XXXXXX", bytes[16384] = "";
+    close(mkstemp(file));
+    test_configure(engine, graph_of("capture", file, "sample", "1"));
+    struct rig_frame udp = rig_udp("198.51.100.8", "192.0.2.1", 1024, 80, 20);
+    do_call("ban", "198.51.100.9");
+    flood(&udp, 100, 30 * MS);
+    udp = rig_udp("198.51.100.9", "192.0.2.1", 1024, 80, 20);
+    flood(&udp, 100, 20 * MS);
+    engine_free(engine);
+    engine = test_engine(1);
+    FILE *in = fopen(file, "rb");
+    size_t length = fread(bytes, 1, sizeof(bytes), in), passed = 0, dropped = 0;
+    fclose(in);
+    for (size_t i = 0; i + 12 < length; i++) {
+        passed += !memcmp(bytes + i, "pass: none", 10);
+        dropped += !memcmp(bytes + i, "drop: banned", 12);
+    }
+    ck_assert_uint_eq(passed, 3);
+    ck_assert_uint_eq(dropped, 2);
+    unlink(file);
+}
+END_TEST
+
 START_TEST(wrong_parameters_are_named)
 {
     static const char *const rows[][3] = {
@@ -318,6 +344,7 @@ static Suite *suite_flow_sentinel(void)
     tcase_add_test(tcase, reflectors_are_dropped_by_port);
     tcase_add_test(tcase, a_new_policy_forgets_nobody);
     tcase_add_test(tcase, a_hook_is_run);
+    tcase_add_test(tcase, samples_are_captured);
     tcase_add_loop_test(tcase, wrong_parameters_are_named, 0, 7);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -86,16 +86,36 @@ void sentinel_news(struct app *app)
     path_events(s->path, keep_event, app);
 }
 
+static void capture(struct flow_sentinel *s, const struct sentinel_frame *frame,
+                    const uint8_t *bytes, uint32_t captured)
+{
+    static const char *const verdicts[VERDICTS] = { "pass", "drop", "would drop",
+                                                    "answer" };
+    char comment[64];
+    struct pcapng_packet packet = { .time = clock_of(CLOCK_REALTIME),
+                                    .bytes = bytes,
+                                    .length = captured,
+                                    .original = frame->bytes,
+                                    .comment = comment };
+    snprintf(comment, sizeof(comment), "%s: %s", verdicts[frame->verdict & 3],
+             sentinel_reason_rows[frame->reason % REASONS].name);
+    pcapng_write(&s->capture, &packet);
+}
+
 void sentinel_sampled(struct flow_sentinel *s, const struct sentinel_frame *frame,
-                      uint32_t rate)
+                      uint32_t rate, const uint8_t *bytes, uint32_t captured)
 {
     if (frame->family)
         space_saving_update(s->talkers, frame->src, (uint64_t)frame->bytes * rate);
+    if (s->capture.file)
+        capture(s, frame, bytes, captured);
 }
 
 static void take_sample(const struct sentinel_sample *sample, void *user)
 {
-    sentinel_sampled(user, &sample->frame, sample->rate);
+    sentinel_sampled(user, &sample->frame, sample->rate, sample->bytes,
+                     sample->captured < SENTINEL_SNAPLEN ? sample->captured
+                                                         : SENTINEL_SNAPLEN);
 }
 
 /* --- every tick -------------------------------------------------------------------------------- */
@@ -271,7 +291,8 @@ static void judge(struct app *app, struct packet *p, struct link *output, uint64
     uint16_t vlan = p->flags & PACKET_VLAN ? p->vlan_tci & 0xfff : 0xffff;
     path_judge(s->path, &frame, p->data, p->length, vlan, now);
     if (s->policy.sample && next_random(s) % s->policy.sample == 0)
-        sentinel_sampled(s, &frame, s->policy.sample);
+        sentinel_sampled(s, &frame, s->policy.sample, p->data,
+                         p->length < SENTINEL_SNAPLEN ? p->length : SENTINEL_SNAPLEN);
     app->counters[PACKETS]++;
     if (frame.verdict == VERDICT_DROP) {
         app_drop(app, FIRST_REASON + frame.reason, p);
@@ -421,6 +442,8 @@ static int start(struct app *app, struct error *err)
     if (!s->talkers)
         return error_set(err, ERROR_RUN, ENOMEM, "no memory for the top talkers");
     error = open_hook(app, err);
+    if (!error && conf->capture)
+        error = pcapng_open(&s->capture, conf->capture, conf->capture_size, err);
     if (error)
         return error;
     s->path = conf->ifname ? open_kernel(app, err) : open_user(app, err);
@@ -448,6 +471,7 @@ static void stop(struct app *app)
     lists_clear(&s->lists);
     if (s->hook)
         hook_close(s->hook);
+    pcapng_close(&s->capture);
     guarded_free(&s->guarded);
     free(s->surroundings.all);
     free(s->protect);
@@ -482,7 +506,8 @@ static int reconfigure(struct app *app, const void *next, struct error *err)
     const struct sentinel_conf *old = app->conf, *conf = next;
     struct sentinel_policy policy;
     if (!same_text(old->ifname, conf->ifname) || !same_text(old->hook, conf->hook) ||
-        old->attach != conf->attach ||
+        !same_text(old->capture, conf->capture) ||
+        old->capture_size != conf->capture_size || old->attach != conf->attach ||
         (old->syn_action == MITIGATION_COOKIE) !=
             (conf->syn_action == MITIGATION_COOKIE) ||
         old->pin != conf->pin ||

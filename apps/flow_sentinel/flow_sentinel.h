@@ -7,6 +7,7 @@
 #include "apps/flow_sentinel/surroundings.h"
 #include "engine/engine.h"
 #include "lib/hook.h"
+#include "lib/pcapng.h"
 #include "lib/space_saving.h"
 
 #define PIN_SIZE  128
@@ -21,8 +22,9 @@ struct flow_sentinel {
     struct surroundings surroundings;
     struct path_address *protect; /* of the configuration */
     size_t nprotect;
-    char pin[PIN_SIZE];           /* empty: nothing is pinned */
-    bool detach;                  /* what is pinned goes when we do */
+    char pin[PIN_SIZE]; /* empty: nothing is pinned */
+    bool detach;        /* what is pinned goes when we do */
+    struct pcapng_file capture;
     struct hook *hook;            /* NULL: nobody is told */
     struct space_saving *talkers; /* sources by bytes, of samples */
     struct timer timer;
@@ -37,7 +39,7 @@ struct flow_sentinel {
 /* Events and samples into what people ask for. */
 void sentinel_news(struct app *app);
 void sentinel_sampled(struct flow_sentinel *s, const struct sentinel_frame *frame,
-                      uint32_t rate);
+                      uint32_t rate, const uint8_t *bytes, uint32_t captured);
 
 /* The data path's time. */
 uint64_t sentinel_now(const struct app *app);

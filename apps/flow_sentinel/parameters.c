@@ -174,6 +174,11 @@ const struct param sentinel_params[] = {
     PARAM_STRING(CONF, allow_file, "", "a file of more of them, one a line"),
     PARAM_STRING(CONF, block_file, "", "the same"),
     PARAM_STRING(
+        CONF, capture, "",
+        "a pcapng file of what is sampled, each packet with its verdict as a comment"),
+    PARAM_SIZE(CONF, capture_size, "64mb", "1mb", "1tb",
+               "... of at most so many bytes, the newest"),
+    PARAM_STRING(
         CONF, hook, "",
         "a program that is run for blocks and for states of destinations: SENTINEL_* in its "
         "environment, JSON on stdin; 10 s, one at a time, 256 may wait"),

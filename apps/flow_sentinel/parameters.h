@@ -56,7 +56,8 @@ struct sentinel_conf {
     uint64_t watchdog;
     int64_t sample, event_rate;
     struct value allow, block, protect; /* a prefix or a list of them */
-    char *allow_file, *block_file, *hook;
+    char *allow_file, *block_file, *hook, *capture;
+    uint64_t capture_size; /* bytes */
     bool really;
 };
 
