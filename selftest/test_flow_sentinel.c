@@ -246,6 +246,27 @@ START_TEST(a_new_policy_forgets_nobody)
 }
 END_TEST
 
+/* SYNs for one port after the other; as many for one port are none. */
+START_TEST(a_scan_is_told_of)
+{
+    guard_graph(NULL, NULL);
+    for (int i = 0; i < 2000; i++) {
+        struct rig_frame syn =
+            rig_tcp("198.51.100.7", "192.0.2.1", 1024, (uint16_t)(1 + i), 2, 0);
+        inject(&syn);
+        syn = rig_tcp("198.51.100.8", "192.0.2.1", (uint16_t)(1 + i), 80, 2, 0);
+        inject(&syn);
+        advance(SEC / 400);
+    }
+    struct value news = call("news", NULL);
+    const struct value *row = find_event(&news, "limit", "scan", NULL);
+    ck_assert_ptr_nonnull(row);
+    ck_assert_uint_eq(news.table->count, 1);
+    ck_assert_str_eq(value_get(row, "source")->string, "198.51.100.7");
+    value_free(&news);
+}
+END_TEST
+
 /* A program of the operator's is told of a block. */
 START_TEST(a_hook_is_run)
 {
@@ -343,6 +364,7 @@ static Suite *suite_flow_sentinel(void)
     tcase_add_test(tcase, a_spoofed_flood_is_limited);
     tcase_add_test(tcase, reflectors_are_dropped_by_port);
     tcase_add_test(tcase, a_new_policy_forgets_nobody);
+    tcase_add_test(tcase, a_scan_is_told_of);
     tcase_add_test(tcase, a_hook_is_run);
     tcase_add_test(tcase, samples_are_captured);
     tcase_add_loop_test(tcase, wrong_parameters_are_named, 0, 7);

@@ -228,6 +228,27 @@ START_TEST(a_dry_run_tells_only)
 }
 END_TEST
 
+/* The same arithmetic as the data path's, on numbers instead of addresses. */
+START_TEST(distinct_things_are_counted)
+{
+    static const unsigned numbers[] = { 10, 100, 1000, 10000 };
+    uint8_t registers[SENTINEL_REGISTERS] = { 0 };
+    ck_assert_double_eq(scan_estimate(registers), 0);
+    for (unsigned i = 0, n = 0; n < 4; n++) {
+        for (; i < numbers[n]; i++) {
+            uint64_t hash = (i + 1) * 0x9e3779b97f4a7c15ull;
+            hash = (hash ^ hash >> 30) * 0xbf58476d1ce4e5b9ull;
+            hash ^= hash >> 31;
+            uint8_t rank = (uint8_t)(1 + __builtin_ctzll(hash >> 6 | 1ull << 31));
+            if (registers[hash & 63] < rank)
+                registers[hash & 63] = rank;
+        }
+        ck_assert_double_ge(scan_estimate(registers), 0.6 * numbers[n]);
+        ck_assert_double_le(scan_estimate(registers), 1.4 * numbers[n]);
+    }
+}
+END_TEST
+
 START_TEST(all_have_names)
 {
     ck_assert_str_eq(detection_name(LIMIT_SYN), "src_syn");
@@ -251,6 +272,7 @@ static Suite *suite_sentinel_detect(void)
     tcase_add_loop_test(tcase, others_have_their_limits, 0, 5);
     tcase_add_test(tcase, the_unusual_is_told_of);
     tcase_add_test(tcase, a_dry_run_tells_only);
+    tcase_add_test(tcase, distinct_things_are_counted);
     tcase_add_test(tcase, all_have_names);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -18,8 +18,8 @@ const uint16_t signature_ports[SENTINEL_SIGNATURES] = {
 
 const char *detection_name(unsigned detection)
 {
-    static const char *const names[] = { "dst_syn", "dst_udp", "dst_icmp", "fragments",
-                                         "anomaly" };
+    static const char *const names[] = { "dst_syn",   "dst_udp", "dst_icmp",
+                                         "fragments", "anomaly", "scan" };
     static _Thread_local char text[32];
     if (detection < LIMITS)
         return sentinel_limit_names[detection];
@@ -53,6 +53,18 @@ double rate_value(const struct rate *rate, uint64_t now, uint64_t window)
     double left = elapsed < 1 ? 1 - elapsed : 0;
     return ((double)rate->current + (double)rate->previous * left) * SECOND_NS /
            (double)window;
+}
+
+double scan_estimate(const uint8_t registers[SENTINEL_REGISTERS])
+{
+    double sum = 0, m = SENTINEL_REGISTERS;
+    unsigned empty = 0;
+    for (int i = 0; i < SENTINEL_REGISTERS; i++) {
+        sum += ldexp(1, -registers[i]);
+        empty += !registers[i];
+    }
+    double estimate = 0.709 * m * m / sum;
+    return estimate <= 2.5 * m && empty ? m * log(m / empty) : estimate;
 }
 
 /* --- alarms --------------------------------------------------------------------------------- */

@@ -248,6 +248,30 @@ static void tell(const struct guarded_one *one, const struct detect_news *news,
     keep_event(&event, app);
 }
 
+/* Once for each time that the registers were begun anew. */
+static void scan_one(const struct path_address *key,
+                     const struct sentinel_suspect *suspect, void *user)
+{
+    struct app *app = user;
+    struct flow_sentinel *s = app->state;
+    const struct sentinel_conf *conf = app->conf;
+    double targets = scan_estimate(suspect->registers);
+    if (!suspect->scan || targets <= (double)conf->scan_ports)
+        return;
+    uint64_t *told = table_insert(s->scans, key);
+    if (!told || *told == suspect->scan)
+        return;
+    *told = suspect->scan;
+    struct sentinel_event event = { .time = sentinel_now(app),
+                                    .kind = EVENT_LIMIT,
+                                    .detection = DETECT_SCAN,
+                                    .rate = (uint32_t)targets,
+                                    .threshold = (uint32_t)conf->scan_ports,
+                                    .dry_run = s->detect.dry_run };
+    memcpy(event.src, key, sizeof(event.src));
+    keep_event(&event, app);
+}
+
 static void look_after(struct app *app)
 {
     struct flow_sentinel *s = app->state;
@@ -264,8 +288,11 @@ static void look_after(struct app *app)
         hook_work(s->hook, clock_of(CLOCK_MONOTONIC));
     if (in_kernel(app) && s->ticks % LOOK_TICKS == 0)
         look_around(app);
-    if (++s->ticks % GC_TICKS == 0)
+    if (++s->ticks % GC_TICKS == 0) {
         path_entries(s->path, collect_one, &collector);
+        if (((const struct sentinel_conf *)app->conf)->scan_ports)
+            path_suspects(s->path, scan_one, app);
+    }
 }
 
 static void fire(struct timer *timer, uint64_t now)
@@ -439,7 +466,9 @@ static int start(struct app *app, struct error *err)
         return error_set(err, ERROR_RUN, ENOMEM, "no memory for the protected addresses");
     s->random = seed.a | 1;
     s->talkers = space_saving_new(sizeof(struct path_address), TALKERS, &seed);
-    if (!s->talkers)
+    s->scans = table_new(sizeof(struct path_address), sizeof(uint64_t), TALKERS, &seed,
+                         TABLE_LRU);
+    if (!s->talkers || !s->scans)
         return error_set(err, ERROR_RUN, ENOMEM, "no memory for the top talkers");
     error = open_hook(app, err);
     if (!error && conf->capture)
@@ -468,6 +497,7 @@ static void stop(struct app *app)
     if (s->detach && *s->pin)
         kernel_path_remove(s->pin);
     space_saving_free(s->talkers);
+    table_free(s->scans);
     lists_clear(&s->lists);
     if (s->hook)
         hook_close(s->hook);

@@ -9,6 +9,7 @@
 #include "lib/hook.h"
 #include "lib/pcapng.h"
 #include "lib/space_saving.h"
+#include "lib/table.h"
 
 #define PIN_SIZE  128
 #define NEWS_SIZE 4096 /* events that wait for who asks for them */
@@ -22,8 +23,9 @@ struct flow_sentinel {
     struct surroundings surroundings;
     struct path_address *protect; /* of the configuration */
     size_t nprotect;
-    char pin[PIN_SIZE]; /* empty: nothing is pinned */
-    bool detach;        /* what is pinned goes when we do */
+    char pin[PIN_SIZE];  /* empty: nothing is pinned */
+    bool detach;         /* what is pinned goes when we do */
+    struct table *scans; /* by source: the `scan` of a suspect that was told of */
     struct pcapng_file capture;
     struct hook *hook;            /* NULL: nobody is told */
     struct space_saving *talkers; /* sources by bytes, of samples */

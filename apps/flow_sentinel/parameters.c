@@ -140,6 +140,10 @@ const struct param sentinel_params[] = {
                  "times the usual rate of an address that are told of; 0: nothing is"),
     PARAM_INTEGER(CONF, anomaly_floor, "10000", "1", "100000000",
                   "... from so many packets a second on"),
+    PARAM_INTEGER(
+        CONF, scan_ports, "100", "0", "1000000",
+        "destinations and ports for which a source sends SYNs within 10 s, above which it "
+        "is told of; 0: never"),
     PARAM_VALUE(
         CONF, protect, "",
         "addresses, or prefixes of up to 1,024 of them, that are protected beside those of "

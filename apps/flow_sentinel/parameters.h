@@ -42,7 +42,7 @@ struct sentinel_conf {
     double dst_completion_min, dst_exit_ratio;
     uint64_t window, sustain, dst_exit_hold;
     double anomaly_factor;
-    int64_t anomaly_floor;
+    int64_t anomaly_floor, scan_ports;
     double promote_share;
     uint64_t ttl, ttl_max, repeat_window, hold_down;
     double hold_rate;
