@@ -12,8 +12,10 @@ selftest/bench/timing.sh
 if [ "$(id -u)" -eq 0 ]; then
     ./vethtest.sh throughput
     selftest/bench/wires.sh
+    "$BUILD/bench/sentinel"
+    "$BUILD/bench/sentinel" --json >"$BUILD/sentinel.json"
 else
-    echo "bench: the veth measurements need root" >&2
+    echo "bench: the veth and XDP measurements need root" >&2
 fi
 {
     printf '{"memory": ['
@@ -22,6 +24,8 @@ fi
     cat "$BUILD/throughput.json" 2>/dev/null || echo null
     printf ', "wires": '
     cat "$BUILD/wires.json" 2>/dev/null || echo null
+    printf ', "sentinel": '
+    cat "$BUILD/sentinel.json" 2>/dev/null || echo null
     printf '}\n'
 } >"$BUILD/bench.json"
 echo "figures: $BUILD/bench.json"
