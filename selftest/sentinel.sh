@@ -1,0 +1,517 @@
+#!/usr/bin/env bash
+# vanguard sentinel between real network namespaces, flooded by hping3.
+#
+#   ┌── gen ────────────────────────┐        ┌── dut ─────────────────────┐
+#   │ 192.0.2.1  somebody honest    │  veth  │ d0  192.0.2.2              │
+#   │ 192.0.2.66 who floods    eth0 ├────────┤ XDP: vanguard sentinel     │
+#   │ 192.0.2.67 another one        │        │                            │
+#   │ 198.51.100.1             eth1 ├────────┤ d1  198.51.100.2           │
+#   └───────────────────────────────┘        └────────────────────────────┘
+#
+# usage: selftest/sentinel.sh [SCENARIO...]      selftest/sentinel.sh --list
+#
+# No frame is sent but those that a scenario sends: no IPv6, neighbours are known. So three counts
+# must agree to the frame: what gen's interface sent, what the sentinel judged, what dut's sent up.
+# Every scenario has a control, in which what it looks for must be missing. Limits are a burst and next
+# to nothing a second, so that the outcome does not depend on how fast hping3 is. Needs root. Exit
+# code: 0 passed, 1 failed, 43 cannot run here.
+# shellcheck disable=SC2016 # it is awk, perl and other shells that expand
+set -euo pipefail
+cd "$(dirname "$0")/.."
+BUILD=${BUILD:-build}
+VANGUARD=$PWD/$BUILD/vanguard
+JSON=$PWD/selftest/json_value.lua
+SUITE="attach_count_detach ban_unban_allow syn_flood dry_run udp_limit icmp_limit ttl reload accounting interfaces mistakes cleanup"
+
+id=vs$$
+tmp=$(mktemp -d)
+scenario=setup
+export ASAN_OPTIONS=detect_leaks=0:exitcode=99
+flooder=192.0.2.66
+other=192.0.2.67
+host=192.0.2.2
+
+# --- how it talks --------------------------------------------------------------------
+
+say() { printf '\033[1m[%s]\033[0m %s\n' "$scenario" "$*" >&2; }
+fail() {
+    say "FAILED: $*"
+    for log in "$tmp"/*; do
+        [ -s "$log" ] && cut -c1-400 "$log" | sed "s,^,    $(basename "$log"): ," | tail -8 >&2
+    done
+    exit 1
+}
+trace() { printf '\033[2m[%s] %s\033[0m\n' "$scenario" "$*" >&2; }
+n() { # namespace, command...: runs it there, and says so
+    local ns=$1
+    shift
+    trace "$ns: $*"
+    ip netns exec "$id-$ns" "$@"
+}
+quiet() { # the same without a trace
+    local ns=$1
+    shift
+    ip netns exec "$id-$ns" "$@"
+}
+wait_for() { # what, command...: until it succeeds; fails after ten seconds or so of trying
+    local what=$1
+    shift
+    for _ in $(seq 200); do
+        "$@" >/dev/null 2>&1 && return 0
+        sleep 0.05
+    done
+    fail "waited in vain for $what"
+}
+between() { # what, value, least, most
+    awk -v v="$2" -v a="$3" -v b="$4" 'BEGIN { exit !(v + 0 >= a && v + 0 <= b && v != "") }' ||
+        fail "$1 is '$2', not within $3..$4"
+    say "$1: $2 (within $3..$4)"
+}
+equal() { # what, value, wanted
+    [ "$2" = "$3" ] || fail "$1: '$2', wanted '$3'"
+    say "$1: $2"
+}
+
+# --- what it builds and takes down ----------------------------------------------------
+
+take_down() { # the network and all that runs in it
+    local ns
+    for ns in gen dut; do
+        ip netns pids "$id-$ns" 2>/dev/null | xargs -r kill 2>/dev/null || true
+        ip netns del "$id-$ns" 2>/dev/null || true
+    done
+}
+cleanup() {
+    set +e
+    take_down
+    rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+address_of() { quiet "$1" cat "/sys/class/net/$2/address"; }
+
+know() { # namespace, interface, peer's interface, addresses...: no question is asked
+    local ns=$1 interface=$2 address
+    local peer=gen
+    [ "$ns" = gen ] && peer=dut
+    address=$(address_of "$peer" "$3")
+    for ip in "${@:4}"; do ip -n "$id-$ns" neigh replace "$ip" dev "$interface" lladdr "$address"; done
+}
+
+build_network() {
+    take_down
+    for ns in gen dut; do
+        ip netns add "$id-$ns"
+        quiet "$ns" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
+        ip -n "$id-$ns" link set lo up
+    done
+    for i in 0 1; do
+        ip -n "$id-gen" link add "eth$i" type veth peer name "d$i" netns "$id-dut"
+        ip -n "$id-gen" link set "eth$i" up
+        ip -n "$id-dut" link set "d$i" up
+    done
+    for ip in 192.0.2.1 $flooder $other; do ip -n "$id-gen" addr add "$ip/24" dev eth0; done
+    ip -n "$id-gen" addr add 198.51.100.1/24 dev eth1
+    ip -n "$id-dut" addr add $host/24 dev d0
+    ip -n "$id-dut" addr add 198.51.100.2/24 dev d1
+    know gen eth0 d0 $host
+    know gen eth1 d1 198.51.100.2
+    know dut d0 eth0 192.0.2.1 $flooder $other
+    know dut d1 eth1 198.51.100.1
+}
+
+start() { # arguments: vanguard sentinel in dut; sets $pid; what it prints goes to $tmp/out
+    trace "dut: vanguard sentinel $*"
+    : >"$tmp/out"
+    ip netns exec "$id-dut" "$VANGUARD" sentinel "$@" --name "$id" >"$tmp/out" 2>"$tmp/log" &
+    pid=$!
+    wait_for "the program on its interfaces" grep -q '"type":"watch"' "$tmp/out"
+    mark
+}
+
+stop() { # by SIGTERM, and it must say it ended well
+    kill "$pid"
+    local status=0
+    wait "$pid" || status=$?
+    [ "$status" -eq 0 ] || fail "vanguard ended with exit code $status"
+}
+
+code() { # expected exit code, a verb and its arguments; what it says goes to $tmp/answer and refusal
+    local want=$1 got=0
+    shift
+    trace "vanguard sentinel $*"
+    "$VANGUARD" sentinel "$@" --name "$id" >"$tmp/answer" 2>"$tmp/refusal" || got=$?
+    [ "$got" -eq "$want" ] || fail "sentinel $*: exit code $got, not $want"
+}
+set_parameters() { # PATH=VALUE...
+    trace "vanguard ctl $id set $*"
+    "$VANGUARD" ctl "$id" set "$@" >"$tmp/changes" || fail "refused: $*"
+}
+
+# --- counts ------------------------------------------------------------------------------
+
+sent() { quiet gen awk '$1 == "eth0:" { print $11 }' /proc/net/dev; }
+came() { quiet dut awk '$1 == "d0:" { print $3 }' /proc/net/dev; }
+got_up() { quiet dut awk '$1 == "Ip:" && $4 + 0 == $4 { print $4 }' /proc/net/snmp; } # packets that reached the IP stack
+
+mark() { # what is counted from here on
+    sent_before=$(sent)
+    came_before=$(came)
+    up_before=$(got_up)
+}
+sent_now() { echo $(($(sent) - sent_before)); }
+came_now() { echo $(($(came) - came_before)); }
+up_now() { echo $(($(got_up) - up_before)); }
+
+figure() { # paths...: of the status, 0 where there is none
+    "$VANGUARD" sentinel status --json --name "$id" >"$tmp/status" 2>&1 || fail "no status"
+    local paths=()
+    for path in "$@"; do paths+=("interfaces.1.$path"); done
+    "$VANGUARD" run "$JSON" "$tmp/status" "${paths[@]}" | sed 's/^nil$/0/'
+}
+dropped_by() { figure "reasons.dropped.$1.packets"; }
+would_drop_by() { figure "reasons.would_drop.$1.packets"; }
+all_judged() { [ "$(figure received.packets)" -eq "$(sent_now)" ]; }
+value() { # file of JSON, paths...
+    "$VANGUARD" run "$JSON" "$@"
+}
+
+flood() { # source, how many, hping3's arguments: that many frames, and all of them judged
+    local source=$1 count=$2
+    shift 2
+    trace "gen: hping3 -a $source -c $count $*"
+    local before
+    before=$(sent)
+    quiet gen timeout 30 hping3 -I eth0 -a "$source" -c "$count" -i u1 -q "$@" $host >/dev/null 2>&1 || true
+    equal "frames that hping3 sent" "$(($(sent) - before))" "$count"
+    wait_for "the frames to be judged" all_judged
+}
+answers() { quiet gen ping -I "$1" -c 1 -W "${2-1}" -q $host >/dev/null; } # source address, seconds
+attached() { quiet dut ip link show d0 | grep -q prog/xdp; }
+no_program() { ! attached; }
+event() { grep -m1 "\"event\":\"$1\"" "$tmp/out"; } # the first of that name
+
+NO_LIMITS=(--src-syn 0 --src-udp 0 --src-icmp 0 --src-pps 0 --src-bps 0 --set src_flags.pps=0)
+FEW_SYNS=(--src-syn 10 --set src_syn.burst=100)
+
+# --- scenarios ------------------------------------------------------------------------
+
+# Frames of four kinds: counted by three who do not know of each other; afterwards no trace.
+test_attach_count_detach() {
+    local mode
+    for mode in native generic; do
+        no_program || fail "somebody's program is on d0"
+        start d0 --attach $mode "${NO_LIMITS[@]}"
+        attached || fail "no program on d0"
+        flood $flooder 2500 -S -p 81
+        flood $flooder 2500 -A -p 81
+        flood $flooder 2500 --udp -p 81
+        flood $flooder 2500 --icmp
+        equal "what gen sent" "$(sent_now)" 10000
+        equal "what d0 received" "$(came_now)" 10000
+        equal "what was judged" "$(figure received.packets)" 10000
+        equal "what the host got" "$(up_now)" 10000
+        equal "SYNs, UDP, ICMP" "$(figure classes.syn.packets classes.udp.packets classes.icmp.packets | xargs)" "2500 2500 2500"
+        equal "mode" "$(figure mode)" $mode
+        set_parameters d0.block=$flooder # the control: the same counts, when frames are dropped
+        flood $flooder 100 -S -p 81
+        equal "what the host got" "$(up_now)" 10000
+        equal "what was judged" "$(figure received.packets)" 10100
+        stop
+        no_program || fail "the program stays on d0"
+    done
+}
+
+test_ban_unban_allow() {
+    start d0
+    answers $flooder || fail "no answer before the ban"
+    code 0 ban $flooder
+    if answers $flooder 0.2; then fail "an answer in spite of the ban"; fi
+    answers 192.0.2.1 || fail "the ban meets somebody else"
+    code 0 why $flooder
+    grep -q "^d0: banned for good" "$tmp/answer" || fail "why does not know: $(cat "$tmp/answer")"
+    code 0 list --kind banned --json
+    equal "who is banned, and what was dropped" "$(value "$tmp/answer" 1.address 1.packets 2.address | xargs)" "$flooder 1 nil"
+    code 0 unban $flooder
+    answers $flooder || fail "no answer after the ban"
+    code 1 unban $flooder
+    code 0 ban 192.0.2.64/28
+    if answers $flooder 0.2 || answers $other 0.2; then fail "an answer in spite of the prefix"; fi
+    answers 192.0.2.1 || fail "the prefix meets somebody else"
+    code 0 list
+    grep -q "^192.0.2.64/28 *banned *list" "$tmp/answer" || fail "the prefix is not in the list"
+    code 0 allow $other
+    answers $other || fail "no answer to who is allowed"
+    code 3 ban $other
+    grep -q "it is allowed: --force" "$tmp/refusal" || fail "not said why: $(cat "$tmp/refusal")"
+    answers $other || fail "a ban that was refused"
+    code 0 ban $other --force
+    if answers $other 0.2; then fail "an answer in spite of --force"; fi
+    stop
+    answers $flooder || fail "bans outlive the program"
+    start d0 --dry-run # the control
+    code 0 ban $flooder
+    answers $flooder || fail "a dry run drops"
+    equal "what it would have dropped" "$(would_drop_by banned)" 1
+    stop
+}
+
+# An honest connection that goes on while another source floods.
+serve_lines() {
+    quiet dut perl -MIO::Socket::INET -e '
+        my $s = IO::Socket::INET->new(LocalPort => 80, Listen => 9, ReuseAddr => 1) or die;
+        while (my $c = $s->accept) { next if fork; while (<$c>) { print $c "got $_"; $c->flush } exit }' >/dev/null 2>&1 &
+    wait_for "the server" sh -c "ip netns exec $id-dut ss -Hltn 'sport = :80' | grep -q ."
+}
+connection() { # until $tmp/go is there it says one thing, then another
+    # shellcheck disable=SC2016
+    quiet gen timeout 60 bash -c '
+        exec 3<>/dev/tcp/192.0.2.2/80; echo one >&3; read -r line <&3; echo "$line"
+        until [ -e "$1" ]; do sleep 0.02; done
+        echo two >&3; read -r line <&3; echo "$line"' sh "$tmp/go" >"$tmp/lines" &
+    client=$!
+    wait_for "a connection" grep -q "got one" "$tmp/lines"
+}
+
+test_syn_flood() {
+    rm -f "$tmp/go"
+    serve_lines
+    start d0 "${FEW_SYNS[@]}"
+    connection
+    flood $flooder 5000 -S -p 81
+    between "SYNs of 5000 that passed" "$(($(figure received.packets) - $(figure dropped.packets)))" 100 1000
+    between "dropped at the limit, and as blocked" "$(($(dropped_by src_syn) + $(dropped_by blocked)))" 4000 4900
+    between "dropped at the limit" "$(dropped_by src_syn)" 1 1
+    wait_for "the event" event block
+    event block >"$tmp/event"
+    equal "the event" "$(value "$tmp/event" type interface detection source destination protocol dport ttl evidence dry_run | xargs)" \
+        "event d0 src_syn $flooder $host 6 81 60.0 spoofable false"
+    code 0 list --kind blocked --json
+    equal "who is blocked" "$(value "$tmp/answer" 1.address 1.detection 2.address | xargs)" "$flooder src_syn nil"
+    if answers $flooder 0.2; then fail "a blocked source gets answers"; fi
+    answers 192.0.2.1 || fail "an honest source gets none"
+    touch "$tmp/go"
+    wait "$client" || fail "the honest connection broke"
+    equal "the honest connection" "$(xargs <"$tmp/lines")" "got one got two"
+    code 0 flush
+    answers $flooder || fail "no answer after flush"
+    stop
+    # the controls: nothing is dropped, and only a dry run tells of it
+    start d0 "${FEW_SYNS[@]}" --dry-run
+    flood $flooder 1000 -S -p 81
+    equal "dropped by a dry run" "$(figure dropped.packets)" 0
+    equal "what the host got" "$(up_now)" 1000
+    wait_for "the event" event limit
+    event limit >"$tmp/event"
+    equal "a dry run's event" "$(value "$tmp/event" detection source dry_run | xargs)" "src_syn $flooder true"
+    stop
+    start d0 "${NO_LIMITS[@]}"
+    flood $flooder 1000 -S -p 81
+    equal "dropped without a limit" "$(figure dropped.packets)" 0
+    stop
+    if grep -q '"type":"event"' "$tmp/out"; then fail "an event without a limit"; fi
+}
+
+# What would be dropped passes, until the same parameter says otherwise.
+test_dry_run() {
+    start d0 --dry-run "${FEW_SYNS[@]}" --block $other --src-udp 1 --set src_udp.burst=10
+    flood $flooder 1000 -S -p 81
+    flood $other 100 --icmp
+    flood 192.0.2.1 100 --udp -p 81
+    equal "dropped" "$(figure dropped.packets)" 0
+    equal "what the host got" "$(up_now)" 1200
+    equal "would drop: in the list" "$(would_drop_by listed)" 100
+    between "would drop: UDP" "$(would_drop_by src_udp)" 60 90
+    between "would drop: SYNs" "$(($(would_drop_by src_syn) + $(would_drop_by blocked)))" 500 900
+    set_parameters d0.dry_run=false
+    flood $other 100 --icmp
+    equal "dropped: in the list" "$(dropped_by listed)" 100
+    equal "what the host got" "$(up_now)" 1200
+    stop
+}
+
+# A burst of 200, one a second more: what passes of 2000.
+limit_of() { # parameter, option of hping3
+    start d0 "${NO_LIMITS[@]}" --set "$1.pps=1" --set "$1.burst=200"
+    flood $flooder 2000 "$2" -p 81
+    between "passed of 2000" "$(up_now)" 200 260
+    equal "dropped by $1" "$(dropped_by "$1")" $((2000 - $(up_now)))
+    code 0 list
+    equal "who is blocked" "$(cat "$tmp/answer")" nobody
+    set_parameters "d0.$1.pps=0"
+    mark_up=$(up_now)
+    flood $flooder 500 "$2" -p 81
+    equal "passed of 500 without the limit" "$(($(up_now) - mark_up))" 500
+    stop
+}
+test_udp_limit() { limit_of src_udp --udp; }
+test_icmp_limit() { limit_of src_icmp --icmp; }
+
+seconds() { cut -d' ' -f1 /proc/uptime; }
+
+# Nothing passes before the block is over, by the clock that the program has; then all does.
+test_ttl() {
+    start d0 "${FEW_SYNS[@]}" --ttl 2s --set hold_rate=0
+    flood $flooder 1000 -S -p 81
+    wait_for "the event" event block
+    event block >"$tmp/event"
+    wait_for "an answer" answers $flooder 0.05
+    between "seconds that the block lasted" "$(echo "$(seconds) $(value "$tmp/event" time)" | awk '{ print $1 - $2 }')" 1.97 60
+    code 0 list --kind blocked
+    equal "who is blocked" "$(cat "$tmp/answer")" nobody
+    stop
+    # the control: a longer one does not end
+    start d0 "${FEW_SYNS[@]}" --ttl 60s --set hold_rate=0
+    flood $flooder 1000 -S -p 81
+    sleep 2.1
+    if answers $flooder 0.2; then fail "an answer before the end"; fi
+    stop
+}
+
+dropped_more() { [ "$(figure dropped.packets)" -gt "$1" ]; }
+
+# Twenty policies, one after the other, while who is banned and who is listed flood.
+test_reload() {
+    start d0 --block $flooder
+    code 0 ban $other
+    for source in $flooder $other; do
+        quiet gen timeout 60 hping3 -I eth0 -a "$source" -i u200 -q -S -p 81 $host >/dev/null 2>&1 &
+    done
+    local i before
+    for i in $(seq 20); do
+        before=$(figure dropped.packets)
+        set_parameters d0.src_udp.pps=$((1000 + i)) d0.src_icmp.burst=$((50 + i)) >/dev/null
+        wait_for "the flood to go on" dropped_more "$before"
+    done
+    equal "packets of theirs that the host got" "$(up_now)" 0
+    equal "the last policy" "$("$VANGUARD" ctl "$id" get d0.src_udp.pps)" d0.src_udp.pps=1020
+    between "dropped" "$(figure dropped.packets)" 20 10000000
+    set_parameters d0.block= # the control
+    wait_for "packets that pass" sh -c "[ \$(ip netns exec $id-dut awk '\$1 == \"Ip:\" && \$4 + 0 == \$4 { print \$4 }' /proc/net/snmp) -gt $up_before ]"
+    stop
+}
+
+# Received = passed + dropped by reason, by the counts of others.
+test_accounting() {
+    local dry reasons
+    for dry in "" --dry-run; do
+        start d0 ${dry:+"$dry"} "${FEW_SYNS[@]}" --src-udp 1 --set src_udp.burst=50 --src-icmp 1 --set src_icmp.burst=50 --block $other
+        flood $flooder 1000 -S -p 81
+        flood 192.0.2.1 500 --udp -p 81
+        flood 192.0.2.1 500 --icmp
+        flood $other 300 -A -p 81
+        equal "what was judged" "$(figure received.packets)" 2300
+        equal "what gen sent" "$(sent_now)" 2300
+        equal "passed or would drop" "$(($(figure passed.packets) + $(figure would_drop.packets)))" "$(up_now)"
+        reasons=0
+        for reason in src_syn blocked src_udp src_icmp listed; do
+            reasons=$((reasons + $(dropped_by "$reason") + $(would_drop_by "$reason")))
+        done
+        equal "dropped by reason" "$reasons" "$(($(figure dropped.packets) + $(figure would_drop.packets)))"
+        [ -n "$dry" ] || equal "dropped" "$(figure dropped.packets)" $((2300 - $(up_now)))
+        [ -z "$dry" ] || equal "dropped by a dry run" "$(figure dropped.packets)" 0
+        between "dropped by reason" "$reasons" 1500 2300
+        stop
+    done
+}
+
+# Two interfaces, one policy; verbs meet both. The control is the source that is not banned.
+test_interfaces() {
+    start d0 d1
+    code 0 ban 198.51.100.1
+    grep -q "on d0, d1" "$tmp/answer" || fail "not on both: $(cat "$tmp/answer")"
+    if quiet gen ping -c 1 -W 0.2 -q 198.51.100.2 >/dev/null; then fail "an answer on d1 in spite of the ban"; fi
+    answers 192.0.2.1 || fail "no answer on d0"
+    code 0 ban 192.0.2.1
+    if answers 192.0.2.1 0.2; then fail "an answer on d0 in spite of the ban"; fi
+    equal "dropped on each" "$("$VANGUARD" sentinel status --json --name "$id" >"$tmp/status" && value "$tmp/status" \
+        interfaces.1.reasons.dropped.banned.packets interfaces.2.reasons.dropped.banned.packets | xargs)" "1 1"
+    code 0 list
+    equal "lines of the list" "$(wc -l <"$tmp/answer")" 5
+    stop
+}
+
+refused() { # expected exit code, what it says, arguments
+    local want=$1 what=$2 got=0
+    shift 2
+    quiet dut timeout 20 "$VANGUARD" sentinel "$@" -d 100ms >"$tmp/out" 2>"$tmp/refusal" || got=$?
+    [ "$got" -eq "$want" ] || fail "sentinel $*: exit code $got, not $want: $(cat "$tmp/refusal")"
+    grep -qF -- "$what" "$tmp/refusal" || fail "sentinel $*: not said that $what: $(cat "$tmp/refusal")"
+}
+
+test_mistakes() {
+    printf 'return {\n   ttl = "2min",\n   src_syn = { pps = 3000, bust = 100 },\n}\n' >"$tmp/typo.lua"
+    printf 'return {\n   ttl = "2min",\n   src_syn = { pps = -1 },\n}\n' >"$tmp/range.lua"
+    printf 'return {\n   ttl = "2min"\n   src_syn = 7,\n}\n' >"$tmp/syntax.lua"
+    printf 'return { ttl = "2min", src_syn = { pps = 3000, burst = 7 } }\n' >"$tmp/good.lua"
+    refused 3 'src_syn: no parameter "bust" (did you mean "burst"?)' d0 -c "$tmp/typo.lua"
+    refused 3 "$tmp/range.lua:3: " d0 -c "$tmp/range.lua"
+    refused 3 "$tmp/syntax.lua:3: " d0 -c "$tmp/syntax.lua"
+    refused 3 no-such.lua d0 -c "$tmp/no-such.lua"
+    refused 3 "0.0.0.0/0 is very short" d0 --block 0.0.0.0/0
+    refused 3 'no interface "d7"' d7
+    refused 2 "--src-syn: -3 is not within" d0 --src-syn -3
+    refused 2 "which interface?"
+    refused 2 "ban PREFIX" ban
+    refused 1 "does not run" list --name "$id-none"
+    no_program || fail "a program stays after a mistake"
+    refused 0 "" d0 -c "$tmp/good.lua" --src-syn 2000
+    grep -q "block at 2000 SYN/s.*blocks last 120s" "$tmp/out" || fail "the file and the option: $(cat "$tmp/out")"
+    start d0 -c "$tmp/good.lua" --src-syn 2000 --set src_udp.burst=9
+    equal "the file, then the options" "$("$VANGUARD" ctl "$id" get d0.src_syn.pps d0.src_syn.burst d0.src_udp.pps d0.src_udp.burst |
+        sed 's/.*=//' | xargs)" "2000 7 50000 9"
+    code 3 ban 1.2.3.4.5
+    code 3 top many
+    refused 3 "d0" d0 # which is taken
+    attached || fail "the program that was there is gone"
+    stop
+    equal "cycles for 64 bytes at 1 and 2.5 Gbit/s" "$(for speed in 1G 2.5G; do
+        "$VANGUARD" sentinel budget --speed $speed --clock 1.2GHz --frame 64 | awk '$1 == 64 { print $2, $4 }'
+    done | xargs)" "1488095 806 3720238 322"
+}
+
+# Whichever way it ends, no program stays.
+test_cleanup() {
+    local signal
+    for signal in TERM INT KILL; do
+        start d0
+        attached || fail "no program while it runs" # the control
+        trace "kill -$signal"
+        kill -s "$signal" "$pid"
+        local status=0
+        wait "$pid" 2>/dev/null || status=$?
+        equal "exit code after SIG$signal" "$status" "$([ "$signal" = KILL ] && echo 137 || echo 0)"
+        wait_for "d0 without a program" no_program
+    done
+    start d0 --report # takes the name of the one that was killed
+    flood $flooder 10 --icmp
+    stop
+    tail -1 "$tmp/out" >"$tmp/report"
+    equal "the report" "$(value "$tmp/report" type interfaces.1.received.packets interfaces.1.passed.packets | xargs)" "report 10 10"
+}
+
+# --- which ----------------------------------------------------------------------------
+
+if [ "${1-}" = --list ]; then
+    echo "$SUITE"
+    exit 0
+fi
+cannot() {
+    echo "sentinel.sh: SKIPPED: $*" >&2
+    exit 43
+}
+[ "$(id -u)" -eq 0 ] || cannot "needs root, for network namespaces and XDP"
+command -v hping3 >/dev/null || cannot "needs hping3 (make deps)"
+[ -x "$VANGUARD" ] || cannot "no $VANGUARD: make"
+if [ $# -eq 0 ]; then
+    read -ra all <<<"$SUITE"
+    set -- "${all[@]}"
+fi
+for scenario in "$@"; do
+    declare -F "test_$scenario" >/dev/null || { echo "sentinel.sh: no scenario \"$scenario\" ($SUITE)" >&2; exit 2; }
+    build_network
+    "test_$scenario"
+    say passed
+done
