@@ -527,7 +527,7 @@ sentinel_inline void judge_scan(struct sentinel_frame *f,
 {
     __u32 where[4] = { f->dst[0] ^ f->dport, f->dst[1], f->dst[2], f->dst[3] };
     __u64 hash = judge_hash(where, 0x2545f4914f6cdd1dull);
-    if (f->now - suspect->scan > 10 * SECOND) {
+    if (!suspect->scan || f->now - suspect->scan > 10 * SECOND) {
         __builtin_memset(suspect->registers, 0, sizeof(suspect->registers));
         suspect->scan = f->now;
     }
