@@ -217,6 +217,8 @@ START_TEST(reflectors_are_dropped_by_port)
         inject(&dns);
         struct rig_frame web = rig_udp("198.18.0.1", "192.0.2.1", 443, 40000, 800);
         inject(&web);
+        struct rig_frame question = rig_udp("198.18.0.2", "192.0.2.1", 53, 53, 800);
+        inject(&question);
         advance(SEC / 2000);
     }
     ck_assert_uint_gt(test_counter(engine, "guard", "drop_amplification"), 2500);

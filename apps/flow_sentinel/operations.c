@@ -237,7 +237,8 @@ static void list_one(const struct path_address *key, const struct sentinel_entry
 {
     struct listing *listing = user;
     struct value row;
-    if (!is_active(entry, listing->now) || listing->room <= 0 ||
+    if (!is_active(entry, listing->now) || (entry->automatic && !listing->kind) ||
+        listing->room <= 0 ||
         (listing->kind && strcmp(listing->kind, kinds[entry->kind & 3])))
         return;
     listing->room--;
