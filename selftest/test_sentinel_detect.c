@@ -186,6 +186,10 @@ START_TEST(others_have_their_limits)
                      : detection == DETECT_DST_ICMP  ? run.to.icmp_until
                      : detection == DETECT_FRAGMENTS ? run.to.fragments_until
                                                      : run.to.signature_until[2];
+    /* a bit less is not the end of it */
+    go(&run, cases[_i].below, 5 * SEC);
+    ck_assert_int_eq(state(&run, detection), STATE_MITIGATE);
+    until += 5 * SEC;
     /* for as long as nobody looks after it */
     ck_assert_uint_ge(until, run.now + 59 * SEC);
     ck_assert_uint_le(until, run.now + 60 * SEC);
