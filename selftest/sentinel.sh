@@ -21,7 +21,7 @@ cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
 JSON=$PWD/selftest/json_value.lua
-SUITE="attach_count_detach ban_unban_allow syn_flood dry_run udp_limit icmp_limit ttl reload accounting interfaces mistakes cleanup"
+SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies dry_run udp_limit icmp_limit ttl reload accounting interfaces mistakes cleanup"
 
 id=vs$$
 tmp=$(mktemp -d)
@@ -312,6 +312,52 @@ test_syn_flood() {
     equal "dropped without a limit" "$(figure dropped.packets)" 0
     stop
     if grep -q '"type":"event"' "$tmp/out"; then fail "an event without a limit"; fi
+}
+
+# One connection after the other; each must be greeted. Prints how many were.
+honest_client='use IO::Socket::INET; for (1 .. $ARGV[0]) { my $s = IO::Socket::INET->new(PeerAddr => "192.0.2.2:80",
+    LocalAddr => "192.0.2.1", Timeout => 1); $n++ if $s && sysread($s, $b, 9) } print $n + 0'
+greeter='use IO::Socket::INET; $l = IO::Socket::INET->new(LocalPort => 80, Listen => 16, ReuseAddr => 1) or die $!;
+    while ($s = $l->accept) { syswrite($s, "hello"); close $s }'
+
+# Forged sources, each a SYN: nobody can be blocked, and the backlog is full at once. The program
+# answers in the host's place, which meets only those who come back.
+test_syn_cookies() {
+    local way cookies tries greeted
+    ip -n "$id-dut" route replace default via $other # where answers to forged sources go
+    quiet gen ethtool -K eth0 tx off >/dev/null
+    quiet dut ethtool -K d0 tx off >/dev/null
+    # of who connected before the kernel would know, and let him in though the backlog is full
+    quiet dut sysctl -qw net.ipv4.tcp_max_syn_backlog=16 net.ipv4.tcp_no_metrics_save=1
+    for way in cookie alert; do
+        # without cookies of the kernel's own in the control
+        cookies=0
+        tries=10
+        [ $way = alert ] || { cookies=2 tries=200; }
+        quiet dut sysctl -qw net.ipv4.tcp_syncookies=$cookies
+        ip netns exec "$id-dut" perl -e "$greeter" &
+        local server=$!
+        start d0 --attach generic "${NO_LIMITS[@]}" --set syn_action=$way --set dst_syn_pps=100 \
+            --set dst_syn_hard_pps=0 --set sustain=0 --set anomaly_factor=0
+        trace "gen: hping3 --rand-source"
+        ip netns exec "$id-gen" timeout 30 hping3 -I eth0 --rand-source -S -p 80 -i u200 -q $host >/dev/null 2>&1 &
+        local flooding=$!
+        wait_for "the flood to be noticed" grep -q '"state":"mitigate"' "$tmp/out"
+        greeted=$(quiet gen perl -e "$honest_client" $tries)
+        kill $flooding
+        wait $flooding 2>/dev/null || true
+        if [ $way = cookie ]; then
+            between "honest connections of 200" "$greeted" 198 200
+            between "SYNs answered" "$(figure answered.packets)" 500 10000000
+        else
+            between "honest connections of 10 without" "$greeted" 0 5
+        fi
+        code 0 list --json
+        equal "who is blocked" "$(value "$tmp/answer" 1.address)" nil
+        stop
+        kill $server
+        wait $server 2>/dev/null || true
+    done
 }
 
 # What would be dropped passes, until the same parameter says otherwise.
