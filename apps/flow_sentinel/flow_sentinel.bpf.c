@@ -157,19 +157,35 @@ static __always_inline int is_connected(struct xdp_md *ctx,
 
 /* --- frames --------------------------------------------------------------------------------- */
 
-static __always_inline void count(const struct sentinel_frame *frame)
+/* One frame in policy.sample, at random: gaps of 1 to twice that, so that most frames cost a
+ * subtraction. */
+static __always_inline int is_sampled(struct sentinel_totals *all)
+{
+    __u64 gap = all->gap, longest = 2ull * policy.sample - 1;
+    if (!policy.sample)
+        return 0;
+    if (gap > 1 && gap <= longest) {
+        all->gap = gap - 1;
+        return 0;
+    }
+    all->gap = 1 + bpf_get_prandom_u32() % longest;
+    return 1;
+}
+
+/* Returns whether the frame is a sample. */
+static __always_inline int count(const struct sentinel_frame *frame)
 {
     struct sentinel_totals *all = find_index(&totals, 0);
     __u32 by_reason = (__u32)frame->reason << 2 | frame->verdict, class = frame->class;
     if (!all)
-        return;
+        return 0;
     /* What the compiler knows of them the verifier would not. */
     asm volatile("" : "+r"(by_reason), "+r"(class));
     judge_add(&all->reasons[by_reason & 255], frame);
     judge_add(&all->classes[class & 15], frame);
+    return is_sampled(all);
 }
 
-/* One frame in policy.sample, at random: counts are exact without it. */
 sentinel_stage int sample(struct xdp_md *ctx, struct sentinel_frame *frame)
 {
     struct sentinel_state *state = TABLE_STATE(ctx);
@@ -213,8 +229,7 @@ int flow_sentinel(struct xdp_md *ctx)
         if (answer == XDP_DROP)
             frame.verdict = VERDICT_DROP; /* a wrong checksum, or nobody listens */
     }
-    count(&frame);
-    if (policy.sample && bpf_get_prandom_u32() % policy.sample == 0)
+    if (count(&frame))
         sample(ctx, &frame);
     if (frame.verdict == VERDICT_DROP)
         return XDP_DROP;

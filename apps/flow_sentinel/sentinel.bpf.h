@@ -272,6 +272,7 @@ struct sentinel_destination_counts {
 struct sentinel_totals {
     struct sentinel_count reasons[64 * VERDICTS]; /* reason * VERDICTS + verdict */
     struct sentinel_count classes[16];
+    __u64 gap; /* frames up to the next sample */
 };
 
 /* One word each for what is rare. */
