@@ -147,6 +147,12 @@ int kernel_path_remove(const char *pin)
     char path[PATH_SIZE];
     if (!dir)
         return -errno;
+    /* at once, and not when the kernel comes round to it */
+    int link = bpf_obj_get(pinned(path, pin, "link"));
+    if (link >= 0) {
+        bpf_link_detach(link);
+        close(link);
+    }
     while ((entry = readdir(dir)))
         if (entry->d_name[0] != '.')
             unlink(pinned(path, pin, entry->d_name));
