@@ -89,7 +89,7 @@ void rig_open(struct sentinel_rig *rig, const char *settings)
         fprintf(stderr, "SKIPPED: the XDP program: %s\n", err.text);
     else
         ck_assert_msg(rig->kernel != NULL, "%s", err.text);
-    apply(rig);
+    ck_assert_int_eq(path_set_policy(rig->user, &rig->policy, &err), 0);
 }
 
 void rig_close(struct sentinel_rig *rig)
