@@ -53,10 +53,10 @@ quiet() { # the same without a trace
     shift
     ip netns exec "$id-$ns" "$@"
 }
-wait_for() { # what, command...: until it succeeds; fails after ten seconds or so of trying
+wait_for() { # what, command...: until it succeeds; fails after half a minute or so of trying
     local what=$1
     shift
-    for _ in $(seq 200); do
+    for _ in $(seq 600); do
         "$@" >/dev/null 2>&1 && return 0
         sleep 0.05
     done
@@ -182,12 +182,16 @@ flood() { # source, how many, hping3's arguments: that many frames, and all of t
     local source=$1 count=$2
     shift 2
     trace "gen: hping3 -a $source -c $count $*"
-    local before
-    before=$(sent)
-    quiet gen timeout 30 hping3 -I eth0 -a "$source" -c "$count" -i u1 -q "$@" $host >/dev/null 2>&1 || true
-    equal "frames that hping3 sent" "$(($(sent) - before))" "$count"
+    local goal=$(($(sent) + count)) hping
+    ip netns exec "$id-gen" timeout 60 hping3 -I eth0 -a "$source" -c "$count" -i u1 -q "$@" $host >/dev/null 2>&1 &
+    hping=$!
+    wait_for "hping3 to send" has_sent "$goal"
+    kill "$hping" 2>/dev/null || true # it would wait for answers
+    wait "$hping" 2>/dev/null || true
+    equal "frames more than hping3 should send" $(($(sent) - goal)) 0
     wait_for "the frames to be judged" all_judged
 }
+has_sent() { [ "$(sent)" -ge "$1" ]; }
 answers() { quiet gen ping -I "$1" -c 1 -W "${2-1}" -q $host >/dev/null; } # source address, seconds
 attached() { quiet dut ip link show d0 | grep -q prog/xdp; }
 no_program() { ! attached; }
