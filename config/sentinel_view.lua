@@ -160,7 +160,13 @@ local function endpoint (address, port)
    return (address:find(":") and "[%s]:%d" or "%s:%d"):format(address, port)
 end
 
+local function state_change (e)
+   return ("%s: %s of %s: %s%s%s"):format(e.interface, e.detection, e.destination, e.state,
+                                          e.rate and (" at %s/s"):format(view.thousands(e.rate)) or "", e.dry_run and " (dry run)" or "")
+end
+
 function view.event (e)
+   if e.state then return state_change(e) end
    local words = { e.interface .. ":", e.event .. (e.dry_run and " (dry run)" or "") }
    if e.source then words[#words + 1] = e.source end
    if e.detection then words[#words + 1] = "by " .. e.detection end

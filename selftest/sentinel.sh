@@ -324,6 +324,8 @@ honest_client='use IO::Socket::INET; for (1 .. $ARGV[0]) { my $s = IO::Socket::I
 greeter='use IO::Socket::INET; $l = IO::Socket::INET->new(LocalPort => 80, Listen => 16, ReuseAddr => 1) or die $!;
     while ($s = $l->accept) { syswrite($s, "hello"); close $s }'
 
+answered_many() { [ "$(figure answered.packets)" -ge 500 ]; }
+
 # Forged sources, each a SYN: nobody can be blocked, and the backlog is full at once. The program
 # answers in the host's place, which meets only those who come back.
 test_syn_cookies() {
@@ -348,11 +350,11 @@ test_syn_cookies() {
         local flooding=$!
         wait_for "the flood to be noticed" grep -q '"state":"mitigate"' "$tmp/out"
         greeted=$(quiet gen perl -e "$honest_client" $tries)
+        [ $way = alert ] || wait_for "answers to the flood, beside those to the honest" answered_many
         kill $flooding
         wait $flooding 2>/dev/null || true
         if [ $way = cookie ]; then
             between "honest connections of 200" "$greeted" 198 200
-            between "SYNs answered" "$(figure answered.packets)" 500 10000000
         else
             between "honest connections of 10 without" "$greeted" 0 5
         fi
