@@ -109,8 +109,8 @@ check: deps ## build everything and run all tests
 	$(Q)$(MAKE) --no-print-directory all lib $(BUILD)/selftest fuzz
 	$(Q)BUILD=$(BUILD) selftest/run.sh
 
-NIGHTLY := bottleneck clumsy clumsy_answers clumsy_damage clumsy_gate clumsy_law clumsy_link clumsy_stages clumsy_trace distribution \
-           event frame impair jitter loss loss_models pattern
+NIGHTLY := bottleneck clumsy clumsy_answers clumsy_damage clumsy_gate clumsy_law clumsy_link clumsy_stages clumsy_trace cross_traffic distribution \
+           event frame impair jitter loss loss_models nat nat_mappings pattern
 
 check-nightly: ## the statistical suites and twenty networks (S1 to S20), with a seed of their own (again: SELFTEST_SEED=n make check-nightly)
 	$(Q)$(MAKE) --no-print-directory all $(BUILD)/selftest $(BUILD)/bench/datagrams
