@@ -21,7 +21,7 @@ cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
 JSON=$PWD/selftest/json_value.lua
-SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies dry_run udp_limit icmp_limit ttl reload accounting interfaces mistakes cleanup document"
+SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies dry_run udp_limit icmp_limit ttl reload accounting interfaces mistakes cleanup pinned fail_modes document"
 
 id=vs$$
 tmp=$(mktemp -d)
@@ -122,10 +122,12 @@ build_network() {
     know dut d1 eth1 198.51.100.1
 }
 
+enter=(ip netns exec "$id-dut")
+
 start() { # arguments: vanguard sentinel in dut; sets $pid; what it prints goes to $tmp/out
     trace "dut: vanguard sentinel $*"
     : >"$tmp/out"
-    ip netns exec "$id-dut" "$VANGUARD" sentinel "$@" --name "$id" >"$tmp/out" 2>"$tmp/log" &
+    "${enter[@]}" "$VANGUARD" sentinel "$@" --name "$id" >"$tmp/out" 2>"$tmp/log" &
     pid=$!
     wait_for "the program on its interfaces" grep -q '"type":"watch"' "$tmp/out"
     mark
@@ -542,6 +544,79 @@ test_cleanup() {
     stop
     tail -1 "$tmp/out" >"$tmp/report"
     equal "the report" "$(value "$tmp/report" type interfaces.1.received.packets interfaces.1.passed.packets | xargs)" "report 10 10"
+}
+
+# A bpffs that outlives who starts in it: everything in one mount namespace, that of $holder.
+hold_mounts() {
+    ip netns exec "$id-dut" unshare -m sleep 300 &
+    holder=$!
+    wait_for "a mount namespace" sh -c "[ \$(readlink /proc/$holder/ns/mnt) != \$(readlink /proc/self/ns/mnt) ] && grep -q sleep /proc/$holder/comm"
+    enter=(nsenter -t "$holder" -m -n)
+    "${enter[@]}" mount -t bpf bpf /sys/fs/bpf
+}
+drop_mounts() {
+    kill "$holder"
+    wait "$holder" 2>/dev/null || true
+    enter=(ip netns exec "$id-dut")
+}
+killed() { # the sentinel, and nothing is told to it
+    kill -9 "$pid"
+    wait "$pid" 2>/dev/null || true
+}
+mode() { value "$tmp/out" mode 2>/dev/null || sed -n 's/.*"mode":"\([^"]*\)".*/\1/p' "$tmp/out" | head -1; }
+
+# kill -9, and who is blocked stays blocked: without a daemon, and while the next one starts.
+test_pinned() {
+    hold_mounts
+    start d0 --pin "${FEW_SYNS[@]}"
+    flood $flooder 1000 -S -p 81
+    wait_for "the block" event block
+    killed
+    attached || fail "the program went with its process"
+    mark
+    quiet gen timeout 30 hping3 -I eth0 -a $flooder -c 1000 -i u1 -q --udp $host >/dev/null 2>&1 || true
+    equal "frames of the blocked source that passed without a daemon" "$(up_now)" 0
+    quiet gen timeout 60 hping3 -I eth0 -a $flooder -i u500 -q --udp $host >/dev/null 2>&1 &
+    local flooding=$!
+    start d0 --pin "${FEW_SYNS[@]}"
+    equal "how it began again" "$(mode)" "taken over"
+    answers 192.0.2.1 || fail "an honest source gets no answer"
+    equal "frames that passed meanwhile" "$(up_now)" 1
+    code 0 list --kind blocked --json
+    equal "who is blocked" "$(value "$tmp/answer" 1.address)" $flooder
+    kill $flooding
+    wait $flooding 2>/dev/null || true
+    "$VANGUARD" ctl "$id" call d0 detach >/dev/null || fail "detach was refused"
+    stop
+    no_program || fail "a program is left"
+    # the control: without --pin the program is gone with its process
+    start d0 "${FEW_SYNS[@]}"
+    killed
+    wait_for "the program to go" no_program
+    drop_mounts
+}
+
+# What a program does that nobody looks after any more.
+test_fail_modes() {
+    local way
+    hold_mounts
+    for way in autonomous open closed; do
+        start d0 --pin --fail-mode $way --set watchdog=200ms --block $flooder/32 --allow 192.0.2.1/32
+        killed
+        sleep 0.4
+        case $way in
+        autonomous) wanted="no yes yes" ;;
+        open) wanted="yes yes yes" ;;
+        closed) wanted="no no yes" ;;
+        esac
+        equal "$way: answers to who is banned, a stranger, who is allowed" "$(for ip in $flooder $other 192.0.2.1; do
+            answers "$ip" 0.3 && echo yes || echo no
+        done | xargs)" "$wanted"
+        start d0 --pin
+        "$VANGUARD" ctl "$id" call d0 detach >/dev/null || fail "detach was refused"
+        stop
+    done
+    drop_mounts
 }
 
 # The commands of doc/sentinel.md, one after the other, where `ip netns` and /run are nobody else's.

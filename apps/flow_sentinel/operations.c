@@ -506,6 +506,9 @@ int sentinel_call(struct app *app, uint32_t operation, const struct value *args,
         return top(app, args, answer, err);
     case NEWS:
         return news(app, args, answer, err);
+    case DETACH:
+        s->detach = true;
+        return 0;
     default:
         path_entries(s->path, flush_one, s);
         return 0;
