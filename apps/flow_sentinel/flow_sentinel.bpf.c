@@ -1,9 +1,9 @@
 /* flow_sentinel.bpf: FlowSentinel in front of an interface.
  *
- *     frame --> dissect --> judge --> behind --> the kernel
- *                             |          |
- *                             v          v
- *                           drop      another program of ours: AF_XDP sockets
+ *     frame --> dissect --> judge --> the kernel
+ *                             |
+ *                             v
+ *                        drop, or answer
  *
  * All there is to decide lies in dissect.bpf.h and judge.bpf.h; here are the maps behind their
  * tables. They outlive this program: what changes is the policy, read-only data of a new program
@@ -69,14 +69,6 @@ struct {
         });
 } prefixes SEC(".maps");
 
-/* A program that gets what passes. */
-struct {
-    __uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __type(value, __u32);
-} behind SEC(".maps");
-
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
     __uint(max_entries, 1 << 16);
@@ -89,7 +81,7 @@ struct {
 
 const volatile struct sentinel_policy policy;
 const volatile __u32 settable_clock; /* for tests: the time is words.clock */
-const volatile __u32 has_behind, has_cookies;
+const volatile __u32 has_cookies;
 
 /* --- the tables that judge.bpf.h asks for -------------------------------------------------- */
 
@@ -235,8 +227,6 @@ int flow_sentinel(struct xdp_md *ctx)
         return XDP_DROP;
     if (frame.verdict == VERDICT_ANSWER)
         return answer;
-    if (has_behind)
-        bpf_tail_call(ctx, &behind, 0);
     return XDP_PASS;
 }
 

@@ -457,6 +457,9 @@ static int start(struct app *app, struct error *err)
     int error = lists_load(&s->lists, conf, err);
     if (error)
         return error;
+    if (s->lists.cleared)
+        app_log(app, "%u listed prefixes have bits behind their length: they are cleared",
+                s->lists.cleared);
     sentinel_policy_of(conf, &s->policy);
     sentinel_detect_policy_of(conf, &s->detect);
     error = lists_addresses(&conf->protect, "protect", &s->protect, &s->nprotect, err);
@@ -546,7 +549,6 @@ static int reconfigure(struct app *app, const void *next, struct error *err)
         return -EOPNOTSUPP;
     sentinel_policy_of(conf, &policy);
     policy.mtu = policy.mtu ? policy.mtu : s->policy.mtu;
-    policy.version = s->policy.version + 1;
     struct path_address *protect;
     size_t nprotect;
     int error = lists_addresses(&conf->protect, "protect", &protect, &nprotect, err);

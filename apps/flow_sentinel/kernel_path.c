@@ -25,8 +25,7 @@ struct kernel_path {
     struct kernel_path_options options;
     struct flow_sentinel_bpf *bpf; /* what runs now */
     struct sentinel_policy policy;
-    int link;   /* -1: not attached */
-    int behind; /* a program, or -1 */
+    int link; /* -1: not attached */
     int cpus;
     struct ring_buffer *events, *samples;
     void (*each_event)(const struct sentinel_event *event, void *user);
@@ -200,7 +199,6 @@ load(struct kernel_path *k, const struct sentinel_policy *policy, struct error *
     }
     bpf->rodata->policy = *policy;
     bpf->rodata->settable_clock = k->options.test;
-    bpf->rodata->has_behind = k->behind >= 0;
     bpf->rodata->has_cookies = k->options.cookies;
     bpf_program__set_expected_attach_type(bpf->progs.flow_sentinel, BPF_XDP);
     set_sizes(bpf, &k->options.sizes);
@@ -585,7 +583,7 @@ struct path *kernel_path_new(const struct kernel_path_options *options,
     k->path.ops = &kernel_ops;
     k->options = *options;
     k->policy = *policy;
-    k->link = k->behind = -1;
+    k->link = -1;
     k->cpus = libbpf_num_possible_cpus();
     k->ifname = strdup(options->ifname);
     k->pin = options->pin ? strdup(options->pin) : NULL;
@@ -626,27 +624,4 @@ int kernel_path_test(struct path *path, const uint8_t *data, uint32_t length)
     LIBBPF_OPTS(bpf_test_run_opts, opts, .repeat = 1);
     int error = run(path, data, length, &opts);
     return error ? error : (int)opts.retval;
-}
-
-int64_t kernel_path_time(struct path *path, const uint8_t *data, uint32_t length,
-                         uint32_t runs)
-{
-    LIBBPF_OPTS(bpf_test_run_opts, opts, .repeat = (int)runs);
-    int error = run(path, data, length, &opts);
-    return error ? error : (int64_t)opts.duration;
-}
-
-int kernel_path_behind(struct path *path, int program, struct error *err)
-{
-    struct kernel_path *k = kernel(path);
-    uint32_t first = 0;
-    int map = bpf_map__fd(k->bpf->maps.behind);
-    k->behind = program;
-    if (program >= 0 && bpf_map_update_elem(map, &first, &program, BPF_ANY))
-        return error_system(err, ERROR_RUN, "the program cannot run behind that of %s",
-                            k->ifname);
-    int error = set_policy(path, &k->policy, err);
-    if (!error && program < 0)
-        bpf_map_delete_elem(map, &first);
-    return error;
 }

@@ -5,7 +5,6 @@
  *   kernel_path_describe   "native", "generic (native: why not)", "taken over"
  *   kernel_path_fds        what is readable when there are events and samples
  *   kernel_path_program    its descriptor
- *   kernel_path_behind     a program that gets what passes
  *   kernel_path_remove     take everything away that is pinned in a directory
  *
  * With a pin directory the program and its maps outlive this process: what is blocked stays
@@ -45,13 +44,6 @@ int kernel_path_program(const struct path *path);
 
 /* Returns the XDP verdict, or a negative errno: -EINVAL for less than 14 bytes. */
 int kernel_path_test(struct path *path, const uint8_t *data, uint32_t length);
-
-/* ns that the program takes for this frame, the mean of so many runs; or a negative errno. */
-int64_t kernel_path_time(struct path *path, const uint8_t *data, uint32_t length,
-                         uint32_t runs);
-
-/* program: -1 for none. */
-int kernel_path_behind(struct path *path, int program, struct error *err);
 
 /* Detaches and unpins. -ENOENT when nothing is pinned there. */
 int kernel_path_remove(const char *pin);

@@ -195,6 +195,7 @@ static int status(struct app *app, const struct value *args, struct value *answe
     add_integer(answer, "block_inserts", state->inserted);
     add_integer(answer, "block_insert_failed", state->insert_failed);
     add_integer(answer, "block_insert_braked", state->insert_braked);
+    add_integer(answer, "expired", s->expired);
     add_integer(answer, "events_lost", state->events_lost);
     add_integer(answer, "events_limited", state->events_limited);
     add_integer(answer, "samples", state->samples);

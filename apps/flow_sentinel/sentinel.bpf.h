@@ -191,8 +191,7 @@ struct sentinel_policy {
     __u8 actions[64];     /* enum sentinel_action by enum sentinel_reason */
     __u8 vlan_max, exthdr_max;
     __u16 exthdr_bytes;
-    __u8 fail_mode, dry_run, verify_csum, destination_limits;
-    __u32 version; /* counts up with each change */
+    __u8 fail_mode, dry_run, verify_csum;
 };
 
 /* --- values of tables ---------------------------------------------------------------- */
@@ -284,7 +283,6 @@ struct sentinel_state {
     __u64 blocks;             /* entries of KIND_BLOCKED */
     __u64 inserted, insert_failed, insert_braked;
     __u64 events_lost, events_limited, samples, samples_lost;
-    __u64 cookies, cookies_good, cookies_bad;
     __u64
         clock; /* what the kernel's coarse clock is behind since boot; in tests, the time */
 };
