@@ -70,7 +70,7 @@ void rig_open(struct sentinel_rig *rig, const char *settings)
     struct value nothing = { VALUE_NIL };
     struct error err;
     struct kernel_path_options options = {
-        .ifname = "test", .sizes = sizes, .secret = 42, .test = true
+        .ifname = "test", .sizes = sizes, .secret = 42, .frags = true, .test = true
     };
     *rig = (struct sentinel_rig){ .now = RIG_START };
     /* what is per CPU in the kernel is one of its kind in the other path */

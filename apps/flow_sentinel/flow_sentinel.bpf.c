@@ -81,7 +81,7 @@ struct {
 
 const volatile struct sentinel_policy policy;
 const volatile __u32 settable_clock; /* for tests: the time is words.clock */
-const volatile __u32 has_cookies;
+const volatile __u32 has_cookies, has_frags;
 
 /* --- the tables that judge.bpf.h asks for -------------------------------------------------- */
 
@@ -214,7 +214,8 @@ int flow_sentinel(struct xdp_md *ctx)
 {
     struct sentinel_frame frame;
     int answer = XDP_DROP;
-    __u32 length = (__u32)bpf_xdp_get_buff_len(ctx);
+    __u32 length =
+        has_frags ? (__u32)bpf_xdp_get_buff_len(ctx) : (__u32)(ctx->data_end - ctx->data);
     sentinel_judge(ctx, &frame, length, 0xffff, clock(ctx));
     if (has_cookies && frame.verdict == VERDICT_ANSWER) {
         answer = syn_cookie_answer(ctx, &frame);

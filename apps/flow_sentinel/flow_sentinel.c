@@ -29,6 +29,7 @@
 #define GC_TICKS   10
 #define LOOK_TICKS 20
 #define TALKERS    1024
+#define BUFFER_MTU 3400 /* what a driver's buffer of a page holds at least */
 
 enum { PACKETS, PASSED, WOULD_DROP, ANSWERED, DROP_NO_OUTPUT, FIRST_REASON };
 
@@ -411,6 +412,7 @@ static struct path *open_kernel(struct app *app, struct error *err)
         .attach = (enum xdp_attach_mode)conf->attach,
         .sizes = sizes_of(conf),
         .secret = secret(app),
+        .frags = interface.mtu > BUFFER_MTU,
         .cookies = cookies,
     };
     if (conf->pin)

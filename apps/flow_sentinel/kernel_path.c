@@ -199,6 +199,9 @@ load(struct kernel_path *k, const struct sentinel_policy *policy, struct error *
     }
     bpf->rodata->policy = *policy;
     bpf->rodata->settable_clock = k->options.test;
+    bpf->rodata->has_frags = k->options.frags;
+    if (!k->options.frags)
+        bpf_program__set_flags(bpf->progs.flow_sentinel, 0);
     bpf->rodata->has_cookies = k->options.cookies;
     bpf_program__set_expected_attach_type(bpf->progs.flow_sentinel, BPF_XDP);
     set_sizes(bpf, &k->options.sizes);

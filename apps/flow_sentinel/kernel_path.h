@@ -29,6 +29,8 @@ struct kernel_path_options {
         pin; /* a directory in a bpffs, made when it is missing; NULL: nothing is pinned */
     struct path_sizes sizes;
     uint64_t secret;
+    bool
+        frags; /* frames may come in several buffers (Linux 5.18): where the MTU needs that */
     bool cookies; /* SYNs may be answered: net.ipv4.tcp_syncookies = 2 */
     bool test;    /* not attached, and the clock is state->clock: for kernel_path_test */
 };
