@@ -143,6 +143,23 @@ START_TEST(people_can_ask_and_tell)
 }
 END_TEST
 
+/* What is pinned goes with us, later: nobody is let off before. */
+START_TEST(to_detach_is_not_to_flush)
+{
+    guard_graph(NULL, NULL);
+    struct rig_frame syn = rig_tcp("198.51.100.7", "192.0.2.1", 1024, 80, 2, 0);
+    flood(&syn, 2000, SEC);
+    do_call("detach", NULL);
+    struct value list = call("list", NULL);
+    ck_assert_uint_eq(list.table->count, 1);
+    value_free(&list);
+    do_call("flush", NULL);
+    list = call("list", NULL);
+    ck_assert_uint_eq(list.table->count, 0);
+    value_free(&list);
+}
+END_TEST
+
 /* Who is allowed is not banned by a slip of the hand. */
 START_TEST(an_allowed_one_is_not_banned)
 {
@@ -362,6 +379,7 @@ static Suite *suite_flow_sentinel(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_flood_is_blocked);
     tcase_add_test(tcase, people_can_ask_and_tell);
+    tcase_add_test(tcase, to_detach_is_not_to_flush);
     tcase_add_test(tcase, an_allowed_one_is_not_banned);
     tcase_add_test(tcase, a_spoofed_flood_is_limited);
     tcase_add_test(tcase, reflectors_are_dropped_by_port);
