@@ -265,6 +265,31 @@ START_TEST(a_new_policy_forgets_nobody)
 }
 END_TEST
 
+/* What people banned or allowed at run time no parameter knows: it outlives a change of the
+ * lists, and is as theirs to take back as before. */
+START_TEST(what_people_said_outlives_new_lists)
+{
+    guard_graph("block", "203.0.113.0/24");
+    do_call("ban", "198.51.100.0/24");
+    do_call("allow", "203.0.113.128/25");
+    guard_graph("block", "192.0.0.0/16");
+    struct rig_frame udp = rig_udp("198.51.100.8", "192.0.2.1", 1024, 80, 20);
+    flood(&udp, 100, 100 * MS);
+    ck_assert_uint_eq(test_counter(engine, "guard", "drop_listed"), 10);
+    udp = rig_udp("203.0.113.8", "192.0.2.1", 1024, 80, 20);
+    flood(&udp, 100, 100 * MS); /* of the old list */
+    ck_assert_uint_eq(test_counter(engine, "guard", "drop_listed"), 10);
+    struct value list = call("list", NULL);
+    ck_assert_uint_eq(list.table->count, 3);
+    value_free(&list);
+    do_call("unban", "198.51.100.0/24");
+    guard_graph(NULL, NULL);
+    list = call("list", NULL);
+    ck_assert_uint_eq(list.table->count, 1);
+    value_free(&list);
+}
+END_TEST
+
 /* SYNs for one port after the other; as many for one port are none. */
 START_TEST(a_scan_is_told_of)
 {
@@ -384,6 +409,7 @@ static Suite *suite_flow_sentinel(void)
     tcase_add_test(tcase, a_spoofed_flood_is_limited);
     tcase_add_test(tcase, reflectors_are_dropped_by_port);
     tcase_add_test(tcase, a_new_policy_forgets_nobody);
+    tcase_add_test(tcase, what_people_said_outlives_new_lists);
     tcase_add_test(tcase, a_scan_is_told_of);
     tcase_add_test(tcase, a_hook_is_run);
     tcase_add_test(tcase, samples_are_captured);

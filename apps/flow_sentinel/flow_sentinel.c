@@ -404,8 +404,9 @@ static struct path *open_kernel(struct app *app, struct error *err)
     bool cookies = conf->syn_action == MITIGATION_COOKIE;
     if (interface_query(conf->ifname, &interface, err) || (cookies && check_cookies(err)))
         return NULL;
+    s->mtu = interface.mtu;
     if (!s->policy.mtu)
-        s->policy.mtu = interface.mtu;
+        s->policy.mtu = s->mtu;
     struct kernel_path_options options = {
         .ifname = conf->ifname,
         .index = interface.index,
@@ -456,7 +457,7 @@ static int start(struct app *app, struct error *err)
     struct flow_sentinel *s = app->state;
     const struct sentinel_conf *conf = app->conf;
     struct siphash_key seed = { .a = secret(app), .b = 1 };
-    int error = lists_load(&s->lists, conf, err);
+    int error = lists_load(&s->lists, conf, NULL, err);
     if (error)
         return error;
     if (s->lists.cleared)
@@ -517,7 +518,7 @@ static int verify(const void *conf, struct error *err)
     struct sentinel_lists lists = { 0 };
     int error = sentinel_verify(conf, err);
     if (!error)
-        error = lists_load(&lists, conf, err);
+        error = lists_load(&lists, conf, NULL, err);
     lists_clear(&lists);
     struct path_address *protect = NULL;
     size_t count;
@@ -531,6 +532,26 @@ static int verify(const void *conf, struct error *err)
 static bool same_text(const char *a, const char *b)
 {
     return !strcmp(a ? a : "", b ? b : "");
+}
+
+/* Both or neither. */
+static int take_lists_and_policy(struct app *app, const struct sentinel_conf *conf,
+                                 const struct sentinel_policy *policy, struct error *err)
+{
+    struct flow_sentinel *s = app->state;
+    struct sentinel_lists lists = { 0 };
+    int error = lists_load(&lists, conf, &s->lists, err);
+    if (!error)
+        error = lists_apply(&lists, s->path, err);
+    if (!error && (error = path_set_policy(s->path, policy, err)))
+        lists_apply(&s->lists, s->path, NULL);
+    if (error) {
+        lists_clear(&lists);
+        return error;
+    }
+    lists_adopt(&s->lists, &lists);
+    s->policy = *policy;
+    return 0;
 }
 
 /* Where it runs and how large its tables are cannot change in place; the rest is a new policy
@@ -550,25 +571,22 @@ static int reconfigure(struct app *app, const void *next, struct error *err)
         old->suspects != conf->suspects || old->destinations != conf->destinations)
         return -EOPNOTSUPP;
     sentinel_policy_of(conf, &policy);
-    policy.mtu = policy.mtu ? policy.mtu : s->policy.mtu;
+    policy.mtu = policy.mtu ? policy.mtu : s->mtu;
     struct path_address *protect;
     size_t nprotect;
     int error = lists_addresses(&conf->protect, "protect", &protect, &nprotect, err);
-    if (error)
+    if (!error)
+        error = take_lists_and_policy(app, conf, &policy, err);
+    if (error) {
+        free(protect);
         return error;
+    }
     free(s->protect);
     s->protect = protect;
     s->nprotect = nprotect;
     guard(app);
     sentinel_detect_policy_of(conf, &s->detect);
-    error = lists_load(&s->lists, conf, err);
-    if (!error)
-        error = lists_apply(&s->lists, s->path, err);
-    if (!error)
-        error = path_set_policy(s->path, &policy, err);
-    if (!error)
-        s->policy = policy;
-    return error;
+    return 0;
 }
 
 static void report(struct app *app, FILE *out)

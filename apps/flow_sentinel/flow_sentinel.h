@@ -24,6 +24,7 @@ struct flow_sentinel {
     struct path_address *protect; /* of the configuration */
     size_t nprotect;
     char pin[PIN_SIZE];  /* empty: nothing is pinned */
+    uint32_t mtu;        /* of the interface; 0: there is none */
     bool detach;         /* what is pinned goes when we do */
     struct table *scans; /* by source: the `scan` of a suspect that was told of */
     struct pcapng_file capture;

@@ -16,10 +16,14 @@ static struct prefix_set **list_of(struct sentinel_lists *lists, enum sentinel_k
     return kind == KIND_ALLOWED ? &lists->allowed : &lists->banned;
 }
 
-int lists_add(struct sentinel_lists *lists, enum sentinel_kind kind,
-              const struct prefix *prefix, struct error *err)
+static struct prefix_set **additions_of(struct sentinel_lists *lists,
+                                        enum sentinel_kind kind)
 {
-    struct prefix_set **set = list_of(lists, kind);
+    return kind == KIND_ALLOWED ? &lists->also_allowed : &lists->also_banned;
+}
+
+static int insert(struct prefix_set **set, const struct prefix *prefix, struct error *err)
+{
     int error = -ENOMEM;
     if (!*set)
         *set = prefix_set_new();
@@ -30,18 +34,36 @@ int lists_add(struct sentinel_lists *lists, enum sentinel_kind kind,
                  : 0;
 }
 
+int lists_add(struct sentinel_lists *lists, enum sentinel_kind kind,
+              const struct prefix *prefix, struct error *err)
+{
+    int error = insert(additions_of(lists, kind), prefix, err);
+    return error ? error : insert(list_of(lists, kind), prefix, err);
+}
+
 bool lists_remove(struct sentinel_lists *lists, enum sentinel_kind kind,
                   const struct prefix *prefix)
 {
-    struct prefix_set **set = list_of(lists, kind);
-    return *set && prefix_set_remove(*set, prefix);
+    struct prefix_set *set = *list_of(lists, kind), *added = *additions_of(lists, kind);
+    if (added)
+        prefix_set_remove(added, prefix);
+    return set && prefix_set_remove(set, prefix);
 }
 
 void lists_clear(struct sentinel_lists *lists)
 {
     prefix_set_free(lists->allowed);
     prefix_set_free(lists->banned);
+    prefix_set_free(lists->also_allowed);
+    prefix_set_free(lists->also_banned);
     *lists = (struct sentinel_lists){ 0 };
+}
+
+void lists_adopt(struct sentinel_lists *lists, struct sentinel_lists *from)
+{
+    lists_clear(lists);
+    *lists = *from;
+    *from = (struct sentinel_lists){ 0 };
 }
 
 /* --- loading ------------------------------------------------------------------------------- */
@@ -75,7 +97,7 @@ static int add_text(struct sentinel_lists *lists, enum sentinel_kind kind,
         return error_set(err, ERROR_CONFIG, EINVAL,
                          "%s: %s is very short: say really = true if it is meant", name,
                          value->string);
-    return lists_add(lists, kind, &prefix, err);
+    return insert(list_of(lists, kind), &prefix, err);
 }
 
 /* Of a value that is one or a list of them, or none. */
@@ -112,30 +134,40 @@ static int add_file(struct sentinel_lists *lists, enum sentinel_kind kind,
     if (error)
         return error;
     for (size_t i = 0; i < list.count && !error; i++)
-        error = lists_add(lists, kind, &list.prefixes[i], err);
+        error = insert(list_of(lists, kind), &list.prefixes[i], err);
     lists->cleared += (uint32_t)list.cleared;
     prefix_list_clear(&list);
     return error;
 }
 
-int lists_load(struct sentinel_lists *lists, const struct sentinel_conf *conf,
-               struct error *err)
+static int add_again(struct sentinel_lists *lists, enum sentinel_kind kind,
+                     const struct prefix_set *added, struct error *err)
 {
-    struct sentinel_lists fresh = { 0 };
-    int error = add_value(&fresh, KIND_ALLOWED, "allow", &conf->allow, conf->really, err);
+    struct prefix prefix;
+    uint32_t cursor = 0;
+    int error = 0;
+    while (added && !error && prefix_set_next(added, &cursor, &prefix, NULL))
+        error = lists_add(lists, kind, &prefix, err);
+    return error;
+}
+
+int lists_load(struct sentinel_lists *lists, const struct sentinel_conf *conf,
+               const struct sentinel_lists *before, struct error *err)
+{
+    int error = add_value(lists, KIND_ALLOWED, "allow", &conf->allow, conf->really, err);
     if (!error)
-        error = add_value(&fresh, KIND_BANNED, "block", &conf->block, conf->really, err);
+        error = add_value(lists, KIND_BANNED, "block", &conf->block, conf->really, err);
     if (!error)
-        error = add_file(&fresh, KIND_ALLOWED, conf->allow_file, conf->really, err);
+        error = add_file(lists, KIND_ALLOWED, conf->allow_file, conf->really, err);
     if (!error)
-        error = add_file(&fresh, KIND_BANNED, conf->block_file, conf->really, err);
-    if (error) {
-        lists_clear(&fresh);
-        return error;
-    }
-    lists_clear(lists);
-    *lists = fresh;
-    return 0;
+        error = add_file(lists, KIND_BANNED, conf->block_file, conf->really, err);
+    if (!error && before)
+        error = add_again(lists, KIND_ALLOWED, before->also_allowed, err);
+    if (!error && before)
+        error = add_again(lists, KIND_BANNED, before->also_banned, err);
+    if (error)
+        lists_clear(lists);
+    return error;
 }
 
 /* --- applying ------------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* lists: who is allowed and who is banned, by prefix.
  *
- *   lists_load     from parameters and files
+ *   lists_load     from parameters and files; what people said since then stays
+ *   lists_adopt    takes another one's place
  *   lists_apply    into a data path
  *   lists_find     the longest prefix that holds an address
  *   lists_add, lists_remove, lists_clear
@@ -21,12 +22,19 @@ struct sentinel_conf;
 
 struct sentinel_lists {
     struct prefix_set *allowed, *banned; /* NULL: none */
-    uint32_t cleared;                    /* host bits behind prefixes of files */
+    /* ... of them those that lists_add brought: no parameter names them */
+    struct prefix_set *also_allowed, *also_banned;
+    uint32_t cleared; /* host bits behind prefixes of files */
 };
 
-/* All or nothing: on error lists stay as they were. */
+/* Into lists that are empty; before: NULL, or whose additions are taken along. On error lists
+ * stay empty. */
 int lists_load(struct sentinel_lists *lists, const struct sentinel_conf *conf,
-               struct error *err);
+               const struct sentinel_lists *before, struct error *err);
+
+/* Clears what was there; `from` is empty then. */
+void lists_adopt(struct sentinel_lists *lists, struct sentinel_lists *from);
+
 int lists_apply(const struct sentinel_lists *lists, struct path *path, struct error *err);
 
 /* kind: KIND_ALLOWED or KIND_BANNED. False when no list holds the address. */

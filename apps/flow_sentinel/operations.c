@@ -354,7 +354,9 @@ static int put_prefix(struct app *app, enum sentinel_kind kind,
     if (ttl)
         return error_set(err, ERROR_CONFIG, EINVAL, "ttl is for single addresses");
     int error = lists_add(&s->lists, kind, prefix, err);
-    return error ? error : lists_apply(&s->lists, s->path, err);
+    if (!error && (error = lists_apply(&s->lists, s->path, err)))
+        lists_remove(&s->lists, kind, prefix);
+    return error;
 }
 
 static int ban(struct app *app, const struct value *args, struct value *answer,
