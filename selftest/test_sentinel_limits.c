@@ -226,6 +226,23 @@ START_TEST(an_ipv6_source_is_a_network)
 }
 END_TEST
 
+/* What is said of the address that a network's key looks like is not said of the network. */
+START_TEST(an_address_is_not_its_network)
+{
+    static const enum sentinel_kind kinds[] = { KIND_OWN, KIND_ALLOWED, KIND_BANNED };
+    static const uint8_t reasons[] = { REASON_MARTIAN, REASON_ALLOWED, REASON_BANNED };
+    struct sentinel_rig rig;
+    rig_open(&rig, "src_syn.pps=500 src_syn.burst=100");
+    rig_put(&rig, "2001:db8:1:2::", kinds[_i], 0);
+    struct rig_frame own = rig_tcp("2001:db8:1:2::", "2001:db8::1", 1024, 80, 2, 0);
+    ck_assert_uint_eq(rig_judge(&rig, own.data, own.length).reason, reasons[_i]);
+    struct rig_frame other = rig_tcp("2001:db8:1:2::1", "2001:db8::1", 1024, 80, 2, 0);
+    ck_assert_uint_eq(rig_judge(&rig, other.data, other.length).reason, REASON_NONE);
+    ck_assert_uint_lt(flood(&rig, &other, 5000, SEC), 1000);
+    rig_close(&rig);
+}
+END_TEST
+
 START_TEST(what_people_say_comes_first)
 {
     struct sentinel_rig rig;
@@ -342,6 +359,7 @@ static Suite *suite_sentinel_limits(void)
     tcase_add_test(tcase, essential_icmp_passes);
     tcase_add_test(tcase, a_dry_run_drops_nothing);
     tcase_add_test(tcase, an_ipv6_source_is_a_network);
+    tcase_add_loop_test(tcase, an_address_is_not_its_network, 0, 3);
     tcase_add_test(tcase, what_people_say_comes_first);
     tcase_add_test(tcase, blocks_have_a_rate_and_a_number);
     tcase_add_test(tcase, spoofed_sources_leave_no_trace);

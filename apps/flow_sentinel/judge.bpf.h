@@ -170,8 +170,16 @@ sentinel_inline int judge_entry(struct sentinel_context *c, struct sentinel_fram
                                              : banned);
 }
 
+/* What people say, and what is our own, is a single address: that of the network itself too. */
+sentinel_inline struct sentinel_entry *judge_network(struct sentinel_context *c,
+                                                     struct sentinel_frame *f)
+{
+    struct sentinel_entry *entry = TABLE_FIND(c, entries, f->source);
+    return entry && (f->family == 4 || entry->kind == KIND_BLOCKED) ? entry : NULL;
+}
+
 /* The key of a source is all of an IPv4 address and the upper bits of an IPv6 one: there
- * somebody has them all. Who is allowed or banned by hand may be a single address. */
+ * somebody has them all. */
 sentinel_inline int judge_entries(struct sentinel_context *c, struct sentinel_frame *f)
 {
     struct sentinel_prefix prefix = { .bits = 128 };
@@ -182,7 +190,7 @@ sentinel_inline int judge_entries(struct sentinel_context *c, struct sentinel_fr
     if (f->family == 6 &&
         judge_entry(c, f, TABLE_FIND(c, entries, f->src), REASON_BANNED))
         return 1;
-    return judge_entry(c, f, TABLE_FIND(c, entries, f->source), REASON_BANNED) ||
+    return judge_entry(c, f, judge_network(c, f), REASON_BANNED) ||
            judge_entry(c, f, TABLE_PREFIX(c, &prefix), REASON_LISTED);
 }
 
