@@ -231,7 +231,8 @@ sentinel_inline int judge_insert(struct sentinel_context *c, struct sentinel_fra
     return -1;
 }
 
-/* The block's first packet is the one that was too much. */
+/* The block's first packet is the one that was too much. Another CPU may be quicker: what it
+ * began is neither begun again nor in want of room. */
 sentinel_stage int judge_block(struct sentinel_context *c, struct sentinel_frame *f,
                                __u32 limit)
 {
@@ -240,7 +241,7 @@ sentinel_stage int judge_block(struct sentinel_context *c, struct sentinel_frame
         return 0;
     struct sentinel_entry *old = TABLE_FIND(c, entries, f->source);
     if (old) {
-        if (old->kind == KIND_BLOCKED)
+        if (old->kind == KIND_BLOCKED && f->now >= old->expires)
             judge_block_again(c, f, old, (__u8)limit);
         return 0;
     }
@@ -250,6 +251,8 @@ sentinel_stage int judge_block(struct sentinel_context *c, struct sentinel_frame
         return 0;
     }
     if (judge_insert(c, f, (__u8)limit, state)) {
+        if (TABLE_FIND(c, entries, f->source))
+            return 0;
         __sync_fetch_and_add(&state->insert_failed, 1);
         judge_tell(c, f, EVENT_FULL, limit, 0);
         return 0;
