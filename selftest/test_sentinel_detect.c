@@ -232,6 +232,28 @@ START_TEST(a_dry_run_tells_only)
 }
 END_TEST
 
+/* What is being done ends when people say so. */
+START_TEST(a_change_ends_what_is_done)
+{
+    struct run run;
+    struct load load = { .syn = 4000, .packets = 90000, .fragments = 2000 };
+    start(&run);
+    go(&run, load, 10 * SEC);
+    ck_assert_int_eq(run.to.mitigation, MITIGATION_LIMIT);
+    ck_assert_uint_gt(run.to.fragments_until, run.now);
+    ck_assert_int_eq(state(&run, DETECT_ANOMALY), STATE_MITIGATE);
+    run.policy.fragments = run.policy.anomaly_factor = 0;
+    go(&run, load, SEC);
+    ck_assert_int_eq(state(&run, DETECT_FRAGMENTS), STATE_NORMAL);
+    ck_assert_int_eq(state(&run, DETECT_ANOMALY), STATE_NORMAL);
+    ck_assert_uint_eq(run.to.fragments_until, 0);
+    run.policy.dry_run = true;
+    go(&run, load, SEC);
+    ck_assert_int_eq(run.to.mitigation, MITIGATION_NONE);
+    ck_assert_int_eq(run.to.verify, 0);
+}
+END_TEST
+
 /* The same arithmetic as the data path's, on numbers instead of addresses. */
 START_TEST(distinct_things_are_counted)
 {
@@ -276,6 +298,7 @@ static Suite *suite_sentinel_detect(void)
     tcase_add_loop_test(tcase, others_have_their_limits, 0, 5);
     tcase_add_test(tcase, the_unusual_is_told_of);
     tcase_add_test(tcase, a_dry_run_tells_only);
+    tcase_add_test(tcase, a_change_ends_what_is_done);
     tcase_add_test(tcase, distinct_things_are_counted);
     tcase_add_test(tcase, all_have_names);
     suite_add_tcase(suite, tcase);

@@ -85,6 +85,13 @@ static void enter(const struct tick *t, struct alarm *alarm, enum detect_state s
     t->news(&news, t->user);
 }
 
+/* Its detection was turned off. */
+static void alarm_end(const struct tick *t, struct alarm *alarm, unsigned detection)
+{
+    if (alarm->state != STATE_NORMAL)
+        enter(t, alarm, STATE_NORMAL, detection, 0, 0);
+}
+
 /* above: the condition holds; threshold: what the rate is compared with when it is to end. */
 static void alarm_step(const struct tick *t, struct alarm *alarm, unsigned detection,
                        bool above, double rate, double threshold, uint64_t sustain)
@@ -114,9 +121,9 @@ static void alarm_step(const struct tick *t, struct alarm *alarm, unsigned detec
     }
 }
 
-static bool is_acting(const struct alarm *alarm)
+static bool is_acting(const struct tick *t, const struct alarm *alarm)
 {
-    return alarm->state >= STATE_MITIGATE;
+    return alarm->state >= STATE_MITIGATE && !t->policy->dry_run;
 }
 
 /* --- detections ------------------------------------------------------------------------------ */
@@ -135,7 +142,9 @@ static void look_at_rate(const struct tick *t, struct alarm *alarm,
                          const struct rate *rate, unsigned detection, double threshold)
 {
     double value = rate_value(rate, t->now, t->policy->window);
-    if (threshold > 0)
+    if (threshold <= 0)
+        alarm_end(t, alarm, detection);
+    else
         alarm_step(t, alarm, detection, value > threshold, value, threshold,
                    t->policy->sustain);
 }
@@ -157,8 +166,11 @@ static void look_at_baseline(struct detector *d, const struct tick *t)
     const struct detect_policy *p = t->policy;
     double rate = rate_value(&d->packets, t->now, p->window);
     double threshold = fmax(p->anomaly_factor * d->baseline, p->anomaly_floor);
-    if (p->anomaly_factor <= 0)
+    if (p->anomaly_factor <= 0) {
+        alarm_end(t, &d->anomaly_alarm, DETECT_ANOMALY);
+        d->baseline_time = t->now;
         return;
+    }
     alarm_step(t, &d->anomaly_alarm, DETECT_ANOMALY, rate > threshold, rate, threshold,
                p->anomaly_sustain);
     if (d->anomaly_alarm.state == STATE_NORMAL) {
@@ -206,15 +218,15 @@ static void begin(struct detector *d, const struct sentinel_destination_counts *
  * after the data path any more, it ends by itself. */
 static uint64_t until(const struct tick *t, const struct alarm *alarm)
 {
-    return is_acting(alarm) ? t->now + t->policy->ttl : 0;
+    return is_acting(t, alarm) ? t->now + t->policy->ttl : 0;
 }
 
 static void decide(const struct detector *d, const struct tick *t,
                    struct sentinel_destination *to)
 {
-    to->verify = d->syn_alarm.state != STATE_NORMAL;
+    to->verify = d->syn_alarm.state != STATE_NORMAL && !t->policy->dry_run;
     to->mitigation =
-        is_acting(&d->syn_alarm) ? (uint8_t)t->policy->mitigation : MITIGATION_NONE;
+        is_acting(t, &d->syn_alarm) ? (uint8_t)t->policy->mitigation : MITIGATION_NONE;
     to->udp_until = until(t, &d->udp_alarm);
     to->icmp_until = until(t, &d->icmp_alarm);
     to->fragments_until = until(t, &d->fragment_alarm);
@@ -242,7 +254,6 @@ bool detector_tick(struct detector *d, const struct detect_policy *policy,
     for (unsigned i = 0; i < SENTINEL_SIGNATURES; i++)
         look_at_signature(d, &t, i);
     look_at_baseline(d, &t);
-    if (!policy->dry_run)
-        decide(d, &t, to);
+    decide(d, &t, to);
     return memcmp(&before, to, sizeof(before));
 }

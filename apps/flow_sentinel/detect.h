@@ -94,7 +94,7 @@ struct detect_news {
 };
 
 /* Changes in `to` what is to be done (mitigation, verify, *_until) and calls back for each
- * change of a state. Returns whether `to` changed. With dry_run it never does. */
+ * change of a state. Returns whether `to` changed. With dry_run nothing is to be done. */
 bool detector_tick(struct detector *d, const struct detect_policy *policy,
                    const struct sentinel_destination_counts *counts, uint64_t now,
                    struct sentinel_destination *to,
