@@ -7,48 +7,66 @@
 
 int guarded_new(struct guarded *guarded, uint32_t room)
 {
-    guarded->room = room - 1; /* SENTINEL_TRANSIT is nobody's */
+    struct siphash_key seed = { 0 }; /* addresses that people chose */
+    guarded->room = room - 1;        /* SENTINEL_TRANSIT is nobody's */
     guarded->slots = calloc(guarded->room, sizeof(*guarded->slots));
-    return guarded->slots ? 0 : -ENOMEM;
+    guarded->by_address = table_new(sizeof(struct path_address), sizeof(uint32_t),
+                                    guarded->room, &seed, TABLE_REFUSE);
+    return guarded->slots && guarded->by_address ? 0 : -ENOMEM;
 }
 
 void guarded_free(struct guarded *guarded)
 {
     free(guarded->slots);
+    table_free(guarded->by_address);
     *guarded = (struct guarded){ 0 };
 }
 
 static struct guarded_one *find(struct guarded *guarded,
                                 const struct path_address *address)
 {
-    for (uint32_t i = 0; i < guarded->room; i++)
-        if (guarded->slots[i].to.index &&
-            !memcmp(&guarded->slots[i].address, address, sizeof(*address)))
-            return &guarded->slots[i];
-    return NULL;
+    const uint32_t *slot = table_find(guarded->by_address, address);
+    return slot ? &guarded->slots[*slot] : NULL;
 }
 
+/* *slot: none before it is free. */
 static bool add(struct guarded *guarded, struct path *path,
-                const struct path_address *address)
+                const struct path_address *address, uint32_t *slot)
+{
+    while (*slot < guarded->room && guarded->slots[*slot].to.index)
+        ++*slot;
+    if (*slot == guarded->room)
+        return false;
+    struct guarded_one *one = &guarded->slots[*slot];
+    uint32_t *place = table_insert(guarded->by_address, address);
+    *one = (struct guarded_one){ .address = *address,
+                                 .to.index = *slot + 1,
+                                 .keep = true };
+    if (place && !path_put_destination(path, address, &one->to)) {
+        *place = *slot;
+        return true;
+    }
+    table_remove(guarded->by_address, address);
+    one->to.index = 0;
+    return false;
+}
+
+static void drop_others(struct guarded *guarded, struct path *path)
 {
     for (uint32_t i = 0; i < guarded->room; i++) {
         struct guarded_one *one = &guarded->slots[i];
-        if (one->to.index)
+        if (!one->to.index || one->keep)
             continue;
-        *one =
-            (struct guarded_one){ .address = *address, .to.index = i + 1, .keep = true };
-        if (!path_put_destination(path, address, &one->to))
-            return true;
+        path_remove_destination(path, &one->address);
+        table_remove(guarded->by_address, &one->address);
         one->to.index = 0;
-        return false;
     }
-    return false;
 }
 
 uint32_t guarded_set(struct guarded *guarded, struct path *path,
                      const struct path_address *addresses, size_t count)
 {
-    uint32_t left = 0;
+    uint32_t left = 0, slot = 0;
     for (uint32_t i = 0; i < guarded->room; i++)
         guarded->slots[i].keep = false;
     for (size_t i = 0; i < count; i++) {
@@ -56,16 +74,10 @@ uint32_t guarded_set(struct guarded *guarded, struct path *path,
         if (one)
             one->keep = true;
     }
-    for (uint32_t i = 0; i < guarded->room; i++) {
-        struct guarded_one *one = &guarded->slots[i];
-        if (!one->to.index || one->keep)
-            continue;
-        path_remove_destination(path, &one->address);
-        one->to.index = 0;
-    }
+    drop_others(guarded, path);
     for (size_t i = 0; i < count; i++)
         if (!find(guarded, &addresses[i]))
-            left += !add(guarded, path, &addresses[i]);
+            left += !add(guarded, path, &addresses[i], &slot);
     return left;
 }
 

@@ -11,6 +11,7 @@
 #pragma once
 #include "apps/flow_sentinel/detect.h"
 #include "apps/flow_sentinel/path.h"
+#include "lib/table.h"
 
 struct guarded_one {
     struct path_address address;
@@ -22,6 +23,7 @@ struct guarded_one {
 struct guarded {
     struct guarded_one *slots; /* slot i has index i + 1 */
     uint32_t room;
+    struct table *by_address; /* the number of its slot */
 };
 
 /* room: of the data path's destinations. -ENOMEM. */
