@@ -159,10 +159,8 @@ static void collect_one(const struct path_address *key,
 
 static bool is_among(const struct surroundings *all, const struct surrounding *one)
 {
-    for (size_t i = 0; i < all->count; i++)
-        if (!memcmp(&all->all[i], one, sizeof(*one)))
-            return true;
-    return false;
+    const struct surrounding *found = surroundings_find(all, &one->address);
+    return found && found->kind == one->kind;
 }
 
 /* What people said of an address stays. */
@@ -218,14 +216,16 @@ static void look_around(struct app *app)
 {
     struct flow_sentinel *s = app->state;
     struct surroundings before = s->surroundings;
-    surroundings_read(&s->surroundings);
+    if (!surroundings_read(&s->surroundings))
+        return;
     bool same = before.count == s->surroundings.count &&
                 (!before.count || !memcmp(before.all, s->surroundings.all,
                                           before.count * sizeof(*before.all)));
     for (size_t i = 0; i < before.count && !same; i++)
         if (!is_among(&s->surroundings, &before.all[i]))
             forget(s, &before.all[i]);
-    for (size_t i = 0; i < s->surroundings.count && !same; i++)
+    /* of those that stayed too: a ban may have taken one's place, and ended */
+    for (size_t i = 0; i < s->surroundings.count; i++)
         know(app, &s->surroundings.all[i]);
     free(before.all);
     if (!same)

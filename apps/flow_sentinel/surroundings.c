@@ -59,19 +59,21 @@ static int gateway(const struct nlmsghdr *message, void *user)
     return 0;
 }
 
-static void read_kernel(struct surroundings *s)
+static bool read_kernel(struct surroundings *s)
 {
     struct error err;
     struct ifaddrmsg addresses = { .ifa_family = AF_UNSPEC };
     struct rtmsg routes = { .rtm_family = AF_UNSPEC };
     struct netlink *netlink = netlink_open(NETLINK_ROUTE, &err);
     if (!netlink)
-        return;
+        return false;
     netlink_request(netlink, RTM_GETADDR, NLM_F_DUMP, &addresses, sizeof(addresses));
-    netlink_ask(netlink, own_address, s, &err);
+    int error = netlink_ask(netlink, own_address, s, &err);
     netlink_request(netlink, RTM_GETROUTE, NLM_F_DUMP, &routes, sizeof(routes));
-    netlink_ask(netlink, gateway, s, &err);
+    if (!error)
+        error = netlink_ask(netlink, gateway, s, &err);
     netlink_close(netlink);
+    return !error;
 }
 
 /* --- files --------------------------------------------------------------------------------------- */
@@ -131,15 +133,33 @@ static void sort(struct surroundings *s)
     s->count = kept;
 }
 
-void surroundings_read(struct surroundings *surroundings)
+bool surroundings_read(struct surroundings *surroundings)
 {
-    surroundings->count = 0;
-    surroundings->all = malloc(SURROUNDINGS_MAX * sizeof(*surroundings->all));
-    if (!surroundings->all)
-        return;
-    read_kernel(surroundings);
-    read_resolvers(surroundings);
-    read_sessions(surroundings, "/proc/thread-self/net/tcp", AF_INET);
-    read_sessions(surroundings, "/proc/thread-self/net/tcp6", AF_INET6);
-    sort(surroundings);
+    struct surroundings fresh = { .all =
+                                      malloc(SURROUNDINGS_MAX * sizeof(*fresh.all)) };
+    if (!fresh.all || !read_kernel(&fresh)) {
+        free(fresh.all);
+        return false;
+    }
+    read_resolvers(&fresh);
+    read_sessions(&fresh, "/proc/thread-self/net/tcp", AF_INET);
+    read_sessions(&fresh, "/proc/thread-self/net/tcp6", AF_INET6);
+    sort(&fresh);
+    *surroundings = fresh;
+    return true;
+}
+
+static int compare_address(const void *address, const void *one)
+{
+    return memcmp(address, &((const struct surrounding *)one)->address,
+                  sizeof(struct path_address));
+}
+
+const struct surrounding *surroundings_find(const struct surroundings *surroundings,
+                                            const struct path_address *address)
+{
+    return surroundings->count
+               ? bsearch(address, surroundings->all, surroundings->count,
+                         sizeof(*surroundings->all), compare_address)
+               : NULL;
 }

@@ -1,5 +1,6 @@
 /* surroundings: addresses that no flood may make us block.
  *
+ *   surroundings_find   one of them
  *   surroundings_read   those of this machine, and of those it cannot do without
  *
  * Own: what the interfaces of this network namespace have. Needed: default gateways, the name
@@ -23,5 +24,11 @@ struct surroundings {
     struct surrounding *all; /* sorted, none twice; the caller's, free() */
 };
 
-/* What cannot be read is not there: the kernel without IPv6 has no table of it. */
-void surroundings_read(struct surroundings *surroundings);
+/* Files that cannot be read are not there: a kernel without IPv6 has no table of it. False when
+ * the kernel does not tell of its addresses and routes: nothing is known then, and nothing
+ * changed. */
+bool surroundings_read(struct surroundings *surroundings);
+
+/* NULL when it is not among them. */
+const struct surrounding *surroundings_find(const struct surroundings *surroundings,
+                                            const struct path_address *address);
