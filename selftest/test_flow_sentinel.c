@@ -290,6 +290,62 @@ START_TEST(what_people_said_outlives_new_lists)
 }
 END_TEST
 
+/* Blocks are asked before lists are: who is allowed from now on is let off. */
+START_TEST(who_is_allowed_is_let_off)
+{
+    guard_graph(NULL, NULL);
+    struct rig_frame syn = rig_tcp("198.51.100.7", "192.0.2.1", 1024, 80, 2, 0);
+    flood(&syn, 2000, SEC);
+    ck_assert_uint_gt(test_counter(engine, "guard", "drop_blocked"), 0);
+    if (_i)
+        guard_graph("allow", "198.51.100.0/24");
+    else
+        do_call("allow", "198.51.100.0/24");
+    uint64_t passed = test_counter(engine, "guard", "passed");
+    flood(&syn, 2000, SEC);
+    ck_assert_uint_eq(test_counter(engine, "guard", "passed"), passed + 2000);
+}
+END_TEST
+
+/* A source of IPv6 is a network: any address of it may be named. */
+START_TEST(a_network_is_unblocked_by_its_address)
+{
+    guard_graph(NULL, NULL);
+    struct rig_frame syn = rig_tcp("2001:db8:1:2::7", "2001:db8::1", 1024, 80, 2, 0);
+    flood(&syn, 2000, SEC);
+    struct value answer = call("unban", "2001:db8:1:2::7");
+    ck_assert(answer.kind == VALUE_BOOL && answer.boolean);
+    answer = call("unban", "2001:db8:1:2::7");
+    ck_assert(answer.kind == VALUE_BOOL && !answer.boolean);
+}
+END_TEST
+
+/* Events that nobody asks for are not kept for ever, and not lost without a word. */
+START_TEST(missed_events_are_counted)
+{
+    struct graph *graph = graph_new();
+    test_app(graph, "in", "Inject", NULL);
+    test_app(graph, "guard", "FlowSentinel", "src_udp", "10", NULL);
+    test_link(graph, "in -> guard");
+    test_configure(engine, graph);
+    struct rig_frame udp = rig_udp("10.0.0.1", "192.0.2.1", 1024, 80, 20);
+    for (int i = 0; i < 5000; i++) {
+        udp.data[28] = (uint8_t)(i >> 8);
+        udp.data[29] = (uint8_t)i;
+        for (int n = 0; n < 10; n++)
+            inject(&udp);
+        advance(MS);
+    }
+    struct value news = call("news", NULL), status = call("status", NULL);
+    int64_t missed = value_get(&status, "events_missed")->integer;
+    ck_assert_uint_eq(news.table->count, 4096);
+    ck_assert_int_ge(missed, 4990 - 4096);
+    ck_assert_int_le(missed, 5010 - 4096);
+    value_free(&news);
+    value_free(&status);
+}
+END_TEST
+
 /* SYNs for one port after the other; as many for one port are none. */
 START_TEST(a_scan_is_told_of)
 {
@@ -410,6 +466,9 @@ static Suite *suite_flow_sentinel(void)
     tcase_add_test(tcase, reflectors_are_dropped_by_port);
     tcase_add_test(tcase, a_new_policy_forgets_nobody);
     tcase_add_test(tcase, what_people_said_outlives_new_lists);
+    tcase_add_loop_test(tcase, who_is_allowed_is_let_off, 0, 2);
+    tcase_add_test(tcase, a_network_is_unblocked_by_its_address);
+    tcase_add_test(tcase, missed_events_are_counted);
     tcase_add_test(tcase, a_scan_is_told_of);
     tcase_add_test(tcase, a_hook_is_run);
     tcase_add_test(tcase, samples_are_captured);

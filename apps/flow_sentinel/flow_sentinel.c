@@ -76,6 +76,10 @@ static void keep_event(const struct sentinel_event *event, void *user)
     struct app *app = user;
     struct flow_sentinel *s = app->state;
     const struct sentinel_conf *conf = app->conf;
+    if (s->nnews - s->news_read == NEWS_SIZE) {
+        s->news_read++;
+        s->news_missed++;
+    }
     s->news[s->nnews++ % NEWS_SIZE] = *event;
     if (s->hook && event->kind != EVENT_LIMIT)
         announce_event(s->hook, event, conf->ifname, (unsigned)conf->source_prefix6);
@@ -256,7 +260,7 @@ static void scan_one(const struct path_address *key,
     struct app *app = user;
     struct flow_sentinel *s = app->state;
     const struct sentinel_conf *conf = app->conf;
-    double targets = scan_estimate(suspect->registers);
+    double targets = suspect->scan ? scan_estimate(suspect->registers) : 0;
     if (!suspect->scan || targets <= (double)conf->scan_ports)
         return;
     uint64_t *told = table_insert(s->scans, key);
@@ -339,6 +343,8 @@ static void push(struct app *app)
     struct link *input = app_input(app, 0), *output = app_output(app, 0);
     struct packet *p[LINK_BURST];
     uint32_t n;
+    if (in_kernel(app))
+        sentinel_news(app); /* what woke us */
     if (!input)
         return;
     uint64_t now = engine_now(app->engine);
@@ -487,6 +493,7 @@ static int start(struct app *app, struct error *err)
     error = lists_apply(&s->lists, s->path, err);
     if (!error) {
         path_entries(s->path, forget_one, s);
+        sentinel_let_off(s);
         guard(app);
     }
     s->timer = (struct timer){ .fire = fire, .user = app };
@@ -550,6 +557,7 @@ static int take_lists_and_policy(struct app *app, const struct sentinel_conf *co
         return error;
     }
     lists_adopt(&s->lists, &lists);
+    sentinel_let_off(s);
     s->policy = *policy;
     return 0;
 }

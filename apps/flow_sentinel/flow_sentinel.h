@@ -34,8 +34,8 @@ struct flow_sentinel {
     uint64_t ticks;
     uint64_t random; /* of samples */
     struct sentinel_event news[NEWS_SIZE];
-    uint64_t nnews,
-        news_read;    /* the first that is kept is nnews - NEWS_SIZE at the earliest */
+    uint64_t nnews, news_read; /* at most NEWS_SIZE apart */
+    uint64_t news_missed;      /* nobody asked for them in time */
     uint64_t expired; /* entries that were taken out after their end */
 };
 
@@ -46,6 +46,9 @@ void sentinel_sampled(struct flow_sentinel *s, const struct sentinel_frame *fram
 
 /* The data path's time. */
 uint64_t sentinel_now(const struct app *app);
+
+/* Takes the blocks out of those that the lists allow. */
+void sentinel_let_off(struct flow_sentinel *s);
 
 extern const struct operation_row sentinel_operations[];
 int sentinel_call(struct app *app, uint32_t operation, const struct value *args,

@@ -116,6 +116,16 @@ static struct path_address address_of(const struct prefix *prefix)
     return address;
 }
 
+/* The key of the source that it is. */
+static struct path_address source_of(const struct flow_sentinel *s,
+                                     const struct prefix *prefix)
+{
+    struct path_address key = address_of(prefix);
+    for (int i = 0; i < 4 && prefix->family == AF_INET6; i++)
+        key.word[i] &= s->policy.source_mask[i];
+    return key;
+}
+
 static bool is_single(const struct prefix *prefix)
 {
     return prefix->bits == prefix_size(prefix) * 8;
@@ -198,6 +208,7 @@ static int status(struct app *app, const struct value *args, struct value *answe
     add_integer(answer, "expired", s->expired);
     add_integer(answer, "events_lost", state->events_lost);
     add_integer(answer, "events_limited", state->events_limited);
+    add_integer(answer, "events_missed", s->news_missed);
     add_integer(answer, "samples", state->samples);
     add_integer(answer, "samples_lost", state->samples_lost);
     return 0;
@@ -304,9 +315,7 @@ static int why(struct app *app, const struct value *args, struct value *answer,
     int error = argument_prefix(args, &prefix, err);
     if (error)
         return error;
-    struct path_address address = address_of(&prefix), key = address;
-    for (int i = 0; i < 4 && prefix.family == AF_INET6; i++)
-        key.word[i] &= s->policy.source_mask[i];
+    struct path_address address = address_of(&prefix), key = source_of(s, &prefix);
     *answer = value_table();
     if (path_get(s->path, &address, &entry) || path_get(s->path, &key, &entry)) {
         add_entry(answer, &entry, sentinel_now(app));
@@ -336,6 +345,23 @@ static bool is_allowed(struct app *app, const struct prefix *prefix)
     return lists_find(&s->lists, &address, &kind, &matched) && kind == KIND_ALLOWED;
 }
 
+/* Blocks are asked first: whoever is allowed now must have none. */
+static void let_off_one(const struct path_address *key, const struct sentinel_entry *entry,
+                        void *user)
+{
+    struct flow_sentinel *s = user;
+    struct prefix matched;
+    enum sentinel_kind kind;
+    if (entry->kind == KIND_BLOCKED && lists_find(&s->lists, key, &kind, &matched) &&
+        kind == KIND_ALLOWED)
+        path_remove(s->path, key);
+}
+
+void sentinel_let_off(struct flow_sentinel *s)
+{
+    path_entries(s->path, let_off_one, s);
+}
+
 static int put_prefix(struct app *app, enum sentinel_kind kind,
                       const struct prefix *prefix, uint64_t ttl, struct error *err)
 {
@@ -356,6 +382,8 @@ static int put_prefix(struct app *app, enum sentinel_kind kind,
     int error = lists_add(&s->lists, kind, prefix, err);
     if (!error && (error = lists_apply(&s->lists, s->path, err)))
         lists_remove(&s->lists, kind, prefix);
+    if (!error && kind == KIND_ALLOWED)
+        sentinel_let_off(s);
     return error;
 }
 
@@ -396,9 +424,11 @@ static int take_out(struct app *app, const struct value *args, struct value *ans
     int error = argument_prefix(args, &prefix, err);
     if (error)
         return error;
-    struct path_address key = address_of(&prefix);
+    struct path_address key = address_of(&prefix), network = source_of(s, &prefix);
     bool found = path_get(s->path, &key, &entry) && entry.kind != KIND_OWN &&
                  (entry.kind == KIND_ALLOWED) == allowed && path_remove(s->path, &key);
+    if (!allowed && path_get(s->path, &network, &entry) && entry.kind == KIND_BLOCKED)
+        found |= path_remove(s->path, &network);
     if (lists_remove(&s->lists, allowed ? KIND_ALLOWED : KIND_BANNED, &prefix)) {
         found = true;
         error = lists_apply(&s->lists, s->path, err);
@@ -454,8 +484,6 @@ static int news(struct app *app, const struct value *args, struct value *answer,
     struct flow_sentinel *s = app->state;
     const struct sentinel_conf *conf = app->conf;
     sentinel_news(app);
-    if (s->nnews - s->news_read > NEWS_SIZE)
-        s->news_read = s->nnews - NEWS_SIZE;
     *answer = value_table();
     for (; s->news_read < s->nnews; s->news_read++)
         add_event(answer, &s->news[s->news_read % NEWS_SIZE],
