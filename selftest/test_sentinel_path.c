@@ -204,6 +204,9 @@ START_TEST(somebody_elses_program_stays)
     ck_assert_ptr_null(kernel_path_new(&options, &n.policy, &err));
     ck_assert_int_eq(err.kind, ERROR_CONFIG);
     ck_assert_ptr_nonnull(strstr(err.text, "d0 has an XDP program already"));
+    options.pin = PIN; /* of which nothing stays */
+    ck_assert_ptr_null(kernel_path_new(&options, &n.policy, &err));
+    ck_assert_int_ne(access(PIN, F_OK), 0);
     path_free(first);
 }
 END_TEST

@@ -269,12 +269,12 @@ static void clear_destinations(const struct kernel_path *k)
 
 static int take_over(struct kernel_path *k, int link, struct error *err)
 {
-    clear_destinations(k);
     if (bpf_link_update(link, bpf_program__fd(k->bpf->progs.flow_sentinel), NULL)) {
         close(link);
         return error_system(err, ERROR_RUN, "cannot take over the XDP program of %s",
                             k->ifname);
     }
+    clear_destinations(k);
     k->link = link;
     snprintf(k->description, sizeof(k->description), "taken over");
     return 0;
@@ -577,12 +577,22 @@ static int open_rings(struct kernel_path *k, struct error *err)
                : error_system(err, ERROR_RUN, "cannot map the rings of the XDP program");
 }
 
+/* Without a program maps are of no use, and nobody else takes them out. */
+static void unpin_unused(const struct kernel_path *k)
+{
+    char path[PATH_SIZE];
+    if (k->pin && access(pinned(path, k->pin, "link"), F_OK))
+        kernel_path_remove(k->pin);
+}
+
 struct path *kernel_path_new(const struct kernel_path_options *options,
                              const struct sentinel_policy *policy, struct error *err)
 {
     struct kernel_path *k = calloc(1, sizeof(*k));
-    if (!k)
+    if (!k) {
+        error_set(err, ERROR_RUN, ENOMEM, "no memory for the XDP program");
         return NULL;
+    }
     k->path.ops = &kernel_ops;
     k->options = *options;
     k->policy = *policy;
@@ -594,6 +604,7 @@ struct path *kernel_path_new(const struct kernel_path_options *options,
     if (k->bpf && !map_state(k, err) && !open_rings(k, err) &&
         (options->test || !attach(k, err)))
         return &k->path;
+    unpin_unused(k);
     kernel_free(&k->path);
     return NULL;
 }
