@@ -243,6 +243,17 @@ START_TEST(an_address_is_not_its_network)
 }
 END_TEST
 
+/* However high: who never weighs anything is never looked at. */
+START_TEST(a_high_limit_is_one)
+{
+    struct sentinel_rig rig;
+    rig_open(&rig, "src_pps.pps=2000000 src_bps.rate=0 src_udp.pps=0");
+    for (int i = 0; i < LIMITS; i++)
+        ck_assert_int_eq(rig.policy.weight[i] > 0, i != LIMIT_BPS && i != LIMIT_UDP);
+    rig_close(&rig);
+}
+END_TEST
+
 START_TEST(what_people_say_comes_first)
 {
     struct sentinel_rig rig;
@@ -360,6 +371,7 @@ static Suite *suite_sentinel_limits(void)
     tcase_add_test(tcase, a_dry_run_drops_nothing);
     tcase_add_test(tcase, an_ipv6_source_is_a_network);
     tcase_add_loop_test(tcase, an_address_is_not_its_network, 0, 3);
+    tcase_add_test(tcase, a_high_limit_is_one);
     tcase_add_test(tcase, what_people_say_comes_first);
     tcase_add_test(tcase, blocks_have_a_rate_and_a_number);
     tcase_add_test(tcase, spoofed_sources_leave_no_trace);

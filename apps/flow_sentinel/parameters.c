@@ -276,10 +276,11 @@ static struct sentinel_limit limit_of(uint64_t rate, uint64_t burst)
     return limit;
 }
 
-/* scale: of a limit that is used up in a second. */
+/* scale: of a limit that is used up in a second. Rounded up: who weighs nothing is never looked
+ * at. */
 static uint32_t weight_of(uint64_t rate, uint64_t scale)
 {
-    uint64_t weight = rate ? scale / rate : 0;
+    uint64_t weight = rate ? (scale + rate - 1) / rate : 0;
     return weight < UINT32_MAX ? (uint32_t)weight : UINT32_MAX;
 }
 
