@@ -346,6 +346,36 @@ START_TEST(missed_events_are_counted)
 }
 END_TEST
 
+/* A banned prefix within an allowed one is none, though another one lies within it. */
+START_TEST(who_is_allowed_twice_is_not_banned)
+{
+    guard_graph("allow", "198.51.0.0/16");
+    do_call("allow", "198.51.100.0/26");
+    do_call("allow", "203.0.113.0/26");
+    struct value ban = value_table(), answer = { VALUE_NIL };
+    struct app *app = engine_find_app(engine, "guard");
+    struct error err = { 0 };
+    uint32_t number = 0;
+    while (strcmp(app->class->operations[number].name, "ban"))
+        number++;
+    value_table_add(&ban, "force", value_bool(true));
+    value_table_add(&ban, "address", value_string("198.51.100.0/24"));
+    ck_assert_int_eq(app->class->call(app, number, &ban, &answer, &err), 0);
+    value_free(&ban);
+    ban = value_table();
+    value_table_add(&ban, "force", value_bool(true));
+    value_table_add(&ban, "address", value_string("203.0.113.0/24"));
+    ck_assert_int_eq(app->class->call(app, number, &ban, &answer, &err), 0);
+    value_free(&ban);
+    struct rig_frame udp = rig_udp("198.51.100.200", "192.0.2.1", 1024, 80, 20);
+    flood(&udp, 100, 100 * MS);
+    ck_assert_uint_eq(test_counter(engine, "guard", "drop_listed"), 0);
+    udp = rig_udp("203.0.113.200", "192.0.2.1", 1024, 80, 20);
+    flood(&udp, 100, 100 * MS);
+    ck_assert_uint_eq(test_counter(engine, "guard", "drop_listed"), 10);
+}
+END_TEST
+
 /* SYNs for one port after the other; as many for one port are none. */
 START_TEST(a_scan_is_told_of)
 {
@@ -469,6 +499,7 @@ static Suite *suite_flow_sentinel(void)
     tcase_add_loop_test(tcase, who_is_allowed_is_let_off, 0, 2);
     tcase_add_test(tcase, a_network_is_unblocked_by_its_address);
     tcase_add_test(tcase, missed_events_are_counted);
+    tcase_add_test(tcase, who_is_allowed_twice_is_not_banned);
     tcase_add_test(tcase, a_scan_is_told_of);
     tcase_add_test(tcase, a_hook_is_run);
     tcase_add_test(tcase, samples_are_captured);

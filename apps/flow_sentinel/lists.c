@@ -174,11 +174,18 @@ int lists_load(struct sentinel_lists *lists, const struct sentinel_conf *conf,
 
 static bool is_allowed(const struct sentinel_lists *lists, const struct prefix *prefix)
 {
-    struct prefix matched;
-    return lists->allowed &&
-           prefix_set_match_family(lists->allowed, prefix->family, prefix->address,
-                                   &matched, NULL) &&
-           matched.bits <= prefix->bits;
+    struct prefix matched, around = *prefix;
+    if (!lists->allowed ||
+        !prefix_set_match_family(lists->allowed, prefix->family, prefix->address,
+                                 &matched, NULL))
+        return false;
+    if (matched.bits <= prefix->bits)
+        return true;
+    /* the longest lies within the prefix: is there one around it? */
+    while (!prefix_set_find(lists->allowed, &around, NULL))
+        if (!around.bits--)
+            return false;
+    return true;
 }
 
 static size_t size_of(const struct prefix_set *set)
