@@ -30,8 +30,8 @@ static bool prepare(struct network *n)
     ck_assert_int_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
     mkdir("/tmp/vanguard-bpffs", 0700);
     ck_assert_int_eq(mount("bpf", "/tmp/vanguard-bpffs", "bpf", 0, NULL), 0);
-    shell(
-        "ip link add g0 type veth peer name d0 && ip link set g0 up && ip link set d0 up");
+    shell("ip link add g0 type veth peer name d0 && ip link set g0 addrgenmode none && "
+          "ip link set d0 addrgenmode none && ip link set g0 up && ip link set d0 up");
     n->index = if_nametoindex("d0");
     n->socket = socket(AF_PACKET, SOCK_RAW, 0);
     struct sockaddr_ll to = { .sll_family = AF_PACKET,
