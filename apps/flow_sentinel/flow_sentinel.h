@@ -36,7 +36,7 @@ struct flow_sentinel {
     struct sentinel_event news[NEWS_SIZE];
     uint64_t nnews, news_read; /* at most NEWS_SIZE apart */
     uint64_t news_missed;      /* nobody asked for them in time */
-    uint64_t expired; /* entries that were taken out after their end */
+    uint64_t expired;          /* entries that were taken out after their end */
 };
 
 /* Events and samples into what people ask for. */

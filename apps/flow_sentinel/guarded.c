@@ -39,9 +39,8 @@ static bool add(struct guarded *guarded, struct path *path,
         return false;
     struct guarded_one *one = &guarded->slots[*slot];
     uint32_t *place = table_insert(guarded->by_address, address);
-    *one = (struct guarded_one){ .address = *address,
-                                 .to.index = *slot + 1,
-                                 .keep = true };
+    *one =
+        (struct guarded_one){ .address = *address, .to.index = *slot + 1, .keep = true };
     if (place && !path_put_destination(path, address, &one->to)) {
         *place = *slot;
         return true;

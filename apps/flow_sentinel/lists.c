@@ -175,9 +175,8 @@ int lists_load(struct sentinel_lists *lists, const struct sentinel_conf *conf,
 static bool is_allowed(const struct sentinel_lists *lists, const struct prefix *prefix)
 {
     struct prefix matched, around = *prefix;
-    if (!lists->allowed ||
-        !prefix_set_match_family(lists->allowed, prefix->family, prefix->address,
-                                 &matched, NULL))
+    if (!lists->allowed || !prefix_set_match_family(lists->allowed, prefix->family,
+                                                    prefix->address, &matched, NULL))
         return false;
     if (matched.bits <= prefix->bits)
         return true;

@@ -346,8 +346,8 @@ static bool is_allowed(struct app *app, const struct prefix *prefix)
 }
 
 /* Blocks are asked first: whoever is allowed now must have none. */
-static void let_off_one(const struct path_address *key, const struct sentinel_entry *entry,
-                        void *user)
+static void let_off_one(const struct path_address *key,
+                        const struct sentinel_entry *entry, void *user)
 {
     struct flow_sentinel *s = user;
     struct prefix matched;

@@ -135,8 +135,7 @@ static void sort(struct surroundings *s)
 
 bool surroundings_read(struct surroundings *surroundings)
 {
-    struct surroundings fresh = { .all =
-                                      malloc(SURROUNDINGS_MAX * sizeof(*fresh.all)) };
+    struct surroundings fresh = { .all = malloc(SURROUNDINGS_MAX * sizeof(*fresh.all)) };
     if (!fresh.all || !read_kernel(&fresh)) {
         free(fresh.all);
         return false;
@@ -158,8 +157,7 @@ static int compare_address(const void *address, const void *one)
 const struct surrounding *surroundings_find(const struct surroundings *surroundings,
                                             const struct path_address *address)
 {
-    return surroundings->count
-               ? bsearch(address, surroundings->all, surroundings->count,
-                         sizeof(*surroundings->all), compare_address)
-               : NULL;
+    return surroundings->count ? bsearch(address, surroundings->all, surroundings->count,
+                                         sizeof(*surroundings->all), compare_address)
+                               : NULL;
 }
