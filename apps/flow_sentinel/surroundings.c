@@ -11,9 +11,6 @@
 #include "lib/netlink.h"
 #include "lib/prefix.h"
 
-#define SSH             22
-#define TCP_ESTABLISHED 1
-
 static void add(struct surroundings *s, int family, const void *bytes, uint8_t kind)
 {
     struct prefix prefix = { .family = family };
@@ -91,25 +88,16 @@ static void read_resolvers(struct surroundings *s)
         fclose(file);
 }
 
-/* proc_pid_net(5): addresses are words of this machine's byte order. */
-static void read_sessions(struct surroundings *s, const char *path, int family)
+/* Who sits at this process, as sshd(8) says. Not everybody who is connected to port 22: that
+ * anybody can be, and would not be limited by anything. */
+static void read_session(struct surroundings *s)
 {
-    FILE *file = fopen(path, "re");
-    char line[512], remote[33];
-    unsigned port, state;
-    while (file && fgets(line, sizeof(line), file)) {
-        uint32_t words[4] = { 0 };
-        if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %32[0-9A-Fa-f]:%*x %x", &port, remote,
-                   &state) != 3 ||
-            port != SSH || state != TCP_ESTABLISHED ||
-            strlen(remote) != 2 * address_size(family))
-            continue;
-        for (size_t i = 0; i < address_size(family) / 4; i++)
-            sscanf(remote + 8 * i, "%8x", &words[i]);
-        add(s, family, words, KIND_ALLOWED);
-    }
-    if (file)
-        fclose(file);
+    const char *connection = getenv("SSH_CONNECTION");
+    char text[64];
+    struct prefix prefix;
+    if (connection && sscanf(connection, "%63s", text) == 1 &&
+        !prefix_parse(&prefix, text))
+        add(s, prefix.family, prefix.address, KIND_ALLOWED);
 }
 
 /* --- all of it -------------------------------------------------------------------------------------- */
@@ -141,8 +129,7 @@ bool surroundings_read(struct surroundings *surroundings)
         return false;
     }
     read_resolvers(&fresh);
-    read_sessions(&fresh, "/proc/thread-self/net/tcp", AF_INET);
-    read_sessions(&fresh, "/proc/thread-self/net/tcp6", AF_INET6);
+    read_session(&fresh);
     sort(&fresh);
     *surroundings = fresh;
     return true;

@@ -4,7 +4,8 @@
  *   surroundings_read   those of this machine, and of those it cannot do without
  *
  * Own: what the interfaces of this network namespace have. Needed: default gateways, the name
- * servers of /etc/resolv.conf, the peers of established SSH sessions (of TCP port 22 here).
+ * servers of /etc/resolv.conf, where the SSH session comes from in which this process was
+ * started.
  */
 #pragma once
 #include <stddef.h>
