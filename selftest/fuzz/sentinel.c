@@ -120,7 +120,8 @@ static void check(const struct sentinel_frame *f, uint32_t length, bool dry_run)
 
 static void forget(const struct sentinel_event *event, void *user)
 {
-    require(event->detection < LIMITS && event->kind <= EVENT_FULL, "an event of no kind");
+    require(event->detection < LIMITS && event->kind <= EVENT_FULL,
+            "an event of no kind");
 }
 
 static struct sentinel_count total(bool classes)
