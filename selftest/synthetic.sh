@@ -326,20 +326,21 @@ S17_arm() {
 }
 S17_control() { S17 856 1150 0 0 --ab corrupt=10%; }
 
-S18() { # least and most bytes, options
-    local least=$1 most=$2
-    shift 2
+S18() { # seconds, least and most bytes, options
+    local seconds=$1 least=$2 most=$3
+    shift 3
     lab "$@" --server "sh -c 'iperf3 -s -i 1 --logfile $tmp/server.log'" --wait 5201 -- sh -c \
-        "timeout 5 iperf3 -4 -c b -n 5M >/dev/null 2>&1; ip route get 10.77.0.2 >$tmp/route; true"
+        "timeout $seconds iperf3 -4 -c b -C cubic -n 5M >/dev/null 2>&1; ip route get 10.77.0.2 >$tmp/route; true"
     must "bytes that left for b" "$(awk -v p="$(measured ab.delivered)" 'BEGIN { print p * 1400 }')" "$least" "$most"
 }
 S18_arm() {
-    S18 0 60000 --set mtu=1400
+    S18 5 0 60000 --set mtu=1400
     must "no path MTU is known" "$(grep -c 'mtu 1400' "$tmp/route" || true)" 0 0
-    S18 4000000 20000000 --set mtu=1400,mtu.icmp=true
+    # how long it takes to complete is the losses' at the beginning
+    S18 30 5000000 20000000 --set mtu=1400,mtu.icmp=true
     must "path MTU of 1400" "$(grep -c 'mtu 1400' "$tmp/route" || true)" 1 1
 }
-S18_control() { S18 0 60000 --set mtu=1500; }
+S18_control() { S18 5 0 60000 --set mtu=1500; }
 
 # One of two connections is reset at its millionth byte.
 S19() {
