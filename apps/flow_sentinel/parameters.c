@@ -180,7 +180,7 @@ const struct param sentinel_params[] = {
     PARAM_STRING(
         CONF, capture, "",
         "a pcapng file of what is sampled, each packet with its verdict as a comment"),
-    PARAM_SIZE(CONF, capture_size, "64mb", "1mb", "1tb",
+    PARAM_SIZE(CONF, capture_size, "64mb", "1mb", "100gb",
                "... of at most so many bytes, the newest"),
     PARAM_STRING(
         CONF, hook, "",
