@@ -11,10 +11,10 @@
 
 const char *const detect_state_names[] = { "normal", "suspect", "mitigate", "cooldown" };
 
-const uint16_t signature_ports[SENTINEL_SIGNATURES] = {
-    17,   19,   53,   69,   111,  123,  137,  161,  389,  427,   500,   520,
-    1434, 1900, 3283, 3389, 3478, 3702, 5060, 5353, 5683, 10001, 11211, 27015,
-};
+#define SIGNATURE_PORT(PORT, CONDITION) PORT,
+
+static const uint16_t signature_ports[SENTINEL_SIGNATURES] = { SENTINEL_SIGNATURE_ROWS(
+    SIGNATURE_PORT) };
 
 const char *detection_name(unsigned detection)
 {

@@ -40,9 +40,6 @@ enum detection {
 /* Of a detection or a limit; "amplification_53" for a signature. */
 const char *detection_name(unsigned detection);
 
-/* UDP source ports by signature. */
-extern const uint16_t signature_ports[SENTINEL_SIGNATURES];
-
 enum detect_state { STATE_NORMAL, STATE_SUSPECT, STATE_MITIGATE, STATE_COOLDOWN };
 extern const char *const detect_state_names[];
 

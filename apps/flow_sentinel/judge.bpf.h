@@ -264,61 +264,18 @@ sentinel_stage int judge_block(struct sentinel_context *c, struct sentinel_frame
 
 /* --- the destination -------------------------------------------------------------------- */
 
-/* UDP source ports of reflectors, in the order of the bits in user space. */
+/* Which signature a UDP frame has; -1: none. */
 sentinel_inline int judge_signature(const struct sentinel_frame *f)
 {
+#define SIGNATURE_CASE(PORT, CONDITION)                                                  \
+    case PORT:                                                                           \
+        return (CONDITION) ? SIGNATURE_##PORT : -1;
     switch (f->sport) {
-    case 17:
-        return 0;
-    case 19:
-        return 1;
-    case 53:
-        return f->payload > 512 && f->head[2] & 0x80 ? 2 : -1;
-    case 69:
-        return 3;
-    case 111:
-        return 4;
-    case 123:
-        return (f->head[0] & 7) == 7 || f->payload > 200 ? 5 : -1;
-    case 137:
-        return 6;
-    case 161:
-        return 7;
-    case 389:
-        return 8;
-    case 427:
-        return 9;
-    case 500:
-        return 10;
-    case 520:
-        return 11;
-    case 1434:
-        return 12;
-    case 1900:
-        return 13;
-    case 3283:
-        return 14;
-    case 3389:
-        return 15;
-    case 3478:
-        return 16;
-    case 3702:
-        return 17;
-    case 5060:
-        return 18;
-    case 5353:
-        return 19;
-    case 5683:
-        return 20;
-    case 10001:
-        return 21;
-    case 11211:
-        return 22;
-    case 27015:
-        return 23;
+        SENTINEL_SIGNATURE_ROWS(SIGNATURE_CASE)
     default:
         return -1;
     }
+#undef SIGNATURE_CASE
 }
 
 sentinel_inline void judge_add(struct sentinel_count *count,

@@ -1,6 +1,6 @@
 /* sentinel.bpf: what FlowSentinel's two data paths share, the types and the tables of names.
  *
- *   SENTINEL_REASONS, _LIMITS, _SIGNATURES   one row each; enums, names and docs come of them
+ *   SENTINEL_REASONS, SENTINEL_SIGNATURE_ROWS   one row each; enums and names come of them
  *   struct sentinel_frame       what the parser found (dissect.bpf.h)
  *   struct sentinel_policy      what is allowed: constant while a program runs
  *   struct sentinel_block, _suspect, _destination, ...   values of the tables (judge.bpf.h)
@@ -237,7 +237,38 @@ struct sentinel_suspect {
         registers[SENTINEL_REGISTERS]; /* HyperLogLog of destinations and ports of SYNs */
 };
 
-#define SENTINEL_SIGNATURES 24
+/* Services that answer more than they are asked, by UDP source port: port, and what else must
+ * hold of a frame f. 443 is none: QUIC. */
+#define SENTINEL_SIGNATURE_ROWS(ROW)                                                     \
+    ROW(17, 1)                                                                           \
+    ROW(19, 1)                                                                           \
+    ROW(53, f->payload > 512 && f->head[2] & 0x80) /* an answer, of EDNS's size */       \
+    ROW(69, 1)                                                                           \
+    ROW(111, 1)                                                                          \
+    ROW(123, (f->head[0] & 7) == 7 || f->payload > 200) /* NTP: mode 7, monlist */       \
+    ROW(137, 1)                                                                          \
+    ROW(161, 1)                                                                          \
+    ROW(389, 1)                                                                          \
+    ROW(427, 1)                                                                          \
+    ROW(500, 1)                                                                          \
+    ROW(520, 1)                                                                          \
+    ROW(1434, 1)                                                                         \
+    ROW(1900, 1)                                                                         \
+    ROW(3283, 1)                                                                         \
+    ROW(3389, 1)                                                                         \
+    ROW(3478, 1)                                                                         \
+    ROW(3702, 1)                                                                         \
+    ROW(5060, 1)                                                                         \
+    ROW(5353, 1)                                                                         \
+    ROW(5683, 1)                                                                         \
+    ROW(10001, 1)                                                                        \
+    ROW(11211, 1)                                                                        \
+    ROW(27015, 1)
+
+#define SENTINEL_SIGNATURE_ENUM(PORT, CONDITION) SIGNATURE_##PORT,
+enum sentinel_signature {
+    SENTINEL_SIGNATURE_ROWS(SENTINEL_SIGNATURE_ENUM) SENTINEL_SIGNATURES
+};
 #define SENTINEL_TRANSIT                                                                 \
     0 /* the destination that stands for all that are not protected */
 
