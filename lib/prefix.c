@@ -46,6 +46,20 @@ char *prefix_format(const struct prefix *prefix, char *text)
     return text;
 }
 
+char *prefix_short(const struct prefix *prefix, char *text)
+{
+    prefix_format(prefix, text);
+    if (prefix->bits == prefix_size(prefix) * 8)
+        *strchr(text, '/') = 0;
+    return text;
+}
+
+bool prefix_is_wide(const struct prefix *prefix)
+{
+    return prefix->bits <
+           (prefix->family == AF_INET ? PREFIX_WIDE_IPV4 : PREFIX_WIDE_IPV6);
+}
+
 bool prefix_contains(const struct prefix *prefix, int family, const void *address)
 {
     const uint8_t *other = address;

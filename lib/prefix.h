@@ -2,6 +2,8 @@
  *
  *   prefix_parse      "192.0.2.1/24", "2001:db8::/32", "192.0.2.1"
  *   prefix_format     the same back
+ *   prefix_short      the same, a whole address without its /BITS
+ *   prefix_is_wide    so many addresses that it is likely a slip
  *   prefix_contains   is an address in the network?
  *   prefix_size       bytes of an address: 4 or 16
  *   prefix_mapped     as one of IPv6 whatever its family
@@ -29,6 +31,14 @@ int prefix_parse(struct prefix *prefix, const char *text);
 
 /* Returns text, PREFIX_TEXT_SIZE bytes. /BITS is always there. */
 char *prefix_format(const struct prefix *prefix, char *text);
+
+char *prefix_short(const struct prefix *prefix, char *text);
+
+/* Shorter than PREFIX_WIDE_IPV4 or PREFIX_WIDE_IPV6 bits: in a list of networks a slip of the
+ * hand, or an attack. */
+#define PREFIX_WIDE_IPV4 8
+#define PREFIX_WIDE_IPV6 16
+bool prefix_is_wide(const struct prefix *prefix);
 
 /* address: prefix_size bytes of that family; one of the other family is not contained. */
 bool prefix_contains(const struct prefix *prefix, int family, const void *address);

@@ -61,8 +61,7 @@ static int add(struct reader *r, const struct prefix *prefix)
 {
     struct prefix_list *list = r->list;
     bool ipv4 = prefix->family == AF_INET;
-    if (!r->file->really &&
-        prefix->bits < (ipv4 ? PREFIX_FILE_BITS_IPV4 : PREFIX_FILE_BITS_IPV6)) {
+    if (!r->file->really && prefix_is_wide(prefix)) {
         char text[PREFIX_TEXT_SIZE];
         return fail_word(r, prefix_format(prefix, text),
                          ipv4 ? "is a large part of the internet: IPv4 networks have 8 "

@@ -30,14 +30,10 @@ struct error;
 #define PREFIX_FILE_BYTES   (64u << 20) /* of a file; the longest list with its comments */
 #define PREFIX_FILE_WAIT_MS 10000       /* for all of a pipe */
 
-/* The shortest prefixes taken, unless really. */
-#define PREFIX_FILE_BITS_IPV4 8
-#define PREFIX_FILE_BITS_IPV6 16
-
 struct prefix_file {
     const char *path; /* "-" is stdin */
     size_t max;       /* prefixes */
-    bool really;      /* short prefixes as well */
+    bool really;      /* wide prefixes (prefix_is_wide) as well */
     int wait_ms;      /* 0: PREFIX_FILE_WAIT_MS */
 };
 

@@ -2,10 +2,8 @@
 #include "apps/flow_sentinel/announce.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "apps/flow_sentinel/detect.h"
-#include "lib/prefix.h"
 
 #define ROWS     10
 #define ROW_SIZE 96
@@ -17,6 +15,25 @@ struct announcement {
     char json[1024];
     size_t length;
 };
+
+const char *sentinel_event_name(const struct sentinel_event *event)
+{
+    static const char *const names[] = { "block",    "extend", "limit",
+                                         "pressure", "full",   "state" };
+    return names[event->kind % 6];
+}
+
+unsigned sentinel_source_bits(const uint32_t key[4], unsigned source_prefix6)
+{
+    return key[2] || key[3] ? 128 : source_prefix6;
+}
+
+const char *sentinel_address_text(const uint32_t address[4], unsigned bits,
+                                  char text[PREFIX_TEXT_SIZE])
+{
+    struct prefix prefix = prefix_unmapped((const uint8_t *)address, bits);
+    return prefix_short(&prefix, text);
+}
 
 /* Nothing that is announced needs escapes: numbers, addresses, and names of ours. */
 static void add(struct announcement *a, const char *variable, const char *key,
@@ -42,21 +59,14 @@ static void add_address(struct announcement *a, const char *variable, const char
                         const uint32_t address[4], unsigned bits)
 {
     char text[PREFIX_TEXT_SIZE];
-    struct prefix prefix = prefix_unmapped((const uint8_t *)address, bits);
-    prefix_format(&prefix, text);
-    if (prefix.bits == prefix_size(&prefix) * 8)
-        *strchr(text, '/') = 0;
-    add(a, variable, key, text, true);
+    add(a, variable, key, sentinel_address_text(address, bits, text), true);
 }
 
 void announce_event(struct hook *hook, const struct sentinel_event *event,
                     const char *ifname, unsigned source_bits)
 {
-    static const char *const names[] = { "block",    "extend", "limit",
-                                         "pressure", "full",   "state" };
     struct announcement a = { .json = "{", .length = 1 };
-    bool network = !event->src[2] && !event->src[3];
-    add(&a, "EVENT", "event", names[event->kind % 6], true);
+    add(&a, "EVENT", "event", sentinel_event_name(event), true);
     add(&a, "DETECTION", "detection", detection_name(event->detection), true);
     add(&a, "INTERFACE", "interface", ifname ? ifname : "", true);
     add_address(&a, "DESTINATION", "destination", event->dst, 128);
@@ -65,7 +75,8 @@ void announce_event(struct hook *hook, const struct sentinel_event *event,
         add_number(&a, "RATE", "rate", event->rate);
         add_number(&a, "THRESHOLD", "threshold", event->threshold);
     } else {
-        add_address(&a, "SOURCE", "source", event->src, network ? source_bits : 128);
+        add_address(&a, "SOURCE", "source", event->src,
+                    sentinel_source_bits(event->src, source_bits));
         add_number(&a, "TTL", "ttl", (double)event->ttl / 1e9);
     }
     add(&a, "DRY_RUN", "dry_run", event->dry_run ? "true" : "false", false);

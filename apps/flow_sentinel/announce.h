@@ -1,6 +1,8 @@
 /* announce: tells somebody's program of blocks and of states (lib/hook.h).
  *
  *   announce_event   one event, in its environment and as JSON on its stdin
+ *   sentinel_event_name, sentinel_source_bits, sentinel_address_text   the words it is told in,
+ *                    here and in answers to operations
  *
  * SENTINEL_EVENT, _DETECTION, _DESTINATION, and of a source _SOURCE, _TTL; of a state _STATE,
  * _RATE, _THRESHOLD. The JSON object has the same by the names in lower case, beside more.
@@ -8,7 +10,17 @@
 #pragma once
 #include "apps/flow_sentinel/sentinel.bpf.h"
 #include "lib/hook.h"
+#include "lib/prefix.h"
 
 /* source_bits: of an IPv6 source. What the hook's queue has no room for is counted there. */
 void announce_event(struct hook *hook, const struct sentinel_event *event,
                     const char *ifname, unsigned source_bits);
+
+const char *sentinel_event_name(const struct sentinel_event *event);
+
+/* Of 128, of the key of a source: a network, or an address of IPv4. */
+unsigned sentinel_source_bits(const uint32_t key[4], unsigned source_prefix6);
+
+/* Returns text. */
+const char *sentinel_address_text(const uint32_t address[4], unsigned bits,
+                                  char text[PREFIX_TEXT_SIZE]);

@@ -68,13 +68,6 @@ void lists_adopt(struct sentinel_lists *lists, struct sentinel_lists *from)
 
 /* --- loading ------------------------------------------------------------------------------- */
 
-/* A slip of the hand in a list would cut off half of the world. */
-static bool is_short(const struct prefix *prefix)
-{
-    return prefix->bits <
-           (prefix->family == AF_INET ? PREFIX_FILE_BITS_IPV4 : PREFIX_FILE_BITS_IPV6);
-}
-
 static int prefix_of(const struct value *value, const char *name, struct prefix *prefix,
                      struct error *err)
 {
@@ -93,7 +86,7 @@ static int add_text(struct sentinel_lists *lists, enum sentinel_kind kind,
     int error = prefix_of(value, name, &prefix, err);
     if (error)
         return error;
-    if (is_short(&prefix) && !really)
+    if (prefix_is_wide(&prefix) && !really)
         return error_set(err, ERROR_CONFIG, EINVAL,
                          "%s: %s is very short: say really = true if it is meant", name,
                          value->string);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "apps/flow_sentinel/announce.h"
 #include "apps/flow_sentinel/flow_sentinel.h"
 #include "apps/flow_sentinel/kernel_path.h"
 #include "lib/prefix.h"
@@ -131,14 +132,11 @@ static bool is_single(const struct prefix *prefix)
     return prefix->bits == prefix_size(prefix) * 8;
 }
 
+/* bits: of 128. */
 static struct value address_value(const uint32_t address[4], unsigned bits)
 {
     char text[PREFIX_TEXT_SIZE];
-    struct prefix prefix = prefix_unmapped((const uint8_t *)address, bits);
-    prefix_format(&prefix, text);
-    if (is_single(&prefix))
-        *strchr(text, '/') = 0;
-    return value_string(text);
+    return value_string(sentinel_address_text(address, bits, text));
 }
 
 static struct value seconds(uint64_t ns)
@@ -256,10 +254,9 @@ static void list_one(const struct path_address *key, const struct sentinel_entry
     listing->room--;
     row = value_table();
     value_table_add(&row, "address",
-                    address_value(key->word, entry->kind == KIND_BLOCKED &&
-                                                     key->word[2] == 0 &&
-                                                     key->word[3] == 0
-                                                 ? listing->source_bits
+                    address_value(key->word, entry->kind == KIND_BLOCKED
+                                                 ? sentinel_source_bits(
+                                                       key->word, listing->source_bits)
                                                  : 128));
     add_entry(&row, entry, listing->now);
     value_table_add(listing->answer, NULL, row);
@@ -399,7 +396,7 @@ static int ban(struct app *app, const struct value *args, struct value *answer,
     if (error)
         return error;
     bool force = argument_bool(args, "force");
-    if (prefix.bits < (prefix.family == AF_INET ? 8 : 16) && !conf->really && !force)
+    if (prefix_is_wide(&prefix) && !conf->really && !force)
         return error_set(err, ERROR_CONFIG, EINVAL,
                          "that is very short a prefix: force = true");
     if (is_allowed(app, &prefix) && !force)
@@ -450,12 +447,9 @@ static void flush_one(const struct path_address *key, const struct sentinel_entr
 static void add_event(struct value *answer, const struct sentinel_event *event,
                       uint8_t bits)
 {
-    static const char *const names[] = { "block",    "extend", "limit",
-                                         "pressure", "full",   "state" };
     struct value row = value_table();
-    unsigned source_bits = event->src[2] == 0 && event->src[3] == 0 ? bits : 128;
     value_table_add(&row, "time", seconds(event->time));
-    value_table_add(&row, "event", value_string(names[event->kind % 6]));
+    value_table_add(&row, "event", value_string(sentinel_event_name(event)));
     value_table_add(&row, "detection", value_string(detection_name(event->detection)));
     value_table_add(&row, "destination", address_value(event->dst, 128));
     value_table_add(&row, "dry_run", value_bool(event->dry_run));
@@ -467,7 +461,8 @@ static void add_event(struct value *answer, const struct sentinel_event *event,
         value_table_add(answer, NULL, row);
         return;
     }
-    value_table_add(&row, "source", address_value(event->src, source_bits));
+    value_table_add(&row, "source",
+                    address_value(event->src, sentinel_source_bits(event->src, bits)));
     add_integer(&row, "protocol", event->protocol);
     add_integer(&row, "sport", event->sport);
     add_integer(&row, "dport", event->dport);
