@@ -413,7 +413,7 @@ static size_t scalar_size(enum param_type type)
     }
 }
 
-static bool string_equal(const char *a, const char *b)
+bool param_same_text(const char *a, const char *b)
 {
     return a == b || (a && b && !strcmp(a, b));
 }
@@ -430,7 +430,7 @@ bool param_equal(const struct param *rows, const void *a, const void *b)
         else if (rows->type == PARAM_TYPE_VALUE)
             equal = value_equal(left, right);
         else if (rows->type == PARAM_TYPE_STRING || rows->type == PARAM_TYPE_INTERFACE)
-            equal = string_equal(*(char *const *)left, *(char *const *)right);
+            equal = param_same_text(*(char *const *)left, *(char *const *)right);
         else
             equal = !memcmp(left, right, scalar_size(rows->type));
         if (!equal)

@@ -3,6 +3,7 @@
  *   PARAM_DURATION(...) and the like   one row: member, default, range, one sentence
  *   param_parse    a configuration value into the struct that the rows describe
  *   param_equal    are two such structs the same configuration?
+ *   param_same_text    ... two strings of them?
  *   param_format   one parameter as text
  *   param_set      change one, by its path
  *   param_find     the row and the struct of one, by its path
@@ -164,6 +165,9 @@ int param_set(const struct param *rows, const char *path, const struct value *va
 void param_copy(const struct param *rows, const void *from, void *to, size_t size);
 bool param_equal(const struct param *rows, const void *a, const void *b);
 void param_free(const struct param *rows, void *conf);
+
+/* Two members of PARAM_TYPE_STRING, of which either may be NULL. */
+bool param_same_text(const char *a, const char *b);
 
 /* Is it what it would be had nobody said anything? A required one: is it 0? */
 bool param_is_initial(const struct param *row, const void *conf);

@@ -31,17 +31,12 @@ static uint64_t read_clock(clockid_t clock)
     return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-static bool same(const char *a, const char *b)
-{
-    return a && b ? !strcmp(a, b) : a == b;
-}
-
 /* Another file, when it is to be another; what is there stays when that cannot be. */
 static int configure_file(struct pcapng_file *file, const char *path, bool ring,
                           uint64_t bytes, struct error *err)
 {
     struct pcapng_file other = { 0 };
-    bool again = same(file->path, path);
+    bool again = param_same_text(file->path, path);
     if (again && (!path || !ring))
         return 0;
     if (again) /* two of them would write over each other */

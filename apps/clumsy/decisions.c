@@ -14,16 +14,11 @@
 
 #include "apps/clumsy/clumsy.h"
 
-static bool same(const char *a, const char *b)
-{
-    return a && b ? !strcmp(a, b) : a == b;
-}
-
 int decisions_configure(struct clumsy *clumsy, const char *path, struct error *err)
 {
     FILE *file = NULL;
     char *copy = NULL;
-    if (same(clumsy->decisions_path, path))
+    if (param_same_text(clumsy->decisions_path, path))
         return 0;
     if (path && (!(copy = strdup(path)) || !(file = fopen(path, "we")))) {
         free(copy);

@@ -309,20 +309,13 @@ static void fire(struct timer *timer, uint64_t now)
 
 /* --- packets ----------------------------------------------------------------------------------- */
 
-static uint64_t next_random(struct flow_sentinel *s)
-{
-    s->random ^= s->random << 13;
-    s->random ^= s->random >> 7;
-    return s->random ^= s->random << 17;
-}
-
 static void judge(struct app *app, struct packet *p, struct link *output, uint64_t now)
 {
     struct flow_sentinel *s = app->state;
     struct sentinel_frame frame;
     uint16_t vlan = p->flags & PACKET_VLAN ? p->vlan_tci & 0xfff : 0xffff;
     path_judge(s->path, &frame, p->data, p->length, vlan, now);
-    if (s->policy.sample && next_random(s) % s->policy.sample == 0)
+    if (s->policy.sample && random_draw(&s->random, s->draws++) % s->policy.sample == 0)
         sentinel_sampled(s, &frame, s->policy.sample, p->data,
                          p->length < SENTINEL_SNAPLEN ? p->length : SENTINEL_SNAPLEN);
     app->counters[PACKETS]++;
@@ -426,10 +419,8 @@ static struct path *open_kernel(struct app *app, struct error *err)
         name_pin(s->pin, conf->ifname);
     options.pin = conf->pin ? s->pin : NULL;
     struct path *path = kernel_path_new(&options, &s->policy, err);
-    int events, samples;
     if (path) {
-        kernel_path_fds(path, &events, &samples);
-        app_poll(app, events, POLLIN);
+        app_poll(app, kernel_path_fd(path), POLLIN);
         app_log(app, "on %s, %s", conf->ifname, kernel_path_describe(path));
     }
     return path;
@@ -476,7 +467,7 @@ static int start(struct app *app, struct error *err)
         return error;
     if (guarded_new(&s->guarded, (uint32_t)conf->destinations))
         return error_set(err, ERROR_RUN, ENOMEM, "no memory for the protected addresses");
-    s->random = seed.a | 1;
+    s->random = random_key(app->engine->options.seed, app->name, "sample");
     s->talkers = space_saving_new(sizeof(struct path_address), TALKERS, &seed);
     s->scans = table_new(sizeof(struct path_address), sizeof(uint64_t), TALKERS, &seed,
                          TABLE_LRU);
@@ -536,11 +527,6 @@ static int verify(const void *conf, struct error *err)
     return error;
 }
 
-static bool same_text(const char *a, const char *b)
-{
-    return !strcmp(a ? a : "", b ? b : "");
-}
-
 /* Both or neither. */
 static int take_lists_and_policy(struct app *app, const struct sentinel_conf *conf,
                                  const struct sentinel_policy *policy, struct error *err)
@@ -569,8 +555,9 @@ static int reconfigure(struct app *app, const void *next, struct error *err)
     struct flow_sentinel *s = app->state;
     const struct sentinel_conf *old = app->conf, *conf = next;
     struct sentinel_policy policy;
-    if (!same_text(old->ifname, conf->ifname) || !same_text(old->hook, conf->hook) ||
-        !same_text(old->capture, conf->capture) ||
+    if (!param_same_text(old->ifname, conf->ifname) ||
+        !param_same_text(old->hook, conf->hook) ||
+        !param_same_text(old->capture, conf->capture) ||
         old->capture_size != conf->capture_size || old->attach != conf->attach ||
         (old->syn_action == MITIGATION_COOKIE) !=
             (conf->syn_action == MITIGATION_COOKIE) ||

@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "lib/hook.h"
 #include "lib/pcapng.h"
+#include "lib/random.h"
 #include "lib/space_saving.h"
 #include "lib/table.h"
 
@@ -32,7 +33,8 @@ struct flow_sentinel {
     struct space_saving *talkers; /* sources by bytes, of samples */
     struct timer timer;
     uint64_t ticks;
-    uint64_t random; /* of samples */
+    struct random_key random; /* of samples */
+    uint64_t draws;
     struct sentinel_event news[NEWS_SIZE];
     uint64_t nnews, news_read; /* at most NEWS_SIZE apart */
     uint64_t news_missed;      /* nobody asked for them in time */

@@ -614,10 +614,9 @@ const char *kernel_path_describe(const struct path *path)
     return kernel(path)->description;
 }
 
-void kernel_path_fds(const struct path *path, int *events_fd, int *samples_fd)
+int kernel_path_fd(const struct path *path)
 {
-    *events_fd = ring_buffer__epoll_fd(kernel(path)->events);
-    *samples_fd = ring_buffer__epoll_fd(kernel(path)->samples);
+    return ring_buffer__epoll_fd(kernel(path)->events);
 }
 
 int kernel_path_program(const struct path *path)

@@ -3,7 +3,7 @@
  *   kernel_path_new        load and attach, or take over what an earlier process left
  *   kernel_path_test       run the program on a frame (BPF_PROG_TEST_RUN)
  *   kernel_path_describe   "native", "generic (native: why not)", "taken over"
- *   kernel_path_fds        what is readable when there are events and samples
+ *   kernel_path_fd         readable when there are events
  *   kernel_path_program    its descriptor
  *   kernel_path_remove     take everything away that is pinned in a directory
  *
@@ -41,7 +41,7 @@ struct path *kernel_path_new(const struct kernel_path_options *options,
                              const struct sentinel_policy *policy, struct error *err);
 
 const char *kernel_path_describe(const struct path *path);
-void kernel_path_fds(const struct path *path, int *events, int *samples);
+int kernel_path_fd(const struct path *path);
 int kernel_path_program(const struct path *path);
 
 /* Returns the XDP verdict, or a negative errno: -EINVAL for less than 14 bytes. */
