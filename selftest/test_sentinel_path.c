@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "apps/flow_sentinel/pins.h"
 #include "lib/prefix.h"
 #include "selftest/private_network.h"
 #include "selftest/selftest.h"
@@ -134,9 +135,9 @@ START_TEST(what_is_pinned_is_taken_over)
     send_frames(&n, "198.51.100.7", 1);
     ck_assert_uint_eq(counted(path, REASON_BANNED, VERDICT_DROP), 16);
     path_free(path);
-    ck_assert_int_eq(kernel_path_remove(PIN), 0);
+    ck_assert_int_eq(pins_remove(PIN), 0);
     ck_assert(!attached(&n));
-    ck_assert_int_eq(kernel_path_remove(PIN), -ENOENT);
+    ck_assert_int_eq(pins_remove(PIN), -ENOENT);
 }
 END_TEST
 
@@ -161,7 +162,7 @@ START_TEST(tables_of_another_size)
     send_frames(&n, "198.51.100.8", 3);
     ck_assert_uint_eq(counted(path, REASON_NONE, VERDICT_PASS), 3);
     path_free(path);
-    ck_assert_int_eq(kernel_path_remove(PIN), 0);
+    ck_assert_int_eq(pins_remove(PIN), 0);
 }
 END_TEST
 
@@ -189,7 +190,7 @@ START_TEST(an_interface_that_came_back)
     prefix_mapped(&prefix, (uint8_t *)key.word);
     ck_assert(path_get(path, &key, &entry)); /* who was banned still is */
     path_free(path);
-    ck_assert_int_eq(kernel_path_remove(PIN), 0);
+    ck_assert_int_eq(pins_remove(PIN), 0);
 }
 END_TEST
 

@@ -21,6 +21,7 @@
 
 #include "apps/flow_sentinel/announce.h"
 #include "apps/flow_sentinel/kernel_path.h"
+#include "apps/flow_sentinel/pins.h"
 #include "lib/interface.h"
 #include "lib/owner.h"
 #include "lib/random.h"
@@ -150,9 +151,9 @@ struct collector {
 };
 
 /* A block stays for repeat_window after its end, so that the next one is longer. */
-static void collect_one(const struct path_address *key,
-                        const struct sentinel_entry *entry, void *user)
+static void collect_one(const struct path_address *key, const void *value, void *user)
 {
+    const struct sentinel_entry *entry = value;
     struct collector *c = user;
     uint64_t keep = entry->kind == KIND_BLOCKED ? c->s->policy.repeat_window : 0;
     if (entry->expires && c->now >= entry->expires + keep && path_remove(c->s->path, key))
@@ -189,9 +190,9 @@ static void forget(struct flow_sentinel *s, const struct surrounding *one)
 }
 
 /* What another process before us knew of its surroundings. */
-static void forget_one(const struct path_address *key, const struct sentinel_entry *entry,
-                       void *user)
+static void forget_one(const struct path_address *key, const void *value, void *user)
 {
+    const struct sentinel_entry *entry = value;
     struct flow_sentinel *s = user;
     if (entry->automatic)
         path_remove(s->path, key);
@@ -254,9 +255,9 @@ static void tell(const struct guarded_one *one, const struct detect_news *news,
 }
 
 /* Once for each time that the registers were begun anew. */
-static void scan_one(const struct path_address *key,
-                     const struct sentinel_suspect *suspect, void *user)
+static void scan_one(const struct path_address *key, const void *value, void *user)
 {
+    const struct sentinel_suspect *suspect = value;
     struct app *app = user;
     struct flow_sentinel *s = app->state;
     const struct sentinel_conf *conf = app->conf;
@@ -389,9 +390,9 @@ static void name_pin(char pin[PIN_SIZE], const char *ifname)
     struct stat initial;
     netns_self(&netns, NULL);
     if (!stat("/proc/1/ns/net", &initial) && initial.st_ino == netns.inode)
-        snprintf(pin, PIN_SIZE, KERNEL_PATH_PINS "/%s", ifname);
+        snprintf(pin, PIN_SIZE, PINS_DIRECTORY "/%s", ifname);
     else
-        snprintf(pin, PIN_SIZE, KERNEL_PATH_PINS "/%s@%llu", ifname,
+        snprintf(pin, PIN_SIZE, PINS_DIRECTORY "/%s@%llu", ifname,
                  (unsigned long long)netns.cookie);
 }
 
@@ -499,7 +500,7 @@ static void stop(struct app *app)
     timer_cancel(&app->engine->timers, &s->timer);
     path_free(s->path);
     if (s->detach && *s->pin)
-        kernel_path_remove(s->pin);
+        pins_remove(s->pin);
     space_saving_free(s->talkers);
     table_free(s->scans);
     lists_clear(&s->lists);

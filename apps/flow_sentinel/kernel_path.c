@@ -3,22 +3,17 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
+#include "apps/flow_sentinel/pins.h"
 #include "flow_sentinel.skel.h"
 
-#define PATH_SIZE 512
-#define BATCH     4096 /* entries of a map that one call brings */
+#define BATCH 4096 /* entries of a map that one call brings */
 
 struct kernel_path {
     struct path path;
@@ -40,125 +35,6 @@ static struct kernel_path *kernel(const struct path *path)
     return (struct kernel_path *)path;
 }
 
-/* --- pins --------------------------------------------------------------------------------- */
-
-static char *pinned(char out[PATH_SIZE], const char *pin, const char *name)
-{
-    snprintf(out, PATH_SIZE, "%s/%s", pin, name);
-    return out;
-}
-
-static bool is_data(const struct bpf_map *map)
-{
-    return strchr(bpf_map__name(map), '.'); /* .rodata is each program's own */
-}
-
-/* Can the program work with the map that is pinned? */
-static bool fits(const struct bpf_map *map, const char *path)
-{
-    struct bpf_map_info info = { 0 };
-    uint32_t size = sizeof(info);
-    int fd = bpf_obj_get(path);
-    if (fd < 0)
-        return false;
-    int error = bpf_obj_get_info_by_fd(fd, &info, &size);
-    close(fd);
-    return !error && info.type == bpf_map__type(map) &&
-           info.key_size == bpf_map__key_size(map) &&
-           info.value_size == bpf_map__value_size(map) &&
-           info.max_entries == bpf_map__max_entries(map);
-}
-
-static uint64_t pinned_schema(const char *pin)
-{
-    char path[PATH_SIZE];
-    uint32_t zero = 0;
-    struct sentinel_state state = { 0 };
-    int fd = bpf_obj_get(pinned(path, pin, "words"));
-    if (fd < 0)
-        return 0;
-    if (bpf_map_lookup_elem(fd, &zero, &state))
-        state.schema = 0;
-    close(fd);
-    return state.schema;
-}
-
-static bool all_fit(const struct kernel_path *k, struct flow_sentinel_bpf *bpf)
-{
-    char path[PATH_SIZE];
-    struct bpf_map *map;
-    if (pinned_schema(k->pin) != SENTINEL_SCHEMA)
-        return false;
-    bpf_object__for_each_map(
-        map,
-        bpf->obj) if (!is_data(map) &&
-                      !fits(map, pinned(path, k->pin, bpf_map__name(map)))) return false;
-    return true;
-}
-
-static void unpin_maps(const struct kernel_path *k, struct flow_sentinel_bpf *bpf)
-{
-    char path[PATH_SIZE];
-    struct bpf_map *map;
-    bpf_object__for_each_map(map, bpf->obj) if (!is_data(map))
-        unlink(pinned(path, k->pin, bpf_map__name(map)));
-}
-
-/* The directories above the pins, and a bpffs for them to be in. */
-static int make_place(const char *pin, struct error *err)
-{
-    struct statfs fs;
-    char parent[PATH_SIZE];
-    snprintf(parent, sizeof(parent), "%s", pin);
-    char *slash = strrchr(parent, '/');
-    if (slash)
-        *slash = 0;
-    if (!strncmp(pin, KERNEL_PATH_PINS "/", sizeof(KERNEL_PATH_PINS)) &&
-        !statfs("/sys/fs/bpf", &fs) && (uint32_t)fs.f_type != BPF_FS_MAGIC)
-        mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=0700");
-    if ((mkdir(parent, 0700) && errno != EEXIST) || (mkdir(pin, 0700) && errno != EEXIST))
-        return error_system(err, ERROR_RUN, "cannot make %s", pin);
-    if (statfs(pin, &fs) || (uint32_t)fs.f_type != BPF_FS_MAGIC)
-        return error_set(err, ERROR_CONFIG, EINVAL,
-                         "%s is not in a bpffs: mount -t bpf bpf /sys/fs/bpf", pin);
-    return 0;
-}
-
-static int pin_maps(const struct kernel_path *k, struct flow_sentinel_bpf *bpf,
-                    struct error *err)
-{
-    char path[PATH_SIZE];
-    struct bpf_map *map;
-    if (make_place(k->pin, err))
-        return -EIO;
-    if (!all_fit(k, bpf))
-        unpin_maps(k, bpf);
-    bpf_object__for_each_map(map, bpf->obj) if (!is_data(map))
-        bpf_map__set_pin_path(map, pinned(path, k->pin, bpf_map__name(map)));
-    return 0;
-}
-
-/* Only what is ours: one level, no other names. */
-int kernel_path_remove(const char *pin)
-{
-    DIR *dir = opendir(pin);
-    struct dirent *entry;
-    char path[PATH_SIZE];
-    if (!dir)
-        return -errno;
-    /* at once, and not when the kernel comes round to it */
-    int link = bpf_obj_get(pinned(path, pin, "link"));
-    if (link >= 0) {
-        bpf_link_detach(link);
-        close(link);
-    }
-    while ((entry = readdir(dir)))
-        if (entry->d_name[0] != '.')
-            unlink(pinned(path, pin, entry->d_name));
-    closedir(dir);
-    return rmdir(pin) ? -errno : 0;
-}
-
 /* --- loading ------------------------------------------------------------------------------- */
 
 static void set_sizes(struct flow_sentinel_bpf *bpf, const struct path_sizes *sizes)
@@ -175,17 +51,6 @@ static void set_sizes(struct flow_sentinel_bpf *bpf, const struct path_sizes *si
     }
     if (sizes->samples)
         bpf_map__set_max_entries(bpf->maps.samples, sizes->samples);
-}
-
-/* A new program takes over the maps of the one before. */
-static int share_maps(struct flow_sentinel_bpf *to, const struct flow_sentinel_bpf *from)
-{
-    struct bpf_map *map;
-    int error = 0;
-    bpf_object__for_each_map(map, to->obj) if (!is_data(map) && !error) error =
-        bpf_map__reuse_fd(map, bpf_map__fd(bpf_object__find_map_by_name(
-                                   from->obj, bpf_map__name(map))));
-    return error;
 }
 
 static struct flow_sentinel_bpf *
@@ -207,8 +72,8 @@ load(struct kernel_path *k, const struct sentinel_policy *policy, struct error *
     set_sizes(bpf, &k->options.sizes);
     int error = 0;
     if (k->bpf)
-        error = share_maps(bpf, k->bpf);
-    else if (k->pin && pin_maps(k, bpf, err))
+        error = pins_share(bpf->obj, k->bpf->obj); /* which it takes over */
+    else if (k->pin && pins_use(bpf->obj, k->pin, err))
         goto failed;
     if (!error)
         error = flow_sentinel_bpf__load(bpf);
@@ -245,10 +110,10 @@ static int set_policy(struct path *path, const struct sentinel_policy *policy,
 /* The link that an earlier process pinned, when it still holds our interface; else -1. */
 static int old_link(const struct kernel_path *k)
 {
-    char path[PATH_SIZE];
+    char path[PINS_NAME_SIZE];
     struct bpf_link_info info = { 0 };
     uint32_t size = sizeof(info);
-    int fd = bpf_obj_get(pinned(path, k->pin, "link"));
+    int fd = bpf_obj_get(pins_name(path, k->pin, "link"));
     if (fd < 0)
         return -1;
     if (!bpf_obj_get_info_by_fd(fd, &info, &size) && info.xdp.ifindex == k->options.index)
@@ -282,7 +147,7 @@ static int take_over(struct kernel_path *k, int link, struct error *err)
 
 static int attach(struct kernel_path *k, struct error *err)
 {
-    char path[PATH_SIZE];
+    char path[PINS_NAME_SIZE];
     uint32_t mode, id;
     int link = k->pin ? old_link(k) : -1;
     if (link >= 0)
@@ -294,7 +159,7 @@ static int attach(struct kernel_path *k, struct error *err)
                          k->options.index, k->options.attach, k->description, err);
     if (k->link < 0)
         return k->link;
-    if (k->pin && bpf_obj_pin(k->link, pinned(path, k->pin, "link")))
+    if (k->pin && bpf_obj_pin(k->link, pins_name(path, k->pin, "link")))
         return error_system(err, ERROR_RUN, "cannot pin %s", path);
     return 0;
 }
@@ -333,25 +198,23 @@ static bool remove_entry(struct path *path, const struct path_address *key)
     return !bpf_map_delete_elem(bpf_map__fd(kernel(path)->bpf->maps.entries), key);
 }
 
-/* Calls back for all of a hash: in batches, that a change of the map does not disturb. */
-static void each_of(int map, size_t value_size,
-                    void (*each)(const void *key, const void *value, void *user,
-                                 void *function),
-                    void *user, void *function)
+/* In batches, that a change of the map does not disturb. */
+static void each_of(const struct bpf_map *map, path_visit *each, void *user)
 {
+    size_t size = bpf_map__value_size(map);
     struct path_address *keys = malloc(BATCH * sizeof(*keys));
-    uint8_t *values = malloc(BATCH * value_size);
+    uint8_t *values = malloc(BATCH * size);
     uint32_t at = 0, next;
     bool first = true;
     int error = keys && values ? 0 : -ENOMEM;
     while (!error) {
         uint32_t count = BATCH;
-        error = bpf_map_lookup_batch(map, first ? NULL : &at, &next, keys, values, &count,
-                                     NULL);
+        error = bpf_map_lookup_batch(bpf_map__fd(map), first ? NULL : &at, &next, keys,
+                                     values, &count, NULL);
         if (error && errno != ENOENT)
             break;
         for (uint32_t i = 0; i < count; i++)
-            each(&keys[i], values + i * value_size, user, function);
+            each(&keys[i], values + i * size, user);
         at = next;
         first = false;
     }
@@ -359,37 +222,14 @@ static void each_of(int map, size_t value_size,
     free(values);
 }
 
-typedef void (*entry_callback)(const struct path_address *, const struct sentinel_entry *,
-                               void *);
-typedef void (*suspect_callback)(const struct path_address *,
-                                 const struct sentinel_suspect *, void *);
-
-static void each_entry(const void *key, const void *value, void *user, void *function)
+static void entries(struct path *path, path_visit *each, void *user)
 {
-    (*(entry_callback *)function)(key, value, user);
+    each_of(kernel(path)->bpf->maps.entries, each, user);
 }
 
-static void each_suspect(const void *key, const void *value, void *user, void *function)
+static void suspects(struct path *path, path_visit *each, void *user)
 {
-    (*(suspect_callback *)function)(key, value, user);
-}
-
-static void entries(struct path *path,
-                    void (*each)(const struct path_address *,
-                                 const struct sentinel_entry *, void *),
-                    void *user)
-{
-    each_of(bpf_map__fd(kernel(path)->bpf->maps.entries), sizeof(struct sentinel_entry),
-            each_entry, user, &each);
-}
-
-static void suspects(struct path *path,
-                     void (*each)(const struct path_address *,
-                                  const struct sentinel_suspect *, void *),
-                     void *user)
-{
-    each_of(bpf_map__fd(kernel(path)->bpf->maps.suspects),
-            sizeof(struct sentinel_suspect), each_suspect, user, &each);
+    each_of(kernel(path)->bpf->maps.suspects, each, user);
 }
 
 /* --- lists -------------------------------------------------------------------------------------- */
@@ -580,9 +420,9 @@ static int open_rings(struct kernel_path *k, struct error *err)
 /* Without a program maps are of no use, and nobody else takes them out. */
 static void unpin_unused(const struct kernel_path *k)
 {
-    char path[PATH_SIZE];
-    if (k->pin && access(pinned(path, k->pin, "link"), F_OK))
-        kernel_path_remove(k->pin);
+    char path[PINS_NAME_SIZE];
+    if (k->pin && access(pins_name(path, k->pin, "link"), F_OK))
+        pins_remove(k->pin);
 }
 
 struct path *kernel_path_new(const struct kernel_path_options *options,

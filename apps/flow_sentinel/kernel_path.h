@@ -5,21 +5,15 @@
  *   kernel_path_describe   "native", "generic (native: why not)", "taken over"
  *   kernel_path_fd         readable when there are events
  *   kernel_path_program    its descriptor
- *   kernel_path_remove     take everything away that is pinned in a directory
  *
  * With a pin directory the program and its maps outlive this process: what is blocked stays
  * blocked, what the program decides by itself it goes on deciding. The next one that opens the
  * same directory takes link and maps over and puts its program in place of the old one; there is
  * no moment without. Without one they go with this process, however it ends.
- *
- * What is pinned: PIN/link and PIN/NAME for every map. PIN is in a bpffs; where none is mounted on
- * /sys/fs/bpf one is made.
  */
 #pragma once
 #include "apps/flow_sentinel/path.h"
 #include "lib/xdp_attach.h"
-
-#define KERNEL_PATH_PINS "/sys/fs/bpf/vanguard" /* where they usually are */
 
 struct kernel_path_options {
     const char *ifname; /* of this network namespace */
@@ -46,6 +40,3 @@ int kernel_path_program(const struct path *path);
 
 /* Returns the XDP verdict, or a negative errno: -EINVAL for less than 14 bytes. */
 int kernel_path_test(struct path *path, const uint8_t *data, uint32_t length);
-
-/* Detaches and unpins. -ENOENT when nothing is pinned there. */
-int kernel_path_remove(const char *pin);

@@ -242,9 +242,9 @@ static void add_entry(struct value *to, const struct sentinel_entry *entry, uint
     add_integer(to, "bytes", entry->bytes);
 }
 
-static void list_one(const struct path_address *key, const struct sentinel_entry *entry,
-                     void *user)
+static void list_one(const struct path_address *key, const void *value, void *user)
 {
+    const struct sentinel_entry *entry = value;
     struct listing *listing = user;
     struct value row;
     if (!is_active(entry, listing->now) || (entry->automatic && !listing->kind) ||
@@ -343,9 +343,9 @@ static bool is_allowed(struct app *app, const struct prefix *prefix)
 }
 
 /* Blocks are asked first: whoever is allowed now must have none. */
-static void let_off_one(const struct path_address *key,
-                        const struct sentinel_entry *entry, void *user)
+static void let_off_one(const struct path_address *key, const void *value, void *user)
 {
+    const struct sentinel_entry *entry = value;
     struct flow_sentinel *s = user;
     struct prefix matched;
     enum sentinel_kind kind;
@@ -434,9 +434,9 @@ static int take_out(struct app *app, const struct value *args, struct value *ans
     return error;
 }
 
-static void flush_one(const struct path_address *key, const struct sentinel_entry *entry,
-                      void *user)
+static void flush_one(const struct path_address *key, const void *value, void *user)
 {
+    const struct sentinel_entry *entry = value;
     struct flow_sentinel *s = user;
     if (entry->kind == KIND_BLOCKED)
         path_remove(s->path, key);

@@ -1,13 +1,14 @@
 /* path: FlowSentinel's data path, in the kernel or in this process, and what its tables hold.
  *
- *   path_new_user         judges packets in this process
- *   path_new_kernel       an XDP program on an interface does (kernel_path.h)
+ *   path_new_user, path_judge   judges packets in this process; kernel_path.h: an XDP program
+ *                         on an interface does
  *   path_set_policy       what is allowed from now on
  *   path_get, path_put, path_remove, path_entries   what is known of sources
  *   path_set_list         the prefixes of allow and block lists, all at once
- *   path_put_destination, path_remove_destination, path_counts   who is protected
+ *   path_put_destination, path_get_destination, path_remove_destination, path_counts   who is
+ *                         protected
  *   path_suspects         the sources that send a good share of a limit
- *   path_totals, path_state                         what was counted
+ *   path_totals           what was counted
  *   path_events, path_samples                       news
  *   path_free
  *
@@ -41,6 +42,9 @@ struct path_listed {
     struct sentinel_entry entry;
 };
 
+/* A key and its value: struct sentinel_entry, struct sentinel_suspect. */
+typedef void path_visit(const struct path_address *key, const void *value, void *user);
+
 struct path_ops {
     int (*set_policy)(struct path *path, const struct sentinel_policy *policy,
                       struct error *err);
@@ -49,10 +53,7 @@ struct path_ops {
     int (*put)(struct path *path, const struct path_address *key,
                const struct sentinel_entry *entry);
     bool (*remove)(struct path *path, const struct path_address *key);
-    void (*entries)(struct path *path,
-                    void (*each)(const struct path_address *key,
-                                 const struct sentinel_entry *entry, void *user),
-                    void *user);
+    void (*entries)(struct path *path, path_visit *each, void *user);
     int (*set_list)(struct path *path, const struct path_listed *list, size_t count,
                     struct error *err);
     int (*put_destination)(struct path *path, const struct path_address *key,
@@ -62,10 +63,7 @@ struct path_ops {
     bool (*remove_destination)(struct path *path, const struct path_address *key);
     void (*counts)(struct path *path, uint32_t index,
                    struct sentinel_destination_counts *sum);
-    void (*suspects)(struct path *path,
-                     void (*each)(const struct path_address *key,
-                                  const struct sentinel_suspect *suspect, void *user),
-                     void *user);
+    void (*suspects)(struct path *path, path_visit *each, void *user);
     void (*totals)(struct path *path, struct sentinel_totals *sum);
     int (*events)(struct path *path,
                   void (*each)(const struct sentinel_event *event, void *user),
@@ -117,11 +115,7 @@ static inline bool path_remove(struct path *path, const struct path_address *key
 }
 
 /* Calls back for every entry; the callback may remove the one it is told of. */
-static inline void path_entries(struct path *path,
-                                void (*each)(const struct path_address *key,
-                                             const struct sentinel_entry *entry,
-                                             void *user),
-                                void *user)
+static inline void path_entries(struct path *path, path_visit *each, void *user)
 {
     path->ops->entries(path, each, user);
 }
@@ -160,11 +154,7 @@ static inline void path_counts(struct path *path, uint32_t index,
     path->ops->counts(path, index, sum);
 }
 
-static inline void path_suspects(struct path *path,
-                                 void (*each)(const struct path_address *key,
-                                              const struct sentinel_suspect *suspect,
-                                              void *user),
-                                 void *user)
+static inline void path_suspects(struct path *path, path_visit *each, void *user)
 {
     path->ops->suspects(path, each, user);
 }

@@ -144,15 +144,16 @@ static bool remove_entry(struct path *path, const struct path_address *key)
     return table_remove(user(path)->entries, key);
 }
 
-static void entries(struct path *path,
-                    void (*each)(const struct path_address *,
-                                 const struct sentinel_entry *, void *),
-                    void *data)
+static void each_of(const struct table *table, path_visit *each, void *data)
 {
-    struct table *table = user(path)->entries;
-    void *entry = NULL;
-    while ((entry = table_next(table, entry)))
-        each(table_key(table, entry), entry, data);
+    void *value = NULL;
+    while ((value = table_next(table, value)))
+        each(table_key(table, value), value, data);
+}
+
+static void entries(struct path *path, path_visit *each, void *data)
+{
+    each_of(user(path)->entries, each, data);
 }
 
 static void list_free(struct list *list)
@@ -219,15 +220,9 @@ static void counts(struct path *path, uint32_t index,
                                        : (struct sentinel_destination_counts){ 0 };
 }
 
-static void suspects(struct path *path,
-                     void (*each)(const struct path_address *,
-                                  const struct sentinel_suspect *, void *),
-                     void *data)
+static void suspects(struct path *path, path_visit *each, void *data)
 {
-    struct table *table = user(path)->suspects;
-    void *suspect = NULL;
-    while ((suspect = table_next(table, suspect)))
-        each(table_key(table, suspect), suspect, data);
+    each_of(user(path)->suspects, each, data);
 }
 
 static void totals(struct path *path, struct sentinel_totals *sum)
