@@ -181,7 +181,10 @@ void rig_step(struct rig *rig, const char *condition)
 {
     engine_breathe(rig->engine);
     poll(rig->engine->polls, rig->engine->npolls, 1);
-    ck_assert_msg(engine_clock(rig->engine) < rig->deadline, "never: %s", condition);
+    if (engine_clock(rig->engine) < rig->deadline)
+        return;
+    test_print_counters(rig->engine);
+    ck_abort_msg("never: %s", condition);
 }
 
 uint64_t rig_count(struct rig *rig, const char *app, const char *counter)

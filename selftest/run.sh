@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs everything that `make check` promises: namespace scenarios, libvanguard in host programs, a moment
-# of every fuzzer, and beside them, because they mostly wait, the libcheck suites. Prints what failed,
-# libcheck's summary, and a closing line.
+# Runs everything that `make check` promises: the libcheck suites, and beside them, because they mostly
+# wait, namespace scenarios, libvanguard in host programs and a moment of every fuzzer; then what floods:
+# a full backlog of the kernel loses other tests' frames too. Prints what failed, libcheck's summary, and a
+# closing line.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
@@ -11,8 +12,13 @@ failed=0
 log=$(mktemp)
 suites=$(mktemp)
 trap 'kill "$suites_pid" 2>/dev/null; rm -f "$log" "$suites"' EXIT
+
+waited() { sed -n 's/^some.* total=//p' /proc/pressure/cpu 2>/dev/null || echo 0; } # us
+waited_before=$(waited)
+
 # libcheck's limits are for a test that has a processor to itself.
-CK_TIMEOUT_MULTIPLIER=5 "$BUILD/selftest" >"$suites" 2>&1 &
+export CK_TIMEOUT_MULTIPLIER=5
+"$BUILD/selftest" >"$suites" 2>&1 &
 suites_pid=$!
 
 run() { # name, command...; exit code 43: it cannot run here, which CI does not allow
@@ -31,14 +37,27 @@ run() { # name, command...; exit code 43: it cannot run here, which CI does not 
     fi
 }
 
+# A few cases that failed while programs waited for a processor for a tenth of the time or more prove
+# nothing yet: they are run again, alone, and that is said.
+run_again() {
+    local cases name
+    cases=$(sed -nE 's/^[^ ]+:[0-9]+:[FE]:([^:]+):[^:]+:[0-9]+: .*/\1/p' "$suites" | sort -u)
+    if [ $(($(waited) - waited_before)) -lt $((SECONDS * 100000)) ] ||
+        [ "$(wc -w <<<"$cases")" -gt 3 ]; then
+        return
+    fi
+    for name in $cases; do
+        CK_RUN_CASE=$name "$BUILD/selftest" >"$log" 2>&1 || return
+        echo "AGAIN   $name failed while the machine was short of processors, and passed alone"
+    done
+    suite_passed=$((suite_passed + suite_failed))
+    suite_failed=0
+}
+
 if [ "$(id -u)" -eq 0 ]; then
     read -ra scenarios <<<"$(./vethtest.sh --list | sed 's/ throughput.*//')"
     for scenario in "${scenarios[@]}"; do
         run "vethtest $scenario" ./vethtest.sh "$scenario"
-    done
-    read -ra scenarios <<<"$(selftest/sentinel.sh --list)"
-    for scenario in "${scenarios[@]}"; do
-        run "sentinel $scenario" selftest/sentinel.sh "$scenario"
     done
 elif [ -n "${CI-}" ]; then
     failed=$((failed + 1))
@@ -63,6 +82,15 @@ wait "$suites_pid"
 cat "$suites"
 counts=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$suites")
 read -r suite_passed suite_failed <<<"${counts:-0 1}"
+[ "$suite_failed" -eq 0 ] || run_again
+
+if [ "$(id -u)" -eq 0 ]; then
+    read -ra scenarios <<<"$(selftest/sentinel.sh --list)"
+    for scenario in "${scenarios[@]}"; do
+        run "sentinel $scenario" selftest/sentinel.sh "$scenario"
+    done
+fi
+
 if [ -n "${CI-}" ] && grep -q SKIPPED "$suites"; then
     suite_failed=$((suite_failed + 1))
     echo "FAILED  tests were skipped, which CI does not allow"

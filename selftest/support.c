@@ -158,3 +158,16 @@ uint64_t test_counter(struct engine *engine, const char *app, const char *counte
     ck_abort_msg("%s has no counter %s", found->class->name, counter);
     return 0;
 }
+
+void test_print_counters(const struct engine *engine)
+{
+    for (uint32_t i = 0; i < engine->napps; i++) {
+        const struct app *app = engine->apps[i];
+        const struct counter_row *row = app->class->counters;
+        for (uint32_t n = 0; row && row[n].name; n++)
+            if (app->counters[n])
+                printf("%s %s %lu\n", app->name, row[n].name,
+                       (unsigned long)app->counters[n]);
+    }
+    fflush(stdout);
+}

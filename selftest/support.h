@@ -36,4 +36,7 @@ void test_collect_clear(struct engine *engine, const char *app);
 /* One counter of an app by its name. */
 uint64_t test_counter(struct engine *engine, const char *app, const char *counter);
 
+/* Prints the counters of all apps that are not 0, for a test that is about to fail. */
+void test_print_counters(const struct engine *engine);
+
 extern const struct app_class inject_class, collect_class;

@@ -264,6 +264,9 @@ int sentinel_verify(const struct sentinel_conf *conf, struct error *err)
 /* --- the policy -------------------------------------------------------------------------------- */
 
 #define SECOND_NS 1000000000ull
+/* The coarse clock may stand still for a tick of HZ=100: frames below the rate that come in it seem
+ * to come at once. */
+#define TICK_NS 10000000ull
 
 static struct sentinel_limit limit_of(uint64_t rate, uint64_t burst)
 {
@@ -273,6 +276,7 @@ static struct sentinel_limit limit_of(uint64_t rate, uint64_t burst)
     limit.period = (SECOND_NS << 10) / rate;
     limit.burst =
         burst ? (uint64_t)((double)burst * SECOND_NS / (double)rate) : SECOND_NS / 5;
+    limit.burst = limit.burst > TICK_NS ? limit.burst : TICK_NS;
     return limit;
 }
 

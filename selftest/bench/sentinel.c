@@ -214,7 +214,7 @@ static double run(const struct row *row, int runs)
                 .data_size_in = row->length, .data_out = out,
                 .data_size_out = sizeof(out));
     require(!bpf_prog_test_run_opts(row->program, &opts), "cannot run");
-    require((opts.retval == XDP_DROP) == row->blocked, "another verdict");
+    require((opts.retval == XDP_DROP) == row->blocked, row->name);
     return opts.duration;
 }
 
