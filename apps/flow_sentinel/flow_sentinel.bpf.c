@@ -16,6 +16,14 @@
 
 #include <bpf/bpf_helpers.h>
 
+#define SHARED_BUCKET(view, number) find_index((view).buckets, number)
+#define SHARED_SLOT(view, number)   find_index((view).slots, number)
+
+static __always_inline void *find_index(void *map, __u32 index)
+{
+    return bpf_map_lookup_elem(map, &index);
+}
+
 #include "apps/flow_sentinel/sentinel.bpf.h"
 
 #define sentinel_context xdp_md /* what is passed through is what the kernel gives us */
@@ -42,11 +50,28 @@ struct sentinel_address {
     __u32 word[4];
 };
 
+struct sentinel_bucket {
+    __u32 words[SHARED_WORDS];
+};
+
+struct sentinel_entry_slot {
+    struct sentinel_address key;
+    struct sentinel_entry entry;
+};
+
+struct sentinel_destination_slot {
+    struct sentinel_address key;
+    struct sentinel_destination destination;
+};
+
 /* Sizes may be set before loading. */
-TABLE(entries, HASH, struct sentinel_address, struct sentinel_entry, 393216, 0);
+TABLE(entry_buckets, ARRAY, __u32, struct sentinel_bucket, 1 << 17, BPF_F_MMAPABLE);
+TABLE(entry_slots, ARRAY, __u32, struct sentinel_entry_slot, 393216, BPF_F_MMAPABLE);
 TABLE(suspects, LRU_HASH, struct sentinel_address, struct sentinel_suspect, 65536, 0);
 TABLE(verified, LRU_HASH, struct sentinel_address, __u64, 65536, 0);
-TABLE(destinations, HASH, struct sentinel_address, struct sentinel_destination, 4096, 0);
+TABLE(destination_buckets, ARRAY, __u32, struct sentinel_bucket, 2048, BPF_F_MMAPABLE);
+TABLE(destination_slots, ARRAY, __u32, struct sentinel_destination_slot, 4096,
+      BPF_F_MMAPABLE);
 TABLE(destination_counts, PERCPU_ARRAY, __u32, struct sentinel_destination_counts, 4096,
       0);
 TABLE(sketch, PERCPU_ARRAY, __u32, struct sentinel_sketch_row, 4, 0);
@@ -80,11 +105,15 @@ struct {
 } samples SEC(".maps");
 
 const volatile struct sentinel_policy policy;
-const volatile __u32 settable_clock; /* for tests: the time is words.clock */
+const volatile __u32 tick; /* ns; 0, for tests: the time is words.clock */
+const volatile __u32 entry_mask, destination_mask; /* buckets - 1 */
 const volatile __u32 has_cookies, has_frags;
 
 /* --- the tables that judge.bpf.h asks for -------------------------------------------------- */
 
+#define TABLE_ENTRY(c, key)              ((void)(c), find_entry(key))
+#define TABLE_ADD_ENTRY(c, key, value)   add_entry(key, value)
+#define TABLE_DESTINATION(c, key)        ((void)(c), find_destination(key))
 #define TABLE_FIND(c, name, key) ((void)(c), bpf_map_lookup_elem(&name, key))
 #define TABLE_INSERT(c, name, key, value)                                                \
     bpf_map_update_elem(&name, key, value, BPF_NOEXIST)
@@ -97,9 +126,30 @@ const volatile __u32 has_cookies, has_frags;
 #define TABLE_SUBMIT(c, event)    bpf_ringbuf_submit(event, 0)
 #define TABLE_CONNECTED(c, frame) is_connected(c, frame)
 
-static __always_inline void *find_index(void *map, __u32 index)
+#define VIEW(TABLE, STATE)                                                               \
+    (struct shared_view)                                                                 \
+    {                                                                                    \
+        .buckets = &TABLE##_buckets, .slots = &TABLE##_slots,                            \
+        .mask = TABLE##_mask, .head = (STATE), .capacity = SHARED_CAPACITY               \
+    }
+
+static __always_inline struct sentinel_entry *find_entry(const __u32 key[4])
 {
-    return bpf_map_lookup_elem(map, &index);
+    struct sentinel_state *state = find_index(&words, 0);
+    return state ? shared_find(VIEW(entry, &state->entries), key) : NULL;
+}
+
+static __always_inline int add_entry(const __u32 key[4], const struct sentinel_entry *entry)
+{
+    struct sentinel_state *state = find_index(&words, 0);
+    return state ? shared_insert(VIEW(entry, &state->entries), key, entry, sizeof(*entry))
+                 : -1;
+}
+
+static __always_inline struct sentinel_destination *find_destination(const __u32 key[4])
+{
+    struct sentinel_state *state = find_index(&words, 0);
+    return state ? shared_find(VIEW(destination, &state->destinations), key) : NULL;
 }
 
 static __always_inline struct sentinel_entry *
@@ -200,13 +250,23 @@ sentinel_stage int sample(struct xdp_md *ctx, struct sentinel_frame *frame)
     return 0;
 }
 
-/* The coarse clock is a load; a fine one costs as much as looking a source up. It stands still
- * while the machine sleeps, of which user space keeps account. */
+/* Ticks are a load; calling for a finer clock costs more than all that a blocked frame does
+ * here. They stand still while the machine sleeps, of which set_clock keeps account. */
 static __always_inline __u64 clock(struct xdp_md *ctx)
 {
     struct sentinel_state *state = TABLE_STATE(ctx);
-    __u64 offset = state ? state->clock : 0;
-    return settable_clock ? offset : bpf_ktime_get_coarse_ns() + offset;
+    return bpf_jiffies64() * tick + (state ? state->clock : 0);
+}
+
+/* Run by user space: at the beginning, and from time to time. Within a tick nothing is wrong. */
+SEC("syscall")
+int set_clock(void *ctx)
+{
+    struct sentinel_state *state = TABLE_STATE(ctx);
+    __u64 offset = bpf_ktime_get_boot_ns() - bpf_jiffies64() * tick;
+    if (state && tick && offset - state->clock + tick > 2ull * tick)
+        state->clock = offset;
+    return 0;
 }
 
 SEC("xdp.frags")

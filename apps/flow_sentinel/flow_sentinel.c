@@ -283,7 +283,7 @@ static void look_after(struct app *app)
     struct flow_sentinel *s = app->state;
     struct collector collector = { .s = s, .now = sentinel_now(app) };
     if (in_kernel(app)) {
-        s->path->state->clock = clock_of(CLOCK_BOOTTIME) - clock_of(CLOCK_MONOTONIC);
+        kernel_path_set_clock(s->path);
         path_samples(s->path, take_sample, s);
         count(app);
     }

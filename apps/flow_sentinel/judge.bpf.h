@@ -10,7 +10,10 @@
  * Compiled twice. Whoever includes this has defined what dissect.bpf.h asks for and
  * how the tables are reached (the XDP program's are maps and need no c):
  *
- *   TABLE_FIND(c, blocks|rules|suspects|verified|destinations, key)   value or NULL
+ *   TABLE_ENTRY(c, key)                 what is known of a source, or NULL
+ *   TABLE_ADD_ENTRY(c, key, value)      0, or an error: full
+ *   TABLE_DESTINATION(c, key)           who is protected, or NULL
+ *   TABLE_FIND(c, suspects|verified, key)   value or NULL
  *   TABLE_INSERT(c, name, key, value)   0, or an error: there already, full
  *   TABLE_PREFIX(c, key)                the rule of the longest prefix, or NULL
  *   TABLE_COUNTS(c, index)              struct sentinel_destination_counts of this CPU
@@ -39,16 +42,6 @@
 #define HANDSHAKE_TIME 22  /* units of 4 ms, in 16 bits: all of 274 s */
 #define HANDSHAKE_MAX  750 /* 3 s */
 #define SECOND         1000000000ull
-
-sentinel_inline __u64 judge_hash(const __u32 key[4], __u64 seed)
-{
-    __u64 hash = seed ^ (__u64)key[0] << 32 ^ key[1];
-    hash *= 0x9e3779b97f4a7c15ull;
-    hash ^= hash >> 32;
-    hash ^= (__u64)key[2] << 32 ^ key[3];
-    hash *= 0xd6e8feb86659fd93ull;
-    return hash ^ hash >> 32;
-}
 
 /* Returns whether so many units at `now` are within the limit; *arrival is the state. When
  * another CPU is quicker they are taken for conforming after three tries. */
@@ -174,7 +167,7 @@ sentinel_inline int judge_entry(struct sentinel_context *c, struct sentinel_fram
 sentinel_inline struct sentinel_entry *judge_network(struct sentinel_context *c,
                                                      struct sentinel_frame *f)
 {
-    struct sentinel_entry *entry = TABLE_FIND(c, entries, f->source);
+    struct sentinel_entry *entry = TABLE_ENTRY(c, f->source);
     return entry && (f->family == 4 || entry->kind == KIND_BLOCKED) ? entry : NULL;
 }
 
@@ -188,7 +181,7 @@ sentinel_inline int judge_entries(struct sentinel_context *c, struct sentinel_fr
             f->src[i] & (f->family == 6 ? CONTEXT_POLICY(c)->source_mask[i] : 0xffffffff);
     __builtin_memcpy(prefix.address, f->src, sizeof(prefix.address));
     if (f->family == 6 &&
-        judge_entry(c, f, TABLE_FIND(c, entries, f->src), REASON_BANNED))
+        judge_entry(c, f, TABLE_ENTRY(c, f->src), REASON_BANNED))
         return 1;
     return judge_entry(c, f, judge_network(c, f), REASON_BANNED) ||
            judge_entry(c, f, TABLE_PREFIX(c, &prefix), REASON_LISTED);
@@ -211,9 +204,12 @@ sentinel_inline void judge_block_again(struct sentinel_context *c,
     judge_tell(c, f, EVENT_BLOCK, limit, block->ttl);
 }
 
-sentinel_inline int judge_insert(struct sentinel_context *c, struct sentinel_frame *f,
-                                 __u8 limit, struct sentinel_state *state)
+sentinel_stage int judge_insert(struct sentinel_context *c, struct sentinel_frame *f,
+                                __u32 limit)
 {
+    struct sentinel_state *state = TABLE_STATE(c);
+    if (!f || !state)
+        return -1;
     struct sentinel_entry block = { .expires = f->now + CONTEXT_POLICY(c)->ttl,
                                     .packets = f->packets,
                                     .bytes = f->bytes,
@@ -221,11 +217,11 @@ sentinel_inline int judge_insert(struct sentinel_context *c, struct sentinel_fra
                                     .created = f->now,
                                     .ttl = CONTEXT_POLICY(c)->ttl,
                                     .bucket = f->now,
-                                    .count = judge_units(f, limit),
+                                    .count = judge_units(f, (__u8)limit),
                                     .kind = KIND_BLOCKED,
-                                    .limit = limit };
+                                    .limit = (__u8)limit };
     if (__sync_fetch_and_add(&state->blocks, 1) < CONTEXT_POLICY(c)->max_blocks &&
-        !TABLE_INSERT(c, entries, f->source, &block))
+        !TABLE_ADD_ENTRY(c, f->source, &block))
         return 0;
     __sync_fetch_and_add(&state->blocks, -1);
     return -1;
@@ -239,7 +235,7 @@ sentinel_stage int judge_block(struct sentinel_context *c, struct sentinel_frame
     struct sentinel_state *state = TABLE_STATE(c);
     if (!f || !state)
         return 0;
-    struct sentinel_entry *old = TABLE_FIND(c, entries, f->source);
+    struct sentinel_entry *old = TABLE_ENTRY(c, f->source);
     if (old) {
         if (old->kind == KIND_BLOCKED && f->now >= old->expires)
             judge_block_again(c, f, old, (__u8)limit);
@@ -250,8 +246,8 @@ sentinel_stage int judge_block(struct sentinel_context *c, struct sentinel_frame
             judge_tell(c, f, EVENT_PRESSURE, limit, 0);
         return 0;
     }
-    if (judge_insert(c, f, (__u8)limit, state)) {
-        if (TABLE_FIND(c, entries, f->source))
+    if (judge_insert(c, f, limit)) {
+        if (TABLE_ENTRY(c, f->source))
             return 0;
         __sync_fetch_and_add(&state->insert_failed, 1);
         judge_tell(c, f, EVENT_FULL, limit, 0);
@@ -294,7 +290,7 @@ sentinel_inline __u32 judge_handshake(struct sentinel_context *c,
     __u32 both[4] = { f->source[0] ^ f->dst[3], f->source[1], f->source[2] ^ f->dst[2],
                       f->source[3] };
     both[1] ^= (__u32)f->sport << 16 | f->dport;
-    __u64 hash = judge_hash(both, state ? state->secret : 0);
+    __u64 hash = shared_hash(both, state ? state->secret : 0);
     *mark = (__u32)(hash >> 48);
     return (__u32)hash & (HANDSHAKES - 1);
 }
@@ -404,7 +400,7 @@ sentinel_stage int judge_destination(struct sentinel_context *c, struct sentinel
     if (!f)
         return 0;
     const volatile struct sentinel_policy *p = CONTEXT_POLICY(c);
-    struct sentinel_destination *to = TABLE_FIND(c, destinations, f->dst);
+    struct sentinel_destination *to = TABLE_DESTINATION(c, f->dst);
     struct sentinel_destination_counts *counts =
         TABLE_COUNTS(c, to ? to->index : SENTINEL_TRANSIT);
     if (!counts)
@@ -471,7 +467,7 @@ sentinel_inline int judge_sketch(struct sentinel_context *c, struct sentinel_fra
 {
     struct sentinel_state *state = TABLE_STATE(c);
     __u64 hash =
-        judge_hash(f->source, (state ? state->secret : 0) + (f->now >> SKETCH_SEED));
+        shared_hash(f->source, (state ? state->secret : 0) + (f->now >> SKETCH_SEED));
     __u32 weight = judge_weight(c, f, own), least = 0xffffff;
     __u32 epoch = (__u32)(f->now >> SKETCH_EPOCH) & 255;
     weight = weight < 0xffffff ? weight : 0xffffff;
@@ -494,7 +490,7 @@ sentinel_inline void judge_scan(struct sentinel_frame *f,
                                 struct sentinel_suspect *suspect)
 {
     __u32 where[4] = { f->dst[0] ^ f->dport, f->dst[1], f->dst[2], f->dst[3] };
-    __u64 hash = judge_hash(where, 0x2545f4914f6cdd1dull);
+    __u64 hash = shared_hash(where, 0x2545f4914f6cdd1dull);
     if (!suspect->scan || f->now - suspect->scan > 10 * SECOND) {
         __builtin_memset(suspect->registers, 0, sizeof(suspect->registers));
         suspect->scan = f->now;

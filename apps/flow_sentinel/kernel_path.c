@@ -8,12 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "apps/flow_sentinel/pins.h"
 #include "flow_sentinel.skel.h"
+#include "lib/shared_table.h"
 
-#define BATCH 4096 /* entries of a map that one call brings */
+#define BATCH    4096 /* entries of a map that one call brings */
+#define MAPPINGS 5
 
 struct kernel_path {
     struct path path;
@@ -22,6 +25,11 @@ struct kernel_path {
     struct sentinel_policy policy;
     int link; /* -1: not attached */
     int cpus;
+    struct mapping {
+        void *at;
+        size_t size;
+    } mappings[MAPPINGS];
+    struct shared_table *entries, *destinations;
     struct ring_buffer *events, *samples;
     void (*each_event)(const struct sentinel_event *event, void *user);
     void (*each_sample)(const struct sentinel_sample *sample, void *user);
@@ -39,18 +47,33 @@ static struct kernel_path *kernel(const struct path *path)
 
 static void set_sizes(struct flow_sentinel_bpf *bpf, const struct path_sizes *sizes)
 {
-    if (sizes->entries)
-        bpf_map__set_max_entries(bpf->maps.entries, sizes->entries);
+    if (sizes->entries) {
+        bpf_map__set_max_entries(bpf->maps.entry_slots, sizes->entries);
+        bpf_map__set_max_entries(bpf->maps.entry_buckets, shared_buckets(sizes->entries));
+    }
     if (sizes->suspects) {
         bpf_map__set_max_entries(bpf->maps.suspects, sizes->suspects);
         bpf_map__set_max_entries(bpf->maps.verified, sizes->suspects);
     }
     if (sizes->destinations) {
-        bpf_map__set_max_entries(bpf->maps.destinations, sizes->destinations);
+        bpf_map__set_max_entries(bpf->maps.destination_slots, sizes->destinations);
+        bpf_map__set_max_entries(bpf->maps.destination_buckets,
+                                 shared_buckets(sizes->destinations));
         bpf_map__set_max_entries(bpf->maps.destination_counts, sizes->destinations);
     }
     if (sizes->samples)
         bpf_map__set_max_entries(bpf->maps.samples, sizes->samples);
+    bpf->rodata->entry_mask = bpf_map__max_entries(bpf->maps.entry_buckets) - 1;
+    bpf->rodata->destination_mask =
+        bpf_map__max_entries(bpf->maps.destination_buckets) - 1;
+}
+
+/* What the kernel's clock goes on by at once. */
+static uint32_t tick(void)
+{
+    struct timespec resolution;
+    clock_getres(CLOCK_MONOTONIC_COARSE, &resolution);
+    return (uint32_t)resolution.tv_nsec;
 }
 
 static struct flow_sentinel_bpf *
@@ -63,7 +86,7 @@ load(struct kernel_path *k, const struct sentinel_policy *policy, struct error *
         return NULL;
     }
     bpf->rodata->policy = *policy;
-    bpf->rodata->settable_clock = k->options.test;
+    bpf->rodata->tick = k->options.test ? 0 : tick();
     bpf->rodata->has_frags = k->options.frags;
     if (!k->options.frags)
         bpf_program__set_flags(bpf->progs.flow_sentinel, 0);
@@ -126,10 +149,10 @@ static int old_link(const struct kernel_path *k)
 /* Who was protected is this process's to say. */
 static void clear_destinations(const struct kernel_path *k)
 {
-    struct path_address key;
-    int map = bpf_map__fd(k->bpf->maps.destinations);
-    while (!bpf_map_get_next_key(map, NULL, &key) && !bpf_map_delete_elem(map, &key))
-        ;
+    uint64_t at = 0;
+    void *value;
+    while ((value = shared_table_next(k->destinations, &at)))
+        shared_table_remove(k->destinations, shared_table_key(value));
 }
 
 static int take_over(struct kernel_path *k, int link, struct error *err)
@@ -169,7 +192,10 @@ static int attach(struct kernel_path *k, struct error *err)
 static bool get(struct path *path, const struct path_address *key,
                 struct sentinel_entry *entry)
 {
-    return !bpf_map_lookup_elem(bpf_map__fd(kernel(path)->bpf->maps.entries), key, entry);
+    const struct sentinel_entry *found = shared_table_find(kernel(path)->entries, key);
+    if (found)
+        *entry = *found;
+    return found;
 }
 
 static void count_block(struct path *path, const struct path_address *key,
@@ -184,18 +210,23 @@ static int put(struct path *path, const struct path_address *key,
                const struct sentinel_entry *entry)
 {
     count_block(path, key, (uint64_t)-1);
-    int error = bpf_map_update_elem(bpf_map__fd(kernel(path)->bpf->maps.entries), key,
-                                    entry, BPF_ANY)
-                    ? -errno
-                    : 0;
+    int error = shared_table_put(kernel(path)->entries, key, entry);
     count_block(path, key, 1);
-    return error == -E2BIG ? -ENOSPC : error;
+    return error;
 }
 
 static bool remove_entry(struct path *path, const struct path_address *key)
 {
     count_block(path, key, (uint64_t)-1);
-    return !bpf_map_delete_elem(bpf_map__fd(kernel(path)->bpf->maps.entries), key);
+    return shared_table_remove(kernel(path)->entries, key);
+}
+
+static void entries(struct path *path, path_visit *each, void *user)
+{
+    uint64_t at = 0;
+    void *value;
+    while ((value = shared_table_next(kernel(path)->entries, &at)))
+        each(shared_table_key(value), value, user);
 }
 
 /* In batches, that a change of the map does not disturb. */
@@ -220,11 +251,6 @@ static void each_of(const struct bpf_map *map, path_visit *each, void *user)
     }
     free(keys);
     free(values);
-}
-
-static void entries(struct path *path, path_visit *each, void *user)
-{
-    each_of(kernel(path)->bpf->maps.entries, each, user);
 }
 
 static void suspects(struct path *path, path_visit *each, void *user)
@@ -282,22 +308,24 @@ static int set_list(struct path *path, const struct path_listed *list, size_t co
 static int put_destination(struct path *path, const struct path_address *key,
                            const struct sentinel_destination *to)
 {
-    int map = bpf_map__fd(kernel(path)->bpf->maps.destinations);
     if (to->index >= bpf_map__max_entries(kernel(path)->bpf->maps.destination_counts))
         return -ENOSPC;
-    return bpf_map_update_elem(map, key, to, BPF_ANY) ? -ENOSPC : 0;
+    return shared_table_put(kernel(path)->destinations, key, to);
 }
 
 static bool get_destination(struct path *path, const struct path_address *key,
                             struct sentinel_destination *to)
 {
-    return !bpf_map_lookup_elem(bpf_map__fd(kernel(path)->bpf->maps.destinations), key,
-                                to);
+    const struct sentinel_destination *found =
+        shared_table_find(kernel(path)->destinations, key);
+    if (found)
+        *to = *found;
+    return found;
 }
 
 static bool remove_destination(struct path *path, const struct path_address *key)
 {
-    return !bpf_map_delete_elem(bpf_map__fd(kernel(path)->bpf->maps.destinations), key);
+    return shared_table_remove(kernel(path)->destinations, key);
 }
 
 /* The sum over CPUs of a value that is but 64-bit words. */
@@ -366,8 +394,10 @@ static int samples(struct path *path,
 static void kernel_free(struct path *path)
 {
     struct kernel_path *k = kernel(path);
-    if (path->state)
-        munmap(path->state, (size_t)sysconf(_SC_PAGESIZE));
+    shared_table_free(k->entries);
+    shared_table_free(k->destinations);
+    for (int i = 0; i < MAPPINGS && k->mappings[i].at; i++)
+        munmap(k->mappings[i].at, k->mappings[i].size);
     ring_buffer__free(k->events);
     ring_buffer__free(k->samples);
     if (k->link >= 0)
@@ -396,16 +426,53 @@ static const struct path_ops kernel_ops = {
     .free = kernel_free,
 };
 
-static int map_state(struct kernel_path *k, struct error *err)
+/* Into this process; until kernel_free. */
+static void *map_values(struct kernel_path *k, const struct bpf_map *map)
 {
-    void *at = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
-                    MAP_SHARED, bpf_map__fd(k->bpf->maps.words), 0);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t value = (bpf_map__value_size(map) + 7) & ~(size_t)7;
+    size_t size = (value * bpf_map__max_entries(map) + page - 1) & ~(page - 1);
+    void *at =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
     if (at == MAP_FAILED)
-        return error_system(err, ERROR_RUN, "cannot map the state of the XDP program");
-    k->path.state = at;
-    k->path.state->schema = SENTINEL_SCHEMA;
-    k->path.state->secret = k->options.secret;
-    return 0;
+        return NULL;
+    struct mapping *mapping = k->mappings;
+    while (mapping->at)
+        mapping++;
+    *mapping = (struct mapping){ at, size };
+    return at;
+}
+
+static struct shared_table *open_table(struct kernel_path *k, struct shared_head *head,
+                                       const struct bpf_map *buckets,
+                                       const struct bpf_map *slots, size_t value_size)
+{
+    void *words = map_values(k, buckets), *values = map_values(k, slots);
+    if (!head->seed)
+        head->seed = k->options.secret;
+    return words && values
+               ? shared_table_open(head, words, bpf_map__max_entries(buckets), values,
+                                   bpf_map__max_entries(slots), value_size)
+               : NULL;
+}
+
+static int map_tables(struct kernel_path *k, struct error *err)
+{
+    struct sentinel_state *state = map_values(k, k->bpf->maps.words);
+    if (state) {
+        k->path.state = state;
+        state->schema = SENTINEL_SCHEMA;
+        state->secret = k->options.secret;
+        k->entries = open_table(k, &state->entries, k->bpf->maps.entry_buckets,
+                                k->bpf->maps.entry_slots, sizeof(struct sentinel_entry));
+        k->destinations =
+            open_table(k, &state->destinations, k->bpf->maps.destination_buckets,
+                       k->bpf->maps.destination_slots,
+                       sizeof(struct sentinel_destination));
+    }
+    if (k->entries && k->destinations)
+        return 0;
+    return error_system(err, ERROR_RUN, "cannot map the tables of the XDP program");
 }
 
 static int open_rings(struct kernel_path *k, struct error *err)
@@ -441,12 +508,20 @@ struct path *kernel_path_new(const struct kernel_path_options *options,
     k->ifname = strdup(options->ifname);
     k->pin = options->pin ? strdup(options->pin) : NULL;
     k->bpf = load(k, policy, err);
-    if (k->bpf && !map_state(k, err) && !open_rings(k, err) &&
-        (options->test || !attach(k, err)))
-        return &k->path;
+    if (k->bpf && !map_tables(k, err) && !open_rings(k, err)) {
+        kernel_path_set_clock(&k->path);
+        if (options->test || !attach(k, err))
+            return &k->path;
+    }
     unpin_unused(k);
     kernel_free(&k->path);
     return NULL;
+}
+
+void kernel_path_set_clock(const struct path *path)
+{
+    LIBBPF_OPTS(bpf_test_run_opts, opts);
+    bpf_prog_test_run_opts(bpf_program__fd(kernel(path)->bpf->progs.set_clock), &opts);
 }
 
 const char *kernel_path_describe(const struct path *path)

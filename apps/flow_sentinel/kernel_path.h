@@ -2,6 +2,7 @@
  *
  *   kernel_path_new        load and attach, or take over what an earlier process left
  *   kernel_path_test       run the program on a frame (BPF_PROG_TEST_RUN)
+ *   kernel_path_set_clock  after a while, for the machine may have slept
  *   kernel_path_describe   "native", "generic (native: why not)", "taken over"
  *   kernel_path_fd         readable when there are events
  *   kernel_path_program    its descriptor
@@ -33,6 +34,9 @@ struct kernel_path_options {
  * interface. */
 struct path *kernel_path_new(const struct kernel_path_options *options,
                              const struct sentinel_policy *policy, struct error *err);
+
+/* Its clock goes by ticks of the kernel, which stand still with the machine. */
+void kernel_path_set_clock(const struct path *path);
 
 const char *kernel_path_describe(const struct path *path);
 int kernel_path_fd(const struct path *path);

@@ -13,8 +13,13 @@
  */
 #pragma once
 #include <linux/types.h>
+#ifdef __bpf__
+#include "lib/shared_table.bpf.h"
+#else
+#include "lib/shared_table.h"
+#endif
 
-#define SENTINEL_SCHEMA 1 /* of what pinned tables hold: another one is not taken over */
+#define SENTINEL_SCHEMA 2 /* of what pinned tables hold: another one is not taken over */
 
 /* What a frame is, as far as the thresholds care. */
 enum sentinel_class {
@@ -314,8 +319,8 @@ struct sentinel_state {
     __u64 blocks;             /* entries of KIND_BLOCKED */
     __u64 inserted, insert_failed, insert_braked;
     __u64 events_lost, events_limited, samples, samples_lost;
-    __u64
-        clock; /* what the kernel's coarse clock is behind since boot; in tests, the time */
+    __u64 clock; /* what the kernel's ticks are behind since boot; in tests, the time */
+    struct shared_head entries, destinations;
 };
 
 /* --- news for user space ------------------------------------------------------------- */

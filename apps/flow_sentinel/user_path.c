@@ -22,7 +22,8 @@ struct user_path {
     struct path path;
     struct sentinel_policy policy;
     struct sentinel_state state;
-    struct table *entries, *suspects, *verified, *destinations;
+    struct shared_table *entries, *destinations;
+    struct table *suspects, *verified;
     struct list list;
     struct sentinel_destination_counts *counts;
     uint32_t ncounts;
@@ -45,7 +46,10 @@ struct sentinel_context {
 #define CONTEXT_END(c)    ((c)->end)
 #define CONTEXT_POLICY(c) (&(c)->path->policy)
 
-#define TABLE_FIND(c, name, key) table_find((c)->path->name, key)
+#define TABLE_ENTRY(c, key)            shared_table_find((c)->path->entries, key)
+#define TABLE_ADD_ENTRY(c, key, value) shared_table_put((c)->path->entries, key, value)
+#define TABLE_DESTINATION(c, key)      shared_table_find((c)->path->destinations, key)
+#define TABLE_FIND(c, name, key)       table_find((c)->path->name, key)
 #define TABLE_INSERT(c, name, key, value)                                                \
     insert((c)->path->name, key, value, sizeof(*(value)))
 #define TABLE_PREFIX(c, key)      find_prefix((c)->path, key)
@@ -116,32 +120,32 @@ static int set_policy(struct path *path, const struct sentinel_policy *policy,
 static bool get(struct path *path, const struct path_address *key,
                 struct sentinel_entry *entry)
 {
-    const struct sentinel_entry *found = table_find(user(path)->entries, key);
+    const struct sentinel_entry *found = shared_table_find(user(path)->entries, key);
     if (found)
         *entry = *found;
     return found;
 }
 
+static bool is_block(struct path *path, const struct path_address *key)
+{
+    const struct sentinel_entry *found = shared_table_find(user(path)->entries, key);
+    return found && found->kind == KIND_BLOCKED;
+}
+
 static int put(struct path *path, const struct path_address *key,
                const struct sentinel_entry *entry)
 {
-    struct sentinel_entry *place = table_insert(user(path)->entries, key);
-    if (!place)
+    bool was = is_block(path, key);
+    if (shared_table_put(user(path)->entries, key, entry))
         return -ENOSPC;
-    if (place->kind == KIND_BLOCKED)
-        path->state->blocks--;
-    if (entry->kind == KIND_BLOCKED)
-        path->state->blocks++;
-    *place = *entry;
+    path->state->blocks += (uint64_t)is_block(path, key) - was;
     return 0;
 }
 
 static bool remove_entry(struct path *path, const struct path_address *key)
 {
-    const struct sentinel_entry *found = table_find(user(path)->entries, key);
-    if (found && found->kind == KIND_BLOCKED)
-        path->state->blocks--;
-    return table_remove(user(path)->entries, key);
+    path->state->blocks -= is_block(path, key);
+    return shared_table_remove(user(path)->entries, key);
 }
 
 static void each_of(const struct table *table, path_visit *each, void *data)
@@ -153,7 +157,10 @@ static void each_of(const struct table *table, path_visit *each, void *data)
 
 static void entries(struct path *path, path_visit *each, void *data)
 {
-    each_of(user(path)->entries, each, data);
+    uint64_t at = 0;
+    void *value;
+    while ((value = shared_table_next(user(path)->entries, &at)))
+        each(shared_table_key(value), value, data);
 }
 
 static void list_free(struct list *list)
@@ -192,17 +199,14 @@ static int put_destination(struct path *path, const struct path_address *key,
 {
     if (to->index >= user(path)->ncounts)
         return -ENOSPC;
-    struct sentinel_destination *place = table_insert(user(path)->destinations, key);
-    if (!place)
-        return -ENOSPC;
-    *place = *to;
-    return 0;
+    return shared_table_put(user(path)->destinations, key, to);
 }
 
 static bool get_destination(struct path *path, const struct path_address *key,
                             struct sentinel_destination *to)
 {
-    const struct sentinel_destination *found = table_find(user(path)->destinations, key);
+    const struct sentinel_destination *found =
+        shared_table_find(user(path)->destinations, key);
     if (found)
         *to = *found;
     return found;
@@ -210,7 +214,7 @@ static bool get_destination(struct path *path, const struct path_address *key,
 
 static bool remove_destination(struct path *path, const struct path_address *key)
 {
-    return table_remove(user(path)->destinations, key);
+    return shared_table_remove(user(path)->destinations, key);
 }
 
 static void counts(struct path *path, uint32_t index,
@@ -252,10 +256,10 @@ static int samples(struct path *path,
 static void user_free(struct path *path)
 {
     struct user_path *u = user(path);
-    table_free(u->entries);
+    shared_table_free(u->entries);
+    shared_table_free(u->destinations);
     table_free(u->suspects);
     table_free(u->verified);
-    table_free(u->destinations);
     list_free(&u->list);
     free(u->counts);
     free(u->sketch);
@@ -297,13 +301,13 @@ struct path *path_new_user(const struct path_sizes *sizes, uint64_t secret)
     u->ncounts = or_default(sizes->destinations, 4096);
     u->path = (struct path){ .ops = &user_ops, .state = &u->state };
     u->state.secret = secret;
-    u->entries = table_new(key, sizeof(struct sentinel_entry),
-                           or_default(sizes->entries, 393216), &seed, TABLE_REFUSE);
+    u->entries = shared_table_new(sizeof(struct sentinel_entry),
+                                  or_default(sizes->entries, 393216), secret);
     u->suspects =
         table_new(key, sizeof(struct sentinel_suspect), nsuspects, &seed, TABLE_LRU);
     u->verified = table_new(key, sizeof(uint64_t), nsuspects, &seed, TABLE_LRU);
-    u->destinations = table_new(key, sizeof(struct sentinel_destination), u->ncounts,
-                                &seed, TABLE_REFUSE);
+    u->destinations =
+        shared_table_new(sizeof(struct sentinel_destination), u->ncounts, secret);
     u->counts = calloc(u->ncounts, sizeof(*u->counts));
     u->sketch = calloc(SKETCH_ROWS, sizeof(*u->sketch));
     u->handshakes = calloc(HANDSHAKES, sizeof(*u->handshakes));

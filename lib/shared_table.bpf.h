@@ -1,0 +1,153 @@
+/* shared_table.bpf: a hash table that BPF programs and this process use at the same time.
+ *
+ *   shared_find     the value of a 16-byte key
+ *   shared_insert   a key that is not there
+ *   shared_hash     what places are picked by
+ *
+ *     hash --> bucket: 16 words of tag and slot number --> slot: key, value
+ *
+ * The kernel's own maps are functions to call; this one is two arrays, so that looking up is a
+ * few instructions of the program itself: of a key that is not there, most often one cache line
+ * of zeros. Room is fixed; a bucket that is full refuses a key, which at the three of SHARED_WORDS
+ * that shared_buckets allows for comes to pass in one of a thousand full tables.
+ *
+ * Compiled for the BPF program and for this process (lib/shared_table.h). Who includes
+ * this has defined, for a struct shared_view:
+ *
+ *   SHARED_BUCKET(view, number)   SHARED_WORDS words, or NULL
+ *   SHARED_SLOT(view, number)     the key, behind which is the value; or NULL
+ *
+ * Invariants. A word is written last, by compare-and-swap, and cleared first: who finds a slot
+ * finds all of it. A reader may hold on to a slot that is removed meanwhile; memory stays valid, as
+ * with the kernel's preallocated maps, but the slot may get another key. Free slots are a
+ * stack, whose head has a generation against ABA; zeroed memory is a stack of all slots.
+ */
+#pragma once
+#include <linux/types.h>
+
+#define SHARED_WORDS    16
+#define SHARED_TRIES    16
+#define SHARED_CAPACITY 0xfffffe /* slots: a word holds a number, and 1 for "not empty" */
+
+#define shared_inline static inline __attribute__((always_inline))
+
+/* Both sides' part of it; zeros but for the seed at first. */
+struct shared_head {
+    __u64 free; /* generation << 32 | number of the first free slot */
+    __u64 seed; /* secret: who knows it can pick keys that share a bucket */
+};
+
+struct shared_view {
+    void *buckets, *slots;
+    struct shared_head *head;
+    __u32 mask;     /* buckets - 1 */
+    __u32 capacity; /* slots */
+    __u32 stride;   /* bytes a slot; a BPF map knows that by itself */
+};
+
+shared_inline __u64 shared_hash(const __u32 key[4], __u64 seed)
+{
+    __u64 hash = seed ^ (__u64)key[0] << 32 ^ key[1];
+    hash *= 0x9e3779b97f4a7c15ull;
+    hash ^= hash >> 32;
+    hash ^= (__u64)key[2] << 32 ^ key[3];
+    hash *= 0xd6e8feb86659fd93ull;
+    return hash ^ hash >> 32;
+}
+
+/* Never that of an empty word. */
+shared_inline __u32 shared_tag(__u64 hash)
+{
+    return ((__u32)(hash >> 32) & 0xff000000) | 1u << 24;
+}
+
+shared_inline int shared_is_empty(const __u32 *bucket)
+{
+    const __u64 *pairs = (const __u64 *)bucket;
+    __u64 any = 0;
+    for (int i = 0; i < SHARED_WORDS / 2; i++)
+        any |= pairs[i];
+    return !any;
+}
+
+shared_inline __u32 *shared_slot_of(struct shared_view view, __u32 word)
+{
+    return SHARED_SLOT(view, (word & 0xffffff) - 1);
+}
+
+shared_inline int shared_same(const __u32 *a, const __u32 *b)
+{
+    return a[3] == b[3] && a[2] == b[2] && a[1] == b[1] && a[0] == b[0];
+}
+
+/* NULL when it is not there. */
+shared_inline void *shared_find(struct shared_view view, const __u32 key[4])
+{
+    __u64 hash = shared_hash(key, view.head->seed);
+    const __u32 *bucket = SHARED_BUCKET(view, (__u32)hash & view.mask);
+    __u32 tag = shared_tag(hash);
+    if (!bucket || shared_is_empty(bucket))
+        return NULL;
+    for (int i = 0; i < SHARED_WORDS; i++) {
+        __u32 word = ((const volatile __u32 *)bucket)[i];
+        if ((word ^ tag) >> 24)
+            continue;
+        __u32 *slot = shared_slot_of(view, word);
+        if (slot && shared_same(slot, key))
+            return slot + 4;
+    }
+    return NULL;
+}
+
+/* The number of a slot that is free no more, or -1: none is, or others are too quick. */
+shared_inline __s64 shared_take(struct shared_view view)
+{
+    for (int i = 0; i < SHARED_TRIES; i++) {
+        __u64 head = *(volatile __u64 *)&view.head->free;
+        __u32 number = (__u32)head;
+        if (number >= view.capacity)
+            return -1;
+        __u32 *slot = SHARED_SLOT(view, number);
+        if (!slot)
+            return -1;
+        __u32 next = *(volatile __u32 *)slot + number + 1; /* kept as a difference: 0 in new memory */
+        if (__sync_val_compare_and_swap(&view.head->free, head,
+                                        ((head >> 32) + 1) << 32 | next) == head)
+            return number;
+    }
+    return -1;
+}
+
+shared_inline void shared_give(struct shared_view view, __u32 number)
+{
+    __u32 *slot = SHARED_SLOT(view, number);
+    for (int i = 0; slot && i < SHARED_TRIES; i++) {
+        __u64 head = *(volatile __u64 *)&view.head->free;
+        *(volatile __u32 *)slot = (__u32)head - number - 1;
+        if (__sync_val_compare_and_swap(&view.head->free, head,
+                                        ((head >> 32) + 1) << 32 | number) == head)
+            return;
+    }
+}
+
+/* size: of the value, a multiple of 8. 0, or -1: there is no room. Two that insert the same key
+ * at once may both succeed: one of the two is found. */
+shared_inline int shared_insert(struct shared_view view, const __u32 key[4],
+                                const void *value, __u32 size)
+{
+    __u64 hash = shared_hash(key, view.head->seed);
+    __u32 *bucket = SHARED_BUCKET(view, (__u32)hash & view.mask);
+    __s64 number = bucket ? shared_take(view) : -1;
+    __u32 *slot = number < 0 ? NULL : SHARED_SLOT(view, (__u32)number);
+    if (!slot)
+        return -1;
+    __builtin_memcpy(slot, key, 16);
+    __builtin_memcpy(slot + 4, value, size);
+    __asm__ volatile("" ::: "memory");
+    __u32 word = shared_tag(hash) | ((__u32)number + 1);
+    for (int i = 0; i < SHARED_WORDS; i++)
+        if (!bucket[i] && !__sync_val_compare_and_swap(&bucket[i], 0, word))
+            return 0;
+    shared_give(view, (__u32)number);
+    return -1;
+}

@@ -1,0 +1,125 @@
+/* shared_table: this process's side of a hash table that BPF programs use at the same time. */
+#include "lib/shared_table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEY_SIZE 16
+
+uint32_t shared_buckets(uint32_t slots)
+{
+    uint32_t buckets = 1;
+    while (buckets * 3 < slots)
+        buckets *= 2;
+    return buckets;
+}
+
+struct shared_table *shared_table_open(struct shared_head *head, void *buckets,
+                                       uint32_t nbuckets, void *slots, uint32_t nslots,
+                                       size_t value_size)
+{
+    struct shared_table *table = calloc(1, sizeof(*table));
+    if (table)
+        table->view = (struct shared_view){ .buckets = buckets,
+                                            .slots = slots,
+                                            .head = head,
+                                            .mask = nbuckets - 1,
+                                            .capacity = nslots,
+                                            .stride = (uint32_t)(KEY_SIZE + value_size) };
+    return table;
+}
+
+struct shared_table *shared_table_new(size_t value_size, uint32_t slots, uint64_t seed)
+{
+    uint32_t nbuckets = shared_buckets(slots);
+    size_t size = nbuckets * SHARED_BUCKET_SIZE;
+    uint8_t *memory = calloc(1, size + slots * (KEY_SIZE + value_size));
+    struct shared_table *table =
+        memory ? shared_table_open(NULL, memory, nbuckets, memory + size, slots, value_size)
+               : NULL;
+    if (!table) {
+        free(memory);
+        return NULL;
+    }
+    table->memory = memory;
+    table->own.seed = seed;
+    table->view.head = &table->own;
+    return table;
+}
+
+void shared_table_free(struct shared_table *table)
+{
+    if (!table)
+        return;
+    free(table->memory);
+    free(table);
+}
+
+void *shared_table_find(const struct shared_table *table, const void *key)
+{
+    return shared_find(table->view, key);
+}
+
+/* Puts `with` in place of all words that lead to the key. Returns how many there were; but for
+ * the first, which becomes `with`, they are cleared. */
+static int replace(struct shared_table *table, const void *key, uint32_t with)
+{
+    struct shared_view view = table->view;
+    uint64_t hash = shared_hash(key, view.head->seed);
+    uint32_t *bucket = SHARED_BUCKET(view, (uint32_t)hash & view.mask);
+    int found = 0;
+    for (int i = 0; i < SHARED_WORDS; i++) {
+        uint32_t word = *(volatile uint32_t *)&bucket[i];
+        const uint32_t *slot = shared_slot_of(view, word);
+        if (word == with || (word ^ shared_tag(hash)) >> 24 || !slot ||
+            !shared_same(slot, key))
+            continue;
+        if (__sync_bool_compare_and_swap(&bucket[i], word, found ? 0 : with)) {
+            shared_give(view, (word & 0xffffff) - 1);
+            found++;
+        }
+    }
+    return found;
+}
+
+int shared_table_put(struct shared_table *table, const void *key, const void *value)
+{
+    struct shared_view view = table->view;
+    uint32_t size = view.stride - KEY_SIZE;
+    void *old = shared_find(view, key);
+    if (!old)
+        return shared_insert(view, key, value, size) ? -ENOSPC : 0;
+    int64_t number = shared_take(view);
+    if (number < 0) {
+        memcpy(old, value, size);
+        return 0;
+    }
+    uint32_t *slot = SHARED_SLOT(view, (uint32_t)number);
+    memcpy(slot, key, KEY_SIZE);
+    memcpy(slot + 4, value, size);
+    __sync_synchronize();
+    uint32_t word = shared_tag(shared_hash(key, view.head->seed)) | ((uint32_t)number + 1);
+    if (replace(table, key, word))
+        return 0;
+    shared_give(view, (uint32_t)number); /* somebody took it out meanwhile */
+    return shared_insert(view, key, value, size) ? -ENOSPC : 0;
+}
+
+bool shared_table_remove(struct shared_table *table, const void *key)
+{
+    return replace(table, key, 0) > 0;
+}
+
+void *shared_table_next(const struct shared_table *table, uint64_t *at)
+{
+    uint64_t words = ((uint64_t)table->view.mask + 1) * SHARED_WORDS;
+    const uint32_t *word = table->view.buckets;
+    while (*at < words) {
+        uint32_t found = *(const volatile uint32_t *)&word[(*at)++];
+        uint32_t *slot = found ? shared_slot_of(table->view, found) : NULL;
+        if (slot)
+            return slot + 4;
+    }
+    return NULL;
+}
