@@ -4,21 +4,22 @@
  *   shared_insert   a key that is not there
  *   shared_hash     what places are picked by
  *
- *     hash --> bucket: 16 words of tag and slot number --> slot: key, value
+ *     hash --> filter: a bit a bucket --> bucket: 16 words of tag and slot --> slot: key, value
  *
- * The kernel's own maps are functions to call; this one is two arrays, so that looking up is a
- * few instructions of the program itself: of a key that is not there, most often one cache line
- * of zeros. Room is fixed; a bucket that is full refuses a key, which at the three of SHARED_WORDS
+ * The kernel's own maps are functions to call; this one is three arrays, so that looking up is a
+ * few instructions of the program itself, and of a key that is not there most often one bit of
+ * a filter that stays in the processor's cache. Room is fixed; a bucket that is full refuses a key, which at the three of SHARED_WORDS
  * that shared_buckets allows for comes to pass in one of a thousand full tables.
  *
  * Compiled for the BPF program and for this process (lib/shared_table.h). Who includes
  * this has defined, for a struct shared_view:
  *
+ *   SHARED_FILTER(view, number)   64 bits, or NULL
  *   SHARED_BUCKET(view, number)   SHARED_WORDS words, or NULL
  *   SHARED_SLOT(view, number)     the key, behind which is the value; or NULL
  *
  * Invariants. A word is written last, by compare-and-swap, and cleared first: who finds a slot
- * finds all of it. A reader may hold on to a slot that is removed meanwhile; memory stays valid, as
+ * finds all of it; the bucket's bit is set behind it, and cleared while the bucket is empty. A reader may hold on to a slot that is removed meanwhile; memory stays valid, as
  * with the kernel's preallocated maps, but the slot may get another key. Free slots are a
  * stack, whose head has a generation against ABA; zeroed memory is a stack of all slots.
  */
@@ -38,7 +39,7 @@ struct shared_head {
 };
 
 struct shared_view {
-    void *buckets, *slots;
+    void *filter, *buckets, *slots;
     struct shared_head *head;
     __u32 mask;     /* buckets - 1 */
     __u32 capacity; /* slots */
@@ -61,13 +62,17 @@ shared_inline __u32 shared_tag(__u64 hash)
     return ((__u32)(hash >> 32) & 0xff000000) | 1u << 24;
 }
 
-shared_inline int shared_is_empty(const __u32 *bucket)
+shared_inline int shared_may_have(struct shared_view view, __u32 number)
 {
-    const __u64 *pairs = (const __u64 *)bucket;
-    __u64 any = 0;
-    for (int i = 0; i < SHARED_WORDS / 2; i++)
-        any |= pairs[i];
-    return !any;
+    const volatile __u64 *bits = SHARED_FILTER(view, number / 64);
+    return bits && *bits >> (number % 64) & 1;
+}
+
+shared_inline void shared_mark(struct shared_view view, __u32 number)
+{
+    __u64 *bits = SHARED_FILTER(view, number / 64);
+    if (bits)
+        __sync_fetch_and_or(bits, 1ull << (number % 64));
 }
 
 shared_inline __u32 *shared_slot_of(struct shared_view view, __u32 word)
@@ -84,11 +89,11 @@ shared_inline int shared_same(const __u32 *a, const __u32 *b)
 shared_inline void *shared_find(struct shared_view view, const __u32 key[4])
 {
     __u64 hash = shared_hash(key, view.head->seed);
-    const __u32 *bucket = SHARED_BUCKET(view, (__u32)hash & view.mask);
-    __u32 tag = shared_tag(hash);
-    if (!bucket || shared_is_empty(bucket))
+    __u32 number = (__u32)hash & view.mask, tag = shared_tag(hash);
+    if (!shared_may_have(view, number))
         return NULL;
-    for (int i = 0; i < SHARED_WORDS; i++) {
+    const __u32 *bucket = SHARED_BUCKET(view, number);
+    for (int i = 0; bucket && i < SHARED_WORDS; i++) {
         __u32 word = ((const volatile __u32 *)bucket)[i];
         if ((word ^ tag) >> 24)
             continue;
@@ -146,8 +151,10 @@ shared_inline int shared_insert(struct shared_view view, const __u32 key[4],
     __asm__ volatile("" ::: "memory");
     __u32 word = shared_tag(hash) | ((__u32)number + 1);
     for (int i = 0; i < SHARED_WORDS; i++)
-        if (!bucket[i] && !__sync_val_compare_and_swap(&bucket[i], 0, word))
+        if (!bucket[i] && !__sync_val_compare_and_swap(&bucket[i], 0, word)) {
+            shared_mark(view, (__u32)hash & view.mask);
             return 0;
+        }
     shared_give(view, (__u32)number);
     return -1;
 }

@@ -9,19 +9,20 @@
 
 uint32_t shared_buckets(uint32_t slots)
 {
-    uint32_t buckets = 1;
+    uint32_t buckets = 64;
     while (buckets * 3 < slots)
         buckets *= 2;
     return buckets;
 }
 
-struct shared_table *shared_table_open(struct shared_head *head, void *buckets,
-                                       uint32_t nbuckets, void *slots, uint32_t nslots,
-                                       size_t value_size)
+struct shared_table *shared_table_open(struct shared_head *head, void *filter,
+                                       void *buckets, uint32_t nbuckets, void *slots,
+                                       uint32_t nslots, size_t value_size)
 {
     struct shared_table *table = calloc(1, sizeof(*table));
     if (table)
-        table->view = (struct shared_view){ .buckets = buckets,
+        table->view = (struct shared_view){ .filter = filter,
+                                            .buckets = buckets,
                                             .slots = slots,
                                             .head = head,
                                             .mask = nbuckets - 1,
@@ -33,10 +34,11 @@ struct shared_table *shared_table_open(struct shared_head *head, void *buckets,
 struct shared_table *shared_table_new(size_t value_size, uint32_t slots, uint64_t seed)
 {
     uint32_t nbuckets = shared_buckets(slots);
-    size_t size = nbuckets * SHARED_BUCKET_SIZE;
-    uint8_t *memory = calloc(1, size + slots * (KEY_SIZE + value_size));
+    size_t size = nbuckets * SHARED_BUCKET_SIZE, bits = SHARED_FILTER_SIZE(nbuckets);
+    uint8_t *memory = calloc(1, size + bits + slots * (KEY_SIZE + value_size));
     struct shared_table *table =
-        memory ? shared_table_open(NULL, memory, nbuckets, memory + size, slots, value_size)
+        memory ? shared_table_open(NULL, memory + size, memory, nbuckets,
+                                   memory + size + bits, slots, value_size)
                : NULL;
     if (!table) {
         free(memory);
@@ -61,6 +63,19 @@ void *shared_table_find(const struct shared_table *table, const void *key)
     return shared_find(table->view, key);
 }
 
+/* Whoever fills the bucket meanwhile marks it behind that, or is seen here. */
+static void unmark_empty(struct shared_view view, uint32_t number)
+{
+    const volatile uint32_t *bucket = SHARED_BUCKET(view, number);
+    for (int i = 0; i < SHARED_WORDS; i++)
+        if (bucket[i])
+            return;
+    __sync_fetch_and_and(SHARED_FILTER(view, number / 64), ~(1ull << (number % 64)));
+    for (int i = 0; i < SHARED_WORDS; i++)
+        if (bucket[i])
+            shared_mark(view, number);
+}
+
 /* Puts `with` in place of all words that lead to the key. Returns how many there were; but for
  * the first, which becomes `with`, they are cleared. */
 static int replace(struct shared_table *table, const void *key, uint32_t with)
@@ -80,6 +95,7 @@ static int replace(struct shared_table *table, const void *key, uint32_t with)
             found++;
         }
     }
+    unmark_empty(view, (uint32_t)hash & view.mask);
     return found;
 }
 

@@ -16,6 +16,7 @@
 
 #include <bpf/bpf_helpers.h>
 
+#define SHARED_FILTER(view, number) find_index((view).filter, number)
 #define SHARED_BUCKET(view, number) find_index((view).buckets, number)
 #define SHARED_SLOT(view, number)   find_index((view).slots, number)
 
@@ -65,17 +66,19 @@ struct sentinel_destination_slot {
 };
 
 /* Sizes may be set before loading. */
+TABLE(entry_filter, ARRAY, __u32, __u64, 1 << 11, BPF_F_MMAPABLE);
 TABLE(entry_buckets, ARRAY, __u32, struct sentinel_bucket, 1 << 17, BPF_F_MMAPABLE);
 TABLE(entry_slots, ARRAY, __u32, struct sentinel_entry_slot, 393216, BPF_F_MMAPABLE);
 TABLE(suspects, LRU_HASH, struct sentinel_address, struct sentinel_suspect, 65536, 0);
 TABLE(verified, LRU_HASH, struct sentinel_address, __u64, 65536, 0);
+TABLE(destination_filter, ARRAY, __u32, __u64, 32, BPF_F_MMAPABLE);
 TABLE(destination_buckets, ARRAY, __u32, struct sentinel_bucket, 2048, BPF_F_MMAPABLE);
 TABLE(destination_slots, ARRAY, __u32, struct sentinel_destination_slot, 4096,
       BPF_F_MMAPABLE);
 TABLE(destination_counts, PERCPU_ARRAY, __u32, struct sentinel_destination_counts, 4096,
       0);
 TABLE(sketch, PERCPU_ARRAY, __u32, struct sentinel_sketch_row, 4, 0);
-TABLE(handshakes, ARRAY, __u32, __u32, 1 << 20, 0);
+TABLE(handshakes, ARRAY, __u32, __u32, 1 << 16, 0);
 TABLE(totals, PERCPU_ARRAY, __u32, struct sentinel_totals, 1, 0);
 TABLE(words, ARRAY, __u32, struct sentinel_state, 1, BPF_F_MMAPABLE);
 
@@ -129,7 +132,8 @@ const volatile __u32 has_cookies, has_frags;
 #define VIEW(TABLE, STATE)                                                               \
     (struct shared_view)                                                                 \
     {                                                                                    \
-        .buckets = &TABLE##_buckets, .slots = &TABLE##_slots,                            \
+        .filter = &TABLE##_filter, .buckets = &TABLE##_buckets,                          \
+        .slots = &TABLE##_slots,                                                         \
         .mask = TABLE##_mask, .head = (STATE), .capacity = SHARED_CAPACITY               \
     }
 

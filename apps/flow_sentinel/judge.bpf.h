@@ -38,7 +38,7 @@
 #define SKETCH_COLUMNS 8192 /* 32 KiB: what a per-CPU value can be */
 #define SKETCH_EPOCH   30   /* a bit more than a second: 2^30 ns */
 #define SKETCH_SEED    36   /* and 69 s with the same places */
-#define HANDSHAKES     (1 << 20)
+#define HANDSHAKES     (1 << 16) /* 256 KiB: more would be out of the cache, and slow */
 #define HANDSHAKE_TIME 22  /* units of 4 ms, in 16 bits: all of 274 s */
 #define HANDSHAKE_MAX  750 /* 3 s */
 #define SECOND         1000000000ull
