@@ -4,22 +4,21 @@
  *   shared_insert   a key that is not there
  *   shared_hash     what places are picked by
  *
- *     hash --> filter: a bit a bucket --> bucket: 16 words of tag and slot --> slot: key, value
+ *     hash --> filter: is it empty? --> bucket: 16 words of tag and slot --> slot: key, value
  *
- * The kernel's own maps are functions to call; this one is three arrays, so that looking up is a
- * few instructions of the program itself, and of a key that is not there most often one bit of
- * a filter that stays in the processor's cache. Room is fixed; a bucket that is full refuses a key, which at the three of SHARED_WORDS
+ * The kernel's own maps are functions to call; this one is memory, so that looking up is a few
+ * instructions of the program itself, and of a key that is not there most often one bit of a
+ * filter that stays in the processor's cache. Room is fixed; a bucket that is full refuses a key, which at the three of SHARED_WORDS
  * that shared_buckets allows for comes to pass in one of a thousand full tables.
  *
  * Compiled for the BPF program and for this process (lib/shared_table.h). Who includes
  * this has defined, for a struct shared_view:
  *
- *   SHARED_FILTER(view, number)   64 bits, or NULL
  *   SHARED_BUCKET(view, number)   SHARED_WORDS words, or NULL
  *   SHARED_SLOT(view, number)     the key, behind which is the value; or NULL
  *
  * Invariants. A word is written last, by compare-and-swap, and cleared first: who finds a slot
- * finds all of it; the bucket's bit is set behind it, and cleared while the bucket is empty. A reader may hold on to a slot that is removed meanwhile; memory stays valid, as
+ * finds all of it; the bucket's bit is set behind it, and cleared while its buckets are empty. A reader may hold on to a slot that is removed meanwhile; memory stays valid, as
  * with the kernel's preallocated maps, but the slot may get another key. Free slots are a
  * stack, whose head has a generation against ABA; zeroed memory is a stack of all slots.
  */
@@ -28,6 +27,7 @@
 
 #define SHARED_WORDS    16
 #define SHARED_TRIES    16
+#define SHARED_FILTER   2048     /* words, of 64 bits: 16 KiB */
 #define SHARED_CAPACITY 0xfffffe /* slots: a word holds a number, and 1 for "not empty" */
 
 #define shared_inline static inline __attribute__((always_inline))
@@ -36,10 +36,12 @@
 struct shared_head {
     __u64 free; /* generation << 32 | number of the first free slot */
     __u64 seed; /* secret: who knows it can pick keys that share a bucket */
+    __u64 filter
+        [SHARED_FILTER]; /* a bit for a bucket; several share one where there are more */
 };
 
 struct shared_view {
-    void *filter, *buckets, *slots;
+    void *buckets, *slots;
     struct shared_head *head;
     __u32 mask;     /* buckets - 1 */
     __u32 capacity; /* slots */
@@ -62,17 +64,19 @@ shared_inline __u32 shared_tag(__u64 hash)
     return ((__u32)(hash >> 32) & 0xff000000) | 1u << 24;
 }
 
+shared_inline __u64 *shared_bits(struct shared_view view, __u32 number)
+{
+    return &view.head->filter[number / 64 % SHARED_FILTER];
+}
+
 shared_inline int shared_may_have(struct shared_view view, __u32 number)
 {
-    const volatile __u64 *bits = SHARED_FILTER(view, number / 64);
-    return bits && *bits >> (number % 64) & 1;
+    return *(const volatile __u64 *)shared_bits(view, number) >> (number % 64) & 1;
 }
 
 shared_inline void shared_mark(struct shared_view view, __u32 number)
 {
-    __u64 *bits = SHARED_FILTER(view, number / 64);
-    if (bits)
-        __sync_fetch_and_or(bits, 1ull << (number % 64));
+    __sync_fetch_and_or(shared_bits(view, number), 1ull << (number % 64));
 }
 
 shared_inline __u32 *shared_slot_of(struct shared_view view, __u32 word)
@@ -93,8 +97,9 @@ shared_inline void *shared_find(struct shared_view view, const __u32 key[4])
     if (!shared_may_have(view, number))
         return NULL;
     const __u32 *bucket = SHARED_BUCKET(view, number);
-    for (int i = 0; bucket && i < SHARED_WORDS; i++) {
-        __u32 word = ((const volatile __u32 *)bucket)[i];
+    for (int i = 0; bucket && i < 2 * SHARED_WORDS; i++) {
+        /* twice, for the slot may have been replaced behind the word that was read */
+        __u32 word = ((const volatile __u32 *)bucket)[i / 2];
         if ((word ^ tag) >> 24)
             continue;
         __u32 *slot = shared_slot_of(view, word);
@@ -115,7 +120,8 @@ shared_inline __s64 shared_take(struct shared_view view)
         __u32 *slot = SHARED_SLOT(view, number);
         if (!slot)
             return -1;
-        __u32 next = *(volatile __u32 *)slot + number + 1; /* kept as a difference: 0 in new memory */
+        __u32 next = *(volatile __u32 *)slot + number +
+                     1; /* kept as a difference: 0 in new memory */
         if (__sync_val_compare_and_swap(&view.head->free, head,
                                         ((head >> 32) + 1) << 32 | next) == head)
             return number;

@@ -9,20 +9,19 @@
 
 uint32_t shared_buckets(uint32_t slots)
 {
-    uint32_t buckets = 64;
+    uint32_t buckets = 1;
     while (buckets * 3 < slots)
         buckets *= 2;
     return buckets;
 }
 
-struct shared_table *shared_table_open(struct shared_head *head, void *filter,
-                                       void *buckets, uint32_t nbuckets, void *slots,
-                                       uint32_t nslots, size_t value_size)
+struct shared_table *shared_table_open(struct shared_head *head, void *buckets,
+                                       uint32_t nbuckets, void *slots, uint32_t nslots,
+                                       size_t value_size)
 {
     struct shared_table *table = calloc(1, sizeof(*table));
     if (table)
-        table->view = (struct shared_view){ .filter = filter,
-                                            .buckets = buckets,
+        table->view = (struct shared_view){ .buckets = buckets,
                                             .slots = slots,
                                             .head = head,
                                             .mask = nbuckets - 1,
@@ -34,12 +33,12 @@ struct shared_table *shared_table_open(struct shared_head *head, void *filter,
 struct shared_table *shared_table_new(size_t value_size, uint32_t slots, uint64_t seed)
 {
     uint32_t nbuckets = shared_buckets(slots);
-    size_t size = nbuckets * SHARED_BUCKET_SIZE, bits = SHARED_FILTER_SIZE(nbuckets);
-    uint8_t *memory = calloc(1, size + bits + slots * (KEY_SIZE + value_size));
+    size_t size = nbuckets * SHARED_BUCKET_SIZE;
+    uint8_t *memory = calloc(1, size + slots * (KEY_SIZE + value_size));
     struct shared_table *table =
-        memory ? shared_table_open(NULL, memory + size, memory, nbuckets,
-                                   memory + size + bits, slots, value_size)
-               : NULL;
+        memory
+            ? shared_table_open(NULL, memory, nbuckets, memory + size, slots, value_size)
+            : NULL;
     if (!table) {
         free(memory);
         return NULL;
@@ -63,17 +62,27 @@ void *shared_table_find(const struct shared_table *table, const void *key)
     return shared_find(table->view, key);
 }
 
-/* Whoever fills the bucket meanwhile marks it behind that, or is seen here. */
+/* The buckets that share a bit: are all empty? */
+static bool are_empty(struct shared_view view, uint32_t number)
+{
+    uint32_t bits = SHARED_FILTER * 64;
+    for (uint64_t at = number % bits; at <= view.mask; at += bits) {
+        const volatile uint32_t *bucket = SHARED_BUCKET(view, at);
+        for (int i = 0; i < SHARED_WORDS; i++)
+            if (bucket[i])
+                return false;
+    }
+    return true;
+}
+
+/* Whoever fills a bucket meanwhile marks it behind that, or is seen here. */
 static void unmark_empty(struct shared_view view, uint32_t number)
 {
-    const volatile uint32_t *bucket = SHARED_BUCKET(view, number);
-    for (int i = 0; i < SHARED_WORDS; i++)
-        if (bucket[i])
-            return;
-    __sync_fetch_and_and(SHARED_FILTER(view, number / 64), ~(1ull << (number % 64)));
-    for (int i = 0; i < SHARED_WORDS; i++)
-        if (bucket[i])
-            shared_mark(view, number);
+    if (!are_empty(view, number))
+        return;
+    __sync_fetch_and_and(shared_bits(view, number), ~(1ull << (number % 64)));
+    if (!are_empty(view, number))
+        shared_mark(view, number);
 }
 
 /* Puts `with` in place of all words that lead to the key. Returns how many there were; but for
@@ -115,7 +124,8 @@ int shared_table_put(struct shared_table *table, const void *key, const void *va
     memcpy(slot, key, KEY_SIZE);
     memcpy(slot + 4, value, size);
     __sync_synchronize();
-    uint32_t word = shared_tag(shared_hash(key, view.head->seed)) | ((uint32_t)number + 1);
+    uint32_t word =
+        shared_tag(shared_hash(key, view.head->seed)) | ((uint32_t)number + 1);
     if (replace(table, key, word))
         return 0;
     shared_give(view, (uint32_t)number); /* somebody took it out meanwhile */

@@ -18,8 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SHARED_FILTER(view, number) ((__u64 *)(view).filter + (number))
-#define SHARED_BUCKET(view, number) ((__u32 *)(view).buckets + (size_t)(number) * 16)
+#define SHARED_BUCKET(view, number) ((__u32 *)(view).buckets + (size_t)(number)*16)
 #define SHARED_SLOT(view, number)                                                        \
     ((number) < (view).capacity                                                          \
          ? (__u32 *)((uint8_t *)(view).slots + (size_t)(number) * (view).stride)         \
@@ -35,18 +34,16 @@ struct shared_table {
     void *memory; /* of shared_table_new */
 };
 
-#define SHARED_FILTER_SIZE(buckets) ((buckets) / 8)
-
-/* A power of two, 64 or more; slots: 1..SHARED_CAPACITY. */
+/* A power of two; slots: 1..SHARED_CAPACITY. */
 uint32_t shared_buckets(uint32_t slots);
 
 /* NULL when memory is out. */
 struct shared_table *shared_table_new(size_t value_size, uint32_t slots, uint64_t seed);
 
 /* Nothing of it is this table's: the memory stays the caller's. */
-struct shared_table *shared_table_open(struct shared_head *head, void *filter,
-                                       void *buckets, uint32_t nbuckets, void *slots,
-                                       uint32_t nslots, size_t value_size);
+struct shared_table *shared_table_open(struct shared_head *head, void *buckets,
+                                       uint32_t nbuckets, void *slots, uint32_t nslots,
+                                       size_t value_size);
 void shared_table_free(struct shared_table *table);
 
 /* NULL when it is not there. */

@@ -533,6 +533,18 @@ sentinel_inline int dissect_is_martian6(const struct sentinel_frame *f, const __
     return !(f->src[0] | f->src[1]) && (f->src[2] | f->src[3] || ip[24] != 0xff);
 }
 
+/* ::ffff:a.b.c.d in one go: half-words that are read as a word right behind make a processor wait
+ * for both. */
+sentinel_inline void dissect_map4(__u32 *address, const __u8 *from)
+{
+    __u32 pair[2] = { __builtin_bswap32(0xffff) };
+    __builtin_memcpy(&pair[1], from, 4);
+    __u64 word = (__u64)pair[1] << 32 | pair[0];
+    if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
+        word = (__u64)pair[0] << 32 | pair[1];
+    __builtin_memcpy(address + 2, &word, 8);
+}
+
 /* The addresses, whatever else is wrong. Of those that no source can have no list says
  * anything: an IPv4 address in disguise is not that address. */
 sentinel_inline void dissect_addresses(struct dissector *d, __u16 type)
@@ -548,9 +560,8 @@ sentinel_inline void dissect_addresses(struct dissector *d, __u16 type)
     else if (type == 0x0800) {
         f->family = 4;
         f->class = CLASS_OTHER;
-        f->src[2] = f->dst[2] = __builtin_bswap32(0xffff);
-        __builtin_memcpy(&f->src[3], ip + 12, 4);
-        __builtin_memcpy(&f->dst[3], ip + 16, 4);
+        dissect_map4(f->src, ip + 12);
+        dissect_map4(f->dst, ip + 16);
         if (dissect_is_martian4(f, ip))
             dissect_note(d, REASON_MARTIAN);
     } else if (ip + 40 <= d->end) {

@@ -16,7 +16,6 @@
 
 #include <bpf/bpf_helpers.h>
 
-#define SHARED_FILTER(view, number) find_index((view).filter, number)
 #define SHARED_BUCKET(view, number) find_index((view).buckets, number)
 #define SHARED_SLOT(view, number)   find_index((view).slots, number)
 
@@ -66,12 +65,10 @@ struct sentinel_destination_slot {
 };
 
 /* Sizes may be set before loading. */
-TABLE(entry_filter, ARRAY, __u32, __u64, 1 << 11, BPF_F_MMAPABLE);
 TABLE(entry_buckets, ARRAY, __u32, struct sentinel_bucket, 1 << 17, BPF_F_MMAPABLE);
 TABLE(entry_slots, ARRAY, __u32, struct sentinel_entry_slot, 393216, BPF_F_MMAPABLE);
 TABLE(suspects, LRU_HASH, struct sentinel_address, struct sentinel_suspect, 65536, 0);
 TABLE(verified, LRU_HASH, struct sentinel_address, __u64, 65536, 0);
-TABLE(destination_filter, ARRAY, __u32, __u64, 32, BPF_F_MMAPABLE);
 TABLE(destination_buckets, ARRAY, __u32, struct sentinel_bucket, 2048, BPF_F_MMAPABLE);
 TABLE(destination_slots, ARRAY, __u32, struct sentinel_destination_slot, 4096,
       BPF_F_MMAPABLE);
@@ -80,7 +77,7 @@ TABLE(destination_counts, PERCPU_ARRAY, __u32, struct sentinel_destination_count
 TABLE(sketch, PERCPU_ARRAY, __u32, struct sentinel_sketch_row, 4, 0);
 TABLE(handshakes, ARRAY, __u32, __u32, 1 << 16, 0);
 TABLE(totals, PERCPU_ARRAY, __u32, struct sentinel_totals, 1, 0);
-TABLE(words, ARRAY, __u32, struct sentinel_state, 1, BPF_F_MMAPABLE);
+struct sentinel_state shared SEC(".data.shared") = { 0 };
 
 /* The lists; none at first. A new one is built beside and takes the old one's place. */
 struct {
@@ -114,17 +111,17 @@ const volatile __u32 has_cookies, has_frags;
 
 /* --- the tables that judge.bpf.h asks for -------------------------------------------------- */
 
-#define TABLE_ENTRY(c, key)              ((void)(c), find_entry(key))
-#define TABLE_ADD_ENTRY(c, key, value)   add_entry(key, value)
-#define TABLE_DESTINATION(c, key)        ((void)(c), find_destination(key))
-#define TABLE_FIND(c, name, key) ((void)(c), bpf_map_lookup_elem(&name, key))
+#define TABLE_ENTRY(c, key)            ((void)(c), find_entry(key))
+#define TABLE_ADD_ENTRY(c, key, value) add_entry(key, value)
+#define TABLE_DESTINATION(c, key)      ((void)(c), find_destination(key))
+#define TABLE_FIND(c, name, key)       ((void)(c), bpf_map_lookup_elem(&name, key))
 #define TABLE_INSERT(c, name, key, value)                                                \
     bpf_map_update_elem(&name, key, value, BPF_NOEXIST)
 #define TABLE_PREFIX(c, key)      find_prefix(key)
 #define TABLE_COUNTS(c, index)    find_index(&destination_counts, index)
 #define TABLE_SKETCH(c, row)      find_index(&sketch, row)
 #define TABLE_HANDSHAKES(c, cell) find_index(&handshakes, cell)
-#define TABLE_STATE(c)            ((void)(c), (struct sentinel_state *)find_index(&words, 0))
+#define TABLE_STATE(c)            ((void)(c), &shared)
 #define TABLE_EVENT(c)            bpf_ringbuf_reserve(&events, sizeof(struct sentinel_event), 0)
 #define TABLE_SUBMIT(c, event)    bpf_ringbuf_submit(event, 0)
 #define TABLE_CONNECTED(c, frame) is_connected(c, frame)
@@ -132,28 +129,24 @@ const volatile __u32 has_cookies, has_frags;
 #define VIEW(TABLE, STATE)                                                               \
     (struct shared_view)                                                                 \
     {                                                                                    \
-        .filter = &TABLE##_filter, .buckets = &TABLE##_buckets,                          \
-        .slots = &TABLE##_slots,                                                         \
-        .mask = TABLE##_mask, .head = (STATE), .capacity = SHARED_CAPACITY               \
+        .buckets = &TABLE##_buckets, .slots = &TABLE##_slots, .mask = TABLE##_mask,      \
+        .head = (STATE), .capacity = SHARED_CAPACITY                                     \
     }
 
 static __always_inline struct sentinel_entry *find_entry(const __u32 key[4])
 {
-    struct sentinel_state *state = find_index(&words, 0);
-    return state ? shared_find(VIEW(entry, &state->entries), key) : NULL;
+    return shared_find(VIEW(entry, &shared.entries), key);
 }
 
-static __always_inline int add_entry(const __u32 key[4], const struct sentinel_entry *entry)
+static __always_inline int add_entry(const __u32 key[4],
+                                     const struct sentinel_entry *entry)
 {
-    struct sentinel_state *state = find_index(&words, 0);
-    return state ? shared_insert(VIEW(entry, &state->entries), key, entry, sizeof(*entry))
-                 : -1;
+    return shared_insert(VIEW(entry, &shared.entries), key, entry, sizeof(*entry));
 }
 
 static __always_inline struct sentinel_destination *find_destination(const __u32 key[4])
 {
-    struct sentinel_state *state = find_index(&words, 0);
-    return state ? shared_find(VIEW(destination, &state->destinations), key) : NULL;
+    return shared_find(VIEW(destination, &shared.destinations), key);
 }
 
 static __always_inline struct sentinel_entry *
@@ -203,18 +196,36 @@ static __always_inline int is_connected(struct xdp_md *ctx,
 
 /* --- frames --------------------------------------------------------------------------------- */
 
-/* One frame in policy.sample, at random: gaps of 1 to twice that, so that most frames cost a
- * subtraction. */
-static __always_inline int is_sampled(struct sentinel_totals *all)
+/* Of sources that are blocked, whose packets are counted by themselves, one frame in so many times
+ * as many is a sample; but where every frame is one. */
+#define BLOCKED_SAMPLES 16
+
+static __always_inline int is_blocked(const struct sentinel_frame *frame)
 {
-    __u64 gap = all->gap, longest = 2ull * policy.sample - 1;
+    return frame->reason == REASON_BLOCKED || frame->reason == REASON_BANNED ||
+           frame->reason == REASON_LISTED;
+}
+
+static __always_inline __u32 sample_rate(const struct sentinel_frame *frame)
+{
+    return policy.sample > 1 && is_blocked(frame) ? BLOCKED_SAMPLES * policy.sample
+                                                  : policy.sample;
+}
+
+/* One frame in sample_rate, at random: gaps of 1 to twice that, so that most frames cost a
+ * subtraction. */
+static __always_inline int is_sampled(struct sentinel_totals *all,
+                                      const struct sentinel_frame *frame)
+{
+    __u64 *left = &all->gaps[is_blocked(frame)], gap = *left;
+    __u64 longest = 2ull * sample_rate(frame) - 1;
     if (!policy.sample)
         return 0;
     if (gap > 1 && gap <= longest) {
-        all->gap = gap - 1;
+        *left = gap - 1;
         return 0;
     }
-    all->gap = 1 + bpf_get_prandom_u32() % longest;
+    *left = 1 + bpf_get_prandom_u32() % longest;
     return 1;
 }
 
@@ -229,47 +240,45 @@ static __always_inline int count(const struct sentinel_frame *frame)
     asm volatile("" : "+r"(by_reason), "+r"(class));
     judge_add(&all->reasons[by_reason & 255], frame);
     judge_add(&all->classes[class & 15], frame);
-    return is_sampled(all);
+    return is_sampled(all, frame);
 }
 
 sentinel_stage int sample(struct xdp_md *ctx, struct sentinel_frame *frame)
 {
-    struct sentinel_state *state = TABLE_STATE(ctx);
-    if (!frame || !state)
+    if (!frame)
         return 0;
     struct sentinel_sample *to = bpf_ringbuf_reserve(&samples, sizeof(*to), 0);
     if (!to) {
-        __sync_fetch_and_add(&state->samples_lost, 1);
+        __sync_fetch_and_add(&shared.samples_lost, 1);
         return 0;
     }
     __u32 kept = frame->bytes < SENTINEL_SNAPLEN ? frame->bytes : SENTINEL_SNAPLEN;
     to->frame = *frame;
-    to->rate = policy.sample;
+    to->rate = sample_rate(frame);
     to->captured = 0;
     __builtin_memset(to->bytes, 0, sizeof(to->bytes));
     if (kept && kept <= SENTINEL_SNAPLEN && !bpf_xdp_load_bytes(ctx, 0, to->bytes, kept))
         to->captured = kept;
-    __sync_fetch_and_add(&state->samples, 1);
+    __sync_fetch_and_add(&shared.samples, 1);
     bpf_ringbuf_submit(to, BPF_RB_NO_WAKEUP);
     return 0;
 }
 
 /* Ticks are a load; calling for a finer clock costs more than all that a blocked frame does
  * here. They stand still while the machine sleeps, of which set_clock keeps account. */
-static __always_inline __u64 clock(struct xdp_md *ctx)
+static __always_inline __u64 clock(void)
 {
-    struct sentinel_state *state = TABLE_STATE(ctx);
-    return bpf_jiffies64() * tick + (state ? state->clock : 0);
+    return bpf_jiffies64() * tick + shared.clock;
 }
 
 /* Run by user space: at the beginning, and from time to time. Within a tick nothing is wrong. */
 SEC("syscall")
-int set_clock(void *ctx)
+int set_clock(void *unused)
 {
-    struct sentinel_state *state = TABLE_STATE(ctx);
+    (void)unused;
     __u64 offset = bpf_ktime_get_boot_ns() - bpf_jiffies64() * tick;
-    if (state && tick && offset - state->clock + tick > 2ull * tick)
-        state->clock = offset;
+    if (tick && offset - shared.clock + tick > 2ull * tick)
+        shared.clock = offset;
     return 0;
 }
 
@@ -280,7 +289,7 @@ int flow_sentinel(struct xdp_md *ctx)
     int answer = XDP_DROP;
     __u32 length =
         has_frags ? (__u32)bpf_xdp_get_buff_len(ctx) : (__u32)(ctx->data_end - ctx->data);
-    sentinel_judge(ctx, &frame, length, 0xffff, clock(ctx));
+    sentinel_judge(ctx, &frame, length, 0xffff, clock());
     if (has_cookies && frame.verdict == VERDICT_ANSWER) {
         answer = syn_cookie_answer(ctx, &frame);
         if (answer == XDP_DROP)

@@ -35,12 +35,12 @@
 #include "apps/flow_sentinel/dissect.bpf.h"
 
 #define SKETCH_ROWS    4
-#define SKETCH_COLUMNS 8192 /* 32 KiB: what a per-CPU value can be */
-#define SKETCH_EPOCH   30   /* a bit more than a second: 2^30 ns */
-#define SKETCH_SEED    36   /* and 69 s with the same places */
+#define SKETCH_COLUMNS 8192      /* 32 KiB: what a per-CPU value can be */
+#define SKETCH_EPOCH   30        /* a bit more than a second: 2^30 ns */
+#define SKETCH_SEED    36        /* and 69 s with the same places */
 #define HANDSHAKES     (1 << 16) /* 256 KiB: more would be out of the cache, and slow */
-#define HANDSHAKE_TIME 22  /* units of 4 ms, in 16 bits: all of 274 s */
-#define HANDSHAKE_MAX  750 /* 3 s */
+#define HANDSHAKE_TIME 22        /* units of 4 ms, in 16 bits: all of 274 s */
+#define HANDSHAKE_MAX  750       /* 3 s */
 #define SECOND         1000000000ull
 
 /* Returns whether so many units at `now` are within the limit; *arrival is the state. When
@@ -73,7 +73,7 @@ sentinel_stage int judge_tell(struct sentinel_context *c, struct sentinel_frame 
                               __u32 kind, __u32 limit, __u64 ttl)
 {
     struct sentinel_state *state = TABLE_STATE(c);
-    if (!f || !state)
+    if (!f)
         return 0;
     if (!judge_conforms(&CONTEXT_POLICY(c)->events, &state->events, f->now, 1)) {
         __sync_fetch_and_add(&state->events_limited, 1);
@@ -171,20 +171,26 @@ sentinel_inline struct sentinel_entry *judge_network(struct sentinel_context *c,
     return entry && (f->family == 4 || entry->kind == KIND_BLOCKED) ? entry : NULL;
 }
 
+sentinel_inline int judge_prefixes(struct sentinel_context *c, struct sentinel_frame *f)
+{
+    struct sentinel_prefix prefix = { .bits = 128 };
+    __builtin_memcpy(prefix.address, f->src, sizeof(prefix.address));
+    return judge_entry(c, f, TABLE_PREFIX(c, &prefix), REASON_LISTED);
+}
+
 /* The key of a source is all of an IPv4 address and the upper bits of an IPv6 one: there
  * somebody has them all. */
 sentinel_inline int judge_entries(struct sentinel_context *c, struct sentinel_frame *f)
 {
-    struct sentinel_prefix prefix = { .bits = 128 };
-    for (int i = 0; i < 4; i++)
-        f->source[i] =
-            f->src[i] & (f->family == 6 ? CONTEXT_POLICY(c)->source_mask[i] : 0xffffffff);
-    __builtin_memcpy(prefix.address, f->src, sizeof(prefix.address));
-    if (f->family == 6 &&
-        judge_entry(c, f, TABLE_ENTRY(c, f->src), REASON_BANNED))
-        return 1;
-    return judge_entry(c, f, judge_network(c, f), REASON_BANNED) ||
-           judge_entry(c, f, TABLE_PREFIX(c, &prefix), REASON_LISTED);
+    f->source[2] = f->src[2]; /* of IPv4 all that is not 0 */
+    f->source[3] = f->src[3];
+    if (f->family == 6) {
+        for (int i = 0; i < 4; i++)
+            f->source[i] = f->src[i] & CONTEXT_POLICY(c)->source_mask[i];
+        if (judge_entry(c, f, TABLE_ENTRY(c, f->src), REASON_BANNED))
+            return 1;
+    }
+    return judge_entry(c, f, judge_network(c, f), REASON_BANNED) || judge_prefixes(c, f);
 }
 
 /* A new one for a source that was blocked not long ago is longer. */
@@ -208,7 +214,7 @@ sentinel_stage int judge_insert(struct sentinel_context *c, struct sentinel_fram
                                 __u32 limit)
 {
     struct sentinel_state *state = TABLE_STATE(c);
-    if (!f || !state)
+    if (!f)
         return -1;
     struct sentinel_entry block = { .expires = f->now + CONTEXT_POLICY(c)->ttl,
                                     .packets = f->packets,
@@ -233,7 +239,7 @@ sentinel_stage int judge_block(struct sentinel_context *c, struct sentinel_frame
                                __u32 limit)
 {
     struct sentinel_state *state = TABLE_STATE(c);
-    if (!f || !state)
+    if (!f)
         return 0;
     struct sentinel_entry *old = TABLE_ENTRY(c, f->source);
     if (old) {
@@ -290,7 +296,7 @@ sentinel_inline __u32 judge_handshake(struct sentinel_context *c,
     __u32 both[4] = { f->source[0] ^ f->dst[3], f->source[1], f->source[2] ^ f->dst[2],
                       f->source[3] };
     both[1] ^= (__u32)f->sport << 16 | f->dport;
-    __u64 hash = shared_hash(both, state ? state->secret : 0);
+    __u64 hash = shared_hash(both, state->secret);
     *mark = (__u32)(hash >> 48);
     return (__u32)hash & (HANDSHAKES - 1);
 }
@@ -466,8 +472,7 @@ sentinel_inline int judge_sketch(struct sentinel_context *c, struct sentinel_fra
                                  __u8 own)
 {
     struct sentinel_state *state = TABLE_STATE(c);
-    __u64 hash =
-        shared_hash(f->source, (state ? state->secret : 0) + (f->now >> SKETCH_SEED));
+    __u64 hash = shared_hash(f->source, state->secret + (f->now >> SKETCH_SEED));
     __u32 weight = judge_weight(c, f, own), least = 0xffffff;
     __u32 epoch = (__u32)(f->now >> SKETCH_EPOCH) & 255;
     weight = weight < 0xffffff ? weight : 0xffffff;
@@ -596,7 +601,7 @@ sentinel_inline int judge_source(struct sentinel_context *c, struct sentinel_fra
 sentinel_inline __u8 judge_orphan(struct sentinel_context *c, struct sentinel_frame *f)
 {
     struct sentinel_state *state = TABLE_STATE(c);
-    if (CONTEXT_POLICY(c)->fail_mode == FAIL_AUTONOMOUS || !state || !state->heartbeat ||
+    if (CONTEXT_POLICY(c)->fail_mode == FAIL_AUTONOMOUS || !state->heartbeat ||
         f->now < state->heartbeat + CONTEXT_POLICY(c)->watchdog)
         return 0;
     return CONTEXT_POLICY(c)->fail_mode;

@@ -16,7 +16,7 @@
 #include "lib/shared_table.h"
 
 #define BATCH    4096 /* entries of a map that one call brings */
-#define MAPPINGS 7
+#define MAPPINGS 5
 
 struct kernel_path {
     struct path path;
@@ -45,10 +45,8 @@ static struct kernel_path *kernel(const struct path *path)
 
 /* --- loading ------------------------------------------------------------------------------- */
 
-static void set_table_size(struct bpf_map *filter, struct bpf_map *buckets,
-                           struct bpf_map *slots, uint32_t size)
+static void set_table_size(struct bpf_map *buckets, struct bpf_map *slots, uint32_t size)
 {
-    bpf_map__set_max_entries(filter, shared_buckets(size) / 64);
     bpf_map__set_max_entries(buckets, shared_buckets(size));
     bpf_map__set_max_entries(slots, size);
 }
@@ -56,15 +54,14 @@ static void set_table_size(struct bpf_map *filter, struct bpf_map *buckets,
 static void set_sizes(struct flow_sentinel_bpf *bpf, const struct path_sizes *sizes)
 {
     if (sizes->entries)
-        set_table_size(bpf->maps.entry_filter, bpf->maps.entry_buckets,
-                       bpf->maps.entry_slots, sizes->entries);
+        set_table_size(bpf->maps.entry_buckets, bpf->maps.entry_slots, sizes->entries);
     if (sizes->suspects) {
         bpf_map__set_max_entries(bpf->maps.suspects, sizes->suspects);
         bpf_map__set_max_entries(bpf->maps.verified, sizes->suspects);
     }
     if (sizes->destinations) {
-        set_table_size(bpf->maps.destination_filter, bpf->maps.destination_buckets,
-                       bpf->maps.destination_slots, sizes->destinations);
+        set_table_size(bpf->maps.destination_buckets, bpf->maps.destination_slots,
+                       sizes->destinations);
         bpf_map__set_max_entries(bpf->maps.destination_counts, sizes->destinations);
     }
     if (sizes->samples)
@@ -438,8 +435,7 @@ static void *map_values(struct kernel_path *k, const struct bpf_map *map)
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t value = (bpf_map__value_size(map) + 7) & ~(size_t)7;
     size_t size = (value * bpf_map__max_entries(map) + page - 1) & ~(page - 1);
-    void *at =
-        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
     if (at == MAP_FAILED)
         return NULL;
     struct mapping *mapping = k->mappings;
@@ -450,34 +446,30 @@ static void *map_values(struct kernel_path *k, const struct bpf_map *map)
 }
 
 static struct shared_table *open_table(struct kernel_path *k, struct shared_head *head,
-                                       const struct bpf_map *filter,
                                        const struct bpf_map *buckets,
                                        const struct bpf_map *slots, size_t value_size)
 {
-    void *bits = map_values(k, filter), *words = map_values(k, buckets),
-         *values = map_values(k, slots);
+    void *words = map_values(k, buckets), *values = map_values(k, slots);
     if (!head->seed)
         head->seed = k->options.secret;
-    if (!bits || !words || !values)
-        return NULL;
-    return shared_table_open(head, bits, words, bpf_map__max_entries(buckets), values,
-                             bpf_map__max_entries(slots), value_size);
+    return words && values
+               ? shared_table_open(head, words, bpf_map__max_entries(buckets), values,
+                                   bpf_map__max_entries(slots), value_size)
+               : NULL;
 }
 
 static int map_tables(struct kernel_path *k, struct error *err)
 {
-    struct sentinel_state *state = map_values(k, k->bpf->maps.words);
+    struct sentinel_state *state = map_values(k, k->bpf->maps.data_shared);
     if (state) {
         k->path.state = state;
         state->schema = SENTINEL_SCHEMA;
         state->secret = k->options.secret;
-        k->entries = open_table(k, &state->entries, k->bpf->maps.entry_filter,
-                                k->bpf->maps.entry_buckets, k->bpf->maps.entry_slots,
-                                sizeof(struct sentinel_entry));
+        k->entries = open_table(k, &state->entries, k->bpf->maps.entry_buckets,
+                                k->bpf->maps.entry_slots, sizeof(struct sentinel_entry));
         k->destinations = open_table(
-            k, &state->destinations, k->bpf->maps.destination_filter,
-            k->bpf->maps.destination_buckets, k->bpf->maps.destination_slots,
-            sizeof(struct sentinel_destination));
+            k, &state->destinations, k->bpf->maps.destination_buckets,
+            k->bpf->maps.destination_slots, sizeof(struct sentinel_destination));
     }
     if (k->entries && k->destinations)
         return 0;

@@ -16,15 +16,19 @@
 
 #include "apps/flow_sentinel/sentinel.bpf.h"
 
+#define SHARED ".data.shared" /* struct sentinel_state */
+
 char *pins_name(char out[PINS_NAME_SIZE], const char *pin, const char *name)
 {
-    snprintf(out, PINS_NAME_SIZE, "%s/%s", pin, name);
+    /* a bpffs has no names with dots */
+    snprintf(out, PINS_NAME_SIZE, "%s/%s", pin, !strcmp(name, SHARED) ? "shared" : name);
     return out;
 }
 
 static bool is_data(const struct bpf_map *map)
 {
-    return strchr(bpf_map__name(map), '.'); /* .rodata is each program's own */
+    const char *name = bpf_map__name(map);
+    return strchr(name, '.') && strcmp(name, SHARED); /* .rodata is each program's own */
 }
 
 /* --- do they fit? --------------------------------------------------------------------- */
@@ -49,8 +53,8 @@ static uint64_t pinned_schema(const char *pin)
 {
     char path[PINS_NAME_SIZE];
     uint32_t zero = 0;
-    struct sentinel_state state = { 0 };
-    int fd = bpf_obj_get(pins_name(path, pin, "words"));
+    struct sentinel_state state;
+    int fd = bpf_obj_get(pins_name(path, pin, SHARED));
     if (fd < 0)
         return 0;
     if (bpf_map_lookup_elem(fd, &zero, &state))

@@ -212,16 +212,16 @@ enum sentinel_kind {
  * list. Who inserts by hand replaces a block. A block stays for repeat_window after its end, so
  * that the next one lasts longer. Counts may be a few low when several CPUs meet in one. */
 struct sentinel_entry {
-    __u64 expires;              /* 0: never */
-    __u64 packets, bytes, last; /* since `created` */
-    __u64 created, ttl;
-    __u64 bucket, count,
-        previous; /* of a block: units since `bucket`, and in the hold_down
-                                      before */
-    __u8 kind;
+    __u64 expires;  /* 0: never */
+    __u8 kind;      /* enum sentinel_kind */
     __u8 limit;     /* of a block: enum sentinel_limit_kind */
     __u8 automatic; /* neither by hand nor by a detection: goes when its reason does */
     __u8 unused[5];
+    __u64 packets, bytes, last; /* since `created` */
+    __u64 bucket, count,
+        previous; /* of a block: units since `bucket`, and in the hold_down
+                                      before */
+    __u64 created, ttl;
 };
 
 struct sentinel_prefix { /* key of a trie: struct bpf_lpm_trie_key */
@@ -307,7 +307,7 @@ struct sentinel_destination_counts {
 struct sentinel_totals {
     struct sentinel_count reasons[64 * VERDICTS]; /* reason * VERDICTS + verdict */
     struct sentinel_count classes[16];
-    __u64 gap; /* frames up to the next sample */
+    __u64 gaps[2]; /* frames up to the next sample: of all but blocked ones, of these */
 };
 
 /* One word each for what is rare. */
