@@ -76,7 +76,7 @@ BENCH_SRC := $(sort $(wildcard selftest/bench/*.c))
 FUZZ_SRC  := $(sort $(wildcard selftest/fuzz/*.c))
 LUA_SRC   := $(sort $(wildcard config/*.lua config/*/*.lua programs/*.lua))
 SHELL_SRC := $(sort vethtest.sh .ci/run $(wildcard selftest/*.sh selftest/*/*.sh))
-HEADERS   := $(sort $(wildcard packaging/*.h lib/*.h engine/*.h apps/*.h apps/*/*.h config/*.h selftest/*.h))
+HEADERS   := $(sort $(wildcard packaging/*.h lib/*.h engine/*.h apps/*.h apps/*/*.h config/*.h selftest/*.h selftest/bench/*.h))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call obj,$(CORE_SRC)) $(BUILD)/obj/embedded.o

@@ -12,8 +12,7 @@ selftest/bench/timing.sh
 if [ "$(id -u)" -eq 0 ]; then
     ./vethtest.sh throughput
     selftest/bench/wires.sh
-    "$BUILD/bench/sentinel"
-    "$BUILD/bench/sentinel" --json >"$BUILD/sentinel.json"
+    "$BUILD/bench/sentinel" 41 "$BUILD/sentinel.json"
 else
     echo "bench: the veth and XDP measurements need root" >&2
 fi
