@@ -37,6 +37,11 @@ static struct sentinel_entry entry_of(struct sentinel_rig *rig, const char *addr
     return user;
 }
 
+static void keep_event(const struct sentinel_event *event, void *user)
+{
+    *(struct sentinel_event *)user = *event;
+}
+
 START_TEST(below_the_limit_nothing_happens)
 {
     struct sentinel_rig rig;
@@ -67,6 +72,57 @@ START_TEST(above_the_limit_the_source_is_blocked)
     ck_assert_uint_eq(frame.reason, REASON_BLOCKED);
     udp = rig_udp("198.51.100.8", "192.0.2.1", 1024, 80, 10);
     ck_assert_uint_eq(rig_judge(&rig, udp.data, udp.length).verdict, VERDICT_PASS);
+    rig_close(&rig);
+}
+END_TEST
+
+/* Of 100,000 SYNs a second from one source: 625 go by before it is looked at, then the burst of
+ * 1,000 and what the limit allows meanwhile. Not one behind the first that is dropped, and it is
+ * that one which the event is of. */
+START_TEST(a_flood_is_blocked_in_time)
+{
+    struct sentinel_rig rig;
+    rig_open(&rig, NULL);
+    struct rig_frame syn = rig_tcp("198.51.100.7", "192.0.2.1", 1024, 80, 2, 0);
+    struct sentinel_event told = { 0 };
+    uint32_t passed = 0, last = 0;
+    for (uint32_t i = 0; i < 10000; i++, rig.now += SEC / 100000) {
+        memcpy(syn.data + 38, &i, 4); /* the sequence number */
+        if (rig_judge(&rig, syn.data, syn.length).verdict == VERDICT_PASS) {
+            passed++;
+            last = i;
+        }
+    }
+    ck_assert_uint_ge(passed, 1000);
+    ck_assert_uint_le(passed, 2000);
+    ck_assert_uint_eq(passed, last + 1);
+    for (int kernel = 0; kernel <= (rig.kernel != NULL); kernel++) {
+        ck_assert_int_eq(path_events(kernel ? rig.kernel : rig.user, keep_event, &told),
+                         2);
+        ck_assert_uint_eq(told.kind, EVENT_BLOCK);
+        ck_assert_uint_eq(told.time, RIG_START + passed * (SEC / 100000));
+        ck_assert_uint_le(told.time, RIG_START + 17 * MS);
+    }
+    rig_close(&rig);
+}
+END_TEST
+
+/* The kernel's clock moves every 4 ms, or 10: what comes within the limit is never dropped because
+ * it seems to come at once. */
+START_TEST(a_tick_is_no_burst)
+{
+    struct sentinel_rig rig;
+    rig_open(&rig, "src_syn.pps=200000 src_syn.burst=100 src_pps.pps=0 src_bps.rate=0 "
+                   "dst_syn_hard_pps=0");
+    struct rig_frame syn = rig_tcp("198.51.100.7", "192.0.2.1", 1024, 80, 2, 0);
+    uint64_t passed = 0;
+    for (int i = 0; i < 60000; i++) {
+        passed += rig_judge(&rig, syn.data, syn.length).verdict == VERDICT_PASS;
+        if (i % 600 == 599)
+            rig.now += 4 * MS;
+    }
+    ck_assert_uint_eq(passed, 60000); /* 150,000 a second */
+    ck_assert_uint_lt(flood(&rig, &syn, 400000, 500 * MS), 150000);
     rig_close(&rig);
 }
 END_TEST
@@ -361,6 +417,8 @@ static Suite *suite_sentinel_limits(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, below_the_limit_nothing_happens);
     tcase_add_test(tcase, above_the_limit_the_source_is_blocked);
+    tcase_add_test(tcase, a_flood_is_blocked_in_time);
+    tcase_add_test(tcase, a_tick_is_no_burst);
     tcase_add_test(tcase, data_is_no_syn);
     tcase_add_test(tcase, a_block_ends);
     tcase_add_test(tcase, a_block_goes_on);

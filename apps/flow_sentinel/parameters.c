@@ -264,9 +264,7 @@ int sentinel_verify(const struct sentinel_conf *conf, struct error *err)
 /* --- the policy -------------------------------------------------------------------------------- */
 
 #define SECOND_NS 1000000000ull
-/* The coarse clock may stand still for a tick of HZ=100: frames below the rate that come in it seem
- * to come at once. */
-#define TICK_NS 10000000ull
+#define TICK_NS   10000000ull /* at most, of the kernel's coarse clock */
 
 static struct sentinel_limit limit_of(uint64_t rate, uint64_t burst)
 {
@@ -276,7 +274,8 @@ static struct sentinel_limit limit_of(uint64_t rate, uint64_t burst)
     limit.period = (SECOND_NS << 10) / rate;
     limit.burst =
         burst ? (uint64_t)((double)burst * SECOND_NS / (double)rate) : SECOND_NS / 5;
-    limit.burst = limit.burst > TICK_NS ? limit.burst : TICK_NS;
+    if (limit.burst < TICK_NS) /* what comes between two ticks comes at once */
+        limit.burst = TICK_NS;
     return limit;
 }
 

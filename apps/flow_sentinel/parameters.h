@@ -6,7 +6,7 @@
  *   sentinel_reason_rows, sentinel_limit_names, ...   names of the tables in sentinel.bpf.h
  *
  * A limit is of packets a second that one source may send; its burst is packets (of src_bps:
- * bytes) above that rate which are let through at once.
+ * bytes) above that rate which are let through at once, never less than come in 10 ms.
  */
 #pragma once
 #include <stdint.h>
