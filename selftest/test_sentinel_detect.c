@@ -219,6 +219,19 @@ START_TEST(the_unusual_is_told_of)
 }
 END_TEST
 
+/* Who was busy before we came is not unusual for it. */
+START_TEST(the_usual_is_learned_first)
+{
+    struct run run;
+    start(&run);
+    go(&run, (struct load){ .packets = 50000 }, 60 * SEC);
+    ck_assert_uint_eq(run.changes[DETECT_ANOMALY], 0);
+    ck_assert_double_ge(run.detector.baseline, 45000);
+    go(&run, (struct load){ .packets = 500000 }, 10 * SEC);
+    ck_assert_int_eq(state(&run, DETECT_ANOMALY), STATE_MITIGATE);
+}
+END_TEST
+
 START_TEST(a_dry_run_tells_only)
 {
     struct run run;
@@ -238,6 +251,7 @@ START_TEST(a_change_ends_what_is_done)
     struct run run;
     struct load load = { .syn = 4000, .packets = 90000, .fragments = 2000 };
     start(&run);
+    go(&run, (struct load){ .packets = 1000 }, 60 * SEC);
     go(&run, load, 10 * SEC);
     ck_assert_int_eq(run.to.mitigation, MITIGATION_LIMIT);
     ck_assert_uint_gt(run.to.fragments_until, run.now);
@@ -297,6 +311,7 @@ static Suite *suite_sentinel_detect(void)
     tcase_add_test(tcase, a_flood_that_comes_back);
     tcase_add_loop_test(tcase, others_have_their_limits, 0, 5);
     tcase_add_test(tcase, the_unusual_is_told_of);
+    tcase_add_test(tcase, the_usual_is_learned_first);
     tcase_add_test(tcase, a_dry_run_tells_only);
     tcase_add_test(tcase, a_change_ends_what_is_done);
     tcase_add_test(tcase, distinct_things_are_counted);

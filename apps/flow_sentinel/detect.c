@@ -101,7 +101,9 @@ static void alarm_step(const struct tick *t, struct alarm *alarm, unsigned detec
     case STATE_NORMAL:
         if (above)
             enter(t, alarm, STATE_SUSPECT, detection, rate, threshold);
-        break;
+        if (!above || sustain)
+            break;
+        /* fall through */
     case STATE_SUSPECT:
         if (!above)
             enter(t, alarm, STATE_NORMAL, detection, rate, threshold);
@@ -160,21 +162,25 @@ static void look_at_signature(struct detector *d, const struct tick *t, unsigned
                share * p->signature_packets, p->signature_packets, p->sustain);
 }
 
-/* The baseline forgets with its time constant, and learns nothing of an attack. */
+/* The baseline forgets with its time constant, and learns nothing of an attack. At first it is
+ * the mean so far, and before a tenth of that time nothing is usual yet. */
 static void look_at_baseline(struct detector *d, const struct tick *t)
 {
     const struct detect_policy *p = t->policy;
     double rate = rate_value(&d->packets, t->now, p->window);
     double threshold = fmax(p->anomaly_factor * d->baseline, p->anomaly_floor);
+    uint64_t age = t->now - d->baseline_since;
     if (p->anomaly_factor <= 0) {
         alarm_end(t, &d->anomaly_alarm, DETECT_ANOMALY);
-        d->baseline_time = t->now;
+        d->baseline_time = d->baseline_since = t->now;
         return;
     }
-    alarm_step(t, &d->anomaly_alarm, DETECT_ANOMALY, rate > threshold, rate, threshold,
+    alarm_step(t, &d->anomaly_alarm, DETECT_ANOMALY,
+               rate > threshold && age >= p->baseline / 10, rate, threshold,
                p->anomaly_sustain);
     if (d->anomaly_alarm.state == STATE_NORMAL) {
-        double step = (double)(t->now - d->baseline_time) / (double)p->baseline;
+        double constant = (double)(age < p->baseline ? age : p->baseline);
+        double step = (double)(t->now - d->baseline_time) / fmax(constant, 1);
         d->baseline += (rate - d->baseline) * (1 - exp(-step));
     }
     d->baseline_time = t->now;
@@ -208,7 +214,7 @@ static void begin(struct detector *d, const struct sentinel_destination_counts *
         d->signatures[i].current = d->signatures[i].previous = 0;
         d->signature_bytes[i].current = d->signature_bytes[i].previous = 0;
     }
-    d->baseline_time = now;
+    d->baseline_time = d->baseline_since = now;
     d->started = true;
 }
 

@@ -77,7 +77,7 @@ struct detector {
     struct alarm syn_alarm, udp_alarm, icmp_alarm, fragment_alarm, anomaly_alarm;
     struct alarm signature_alarms[SENTINEL_SIGNATURES];
     double baseline; /* packets a second */
-    uint64_t baseline_time;
+    uint64_t baseline_time, baseline_since;
 };
 
 /* HyperLogLog (Flajolet et al. 2007) of SENTINEL_REGISTERS registers: off by 13 % (1 sd); small
