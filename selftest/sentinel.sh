@@ -21,7 +21,7 @@ cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
 JSON=$PWD/selftest/json_value.lua
-SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies dry_run udp_limit icmp_limit ttl reload accounting interfaces mistakes cleanup pinned fail_modes document"
+SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies dry_run udp_limit icmp_limit ttl reload swap_under_flood accounting interfaces mistakes cleanup pinned fail_modes document"
 
 id=vs$$
 tmp=$(mktemp -d)
@@ -446,6 +446,48 @@ test_reload() {
     wait_for "packets that pass" sh -c "[ \$(ip netns exec $id-dut awk '\$1 == \"Ip:\" && \$4 + 0 == \$4 { print \$4 }' /proc/net/snmp) -gt $up_before ]"
     stop
 }
+
+prefixes() { # seed, more of them: 100,000 in 11.0.0.0/8, some of them within others
+    awk -v s="$1" 'BEGIN { for (i = 0; i < 100000; i++) { x = i * 160 + s
+        printf "11.%d.%d.%d/%d\n", x / 65536, x / 256 % 256, x % 256, i % 10 ? 32 : 28 } }'
+    shift
+    printf '%s\n' "$@"
+}
+floods() { [ "$(sent)" -gt "$1" ]; }
+
+# Whatever is changed while who is in the list floods, nothing of his passes: lists of 100,000 prefixes,
+# policies, kill -9 and the next process.
+test_swap_under_flood() {
+    local i up flooding
+    prefixes 0 $flooder >"$tmp/list.0"
+    prefixes 3 192.0.2.64/30 $other >"$tmp/list.1"
+    prefixes 5 >"$tmp/list.2"
+    hold_mounts
+    up=$(got_up)
+    start d0 --pin --block-file "$tmp/list.0"
+    ip netns exec "$id-gen" timeout 120 hping3 -I eth0 -a $flooder -i u100 -q --udp -p 81 $host >/dev/null 2>&1 &
+    flooding=$!
+    for i in 1 0 1 0; do
+        wait_for "the flood to go on" floods "$(($(sent) + 100))"
+        set_parameters "d0.block_file=$tmp/list.$i"
+        set_parameters "d0.src_udp.pps=$((1000 + i))"
+    done
+    killed
+    wait_for "the flood to go on" floods "$(($(sent) + 100))"
+    start d0 --pin --block-file "$tmp/list.1"
+    equal "how it began again" "$(mode)" "taken over"
+    wait_for "the flood to go on" floods "$(($(sent) + 100))"
+    equal "frames of who is in the list that the host got" "$(($(got_up) - up))" 0
+    between "frames that were dropped for it" "$(dropped_by listed)" 500 100000000
+    set_parameters "d0.block_file=$tmp/list.2" # the control
+    wait_for "frames that pass" passed_more "$up"
+    kill $flooding
+    wait $flooding 2>/dev/null || true
+    "$VANGUARD" ctl "$id" call d0 detach >/dev/null || fail "detach was refused"
+    stop
+    drop_mounts
+}
+passed_more() { [ "$(got_up)" -gt "$1" ]; }
 
 # Received = passed + dropped by reason, by the counts of others.
 test_accounting() {
