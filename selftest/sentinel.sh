@@ -21,7 +21,7 @@ cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
 JSON=$PWD/selftest/json_value.lua
-SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies dry_run udp_limit icmp_limit ttl reload swap_under_flood accounting interfaces mistakes cleanup pinned fail_modes document"
+SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies forged_friends dry_run udp_limit icmp_limit ttl reload swap_under_flood accounting interfaces mistakes cleanup pinned fail_modes document"
 
 id=vs$$
 tmp=$(mktemp -d)
@@ -367,6 +367,40 @@ test_syn_cookies() {
         wait $server 2>/dev/null || true
     done
 }
+
+# Floods in the name of those whom it would hurt most: nobody is blocked, what passes is what
+# everybody may send, and the gateway answers all the while. Who is allowed by name is not even limited.
+test_forged_friends() {
+    local source up passed flooding
+    hold_mounts
+    echo "nameserver $other" >"$tmp/resolv.conf"
+    "${enter[@]}" mount --bind "$tmp/resolv.conf" /etc/resolv.conf
+    ip -n "$id-dut" route replace default via 192.0.2.1
+    start d0 "${FEW_SYNS[@]}" --allow 198.51.100.0/24 --set dst_syn_pps=1000000 --set dst_syn_hard_pps=0
+    trace "gen: hping3 -a 192.0.2.1"
+    ip netns exec "$id-gen" timeout 60 hping3 -I eth0 -a 192.0.2.1 -i u1 -q -S -p 81 $host >/dev/null 2>&1 &
+    flooding=$!
+    wait_for "the flood to be limited" over_limit
+    quiet dut ping -c 50 -i 0.02 -W 10 -q 192.0.2.1 >"$tmp/ping" || true
+    kill $flooding
+    wait $flooding 2>/dev/null || true
+    equal "answers of the gateway meanwhile" "$(grep -o '[0-9]* received' "$tmp/ping")" "50 received"
+    for source in "$other" "$host" 198.51.100.9 "$flooder"; do
+        up=$(up_now)
+        flood "$source" 20000 -S -p 81
+        passed=$(($(up_now) - up))
+        case $source in
+        "$host") equal "passed of our own address, and martians" "$passed $(dropped_by martian)" "0 20000" ;;
+        198.51.100.9) equal "passed of who is allowed" $passed 20000 ;;
+        *) between "passed of $source" $passed 100 1000 ;;
+        esac
+    done
+    code 0 list --kind blocked --json
+    equal "who is blocked: the stranger" "$(value "$tmp/answer" 1.address 2.address | xargs)" "$flooder nil"
+    stop
+    drop_mounts
+}
+over_limit() { [ "$(dropped_by src_syn)" -gt 1000 ]; }
 
 # What would be dropped passes, until the same parameter says otherwise.
 test_dry_run() {

@@ -1,4 +1,5 @@
 /* FlowSentinel's limits, blocks and lists: both data paths, on a clock that the test sets. */
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "lib/prefix.h"
@@ -334,6 +335,31 @@ START_TEST(what_people_say_comes_first)
 }
 END_TEST
 
+/* Gateways and name servers, which were found and not named: whoever forges their addresses
+ * gets no more through than anybody, and has nobody blocked. */
+START_TEST(a_neighbour_is_limited_only)
+{
+    struct sentinel_rig rig;
+    struct sentinel_entry entry = { .kind = KIND_ALLOWED, .automatic = true };
+    struct path_address key = { { 0, 0, htonl(0xffff), htonl(0xc6336407) } };
+    rig_open(&rig, "src_syn.pps=500 src_syn.burst=100 src_syn.verified=block");
+    ck_assert_int_eq(path_put(rig.user, &key, &entry), 0);
+    if (rig.kernel)
+        ck_assert_int_eq(path_put(rig.kernel, &key, &entry), 0);
+    struct path_listed listed = rig_listed("198.51.100.0/24", KIND_BANNED);
+    rig_list(&rig, &listed, 1);
+    struct rig_frame syn = rig_tcp("198.51.100.7", "192.0.2.1", 1024, 80, 2, 0);
+    uint64_t passed = flood(&rig, &syn, 5000, 4 * SEC);
+    ck_assert_uint_ge(passed, 2000);
+    ck_assert_uint_le(passed, 2200);
+    struct rig_frame ping = rig_icmp("198.51.100.7", "192.0.2.1", 0, 0, 56);
+    ck_assert_uint_eq(flood(&rig, &ping, 900, SEC), 900);
+    ck_assert_uint_eq(rig.user->state->blocks, 0);
+    ck_assert_uint_eq(entry_of(&rig, "198.51.100.7").kind, KIND_ALLOWED);
+    rig_close(&rig);
+}
+END_TEST
+
 /* Blocks cannot crowd out anything else, nor come faster than they may. */
 START_TEST(blocks_have_a_rate_and_a_number)
 {
@@ -431,6 +457,7 @@ static Suite *suite_sentinel_limits(void)
     tcase_add_loop_test(tcase, an_address_is_not_its_network, 0, 3);
     tcase_add_test(tcase, a_high_limit_is_one);
     tcase_add_test(tcase, what_people_say_comes_first);
+    tcase_add_test(tcase, a_neighbour_is_limited_only);
     tcase_add_test(tcase, blocks_have_a_rate_and_a_number);
     tcase_add_test(tcase, spoofed_sources_leave_no_trace);
     tcase_add_loop_test(tcase, without_a_daemon, 0, 3);

@@ -153,6 +153,7 @@ sentinel_inline int judge_entry(struct sentinel_context *c, struct sentinel_fram
     entry->last = f->now;
     if (kind == KIND_ALLOWED) {
         f->reason = REASON_ALLOWED;
+        f->verified = entry->automatic;
         return 1;
     }
     if (kind == KIND_BLOCKED)
@@ -619,12 +620,14 @@ sentinel_inline void judge_stranger(struct sentinel_context *c, struct sentinel_
         judge_source(c, f);
 }
 
+/* Whom nobody but we allowed, a gateway or a name server, is never blocked. Anybody can forge such
+ * an address: it has the limits of a source that is known, as all have. */
 sentinel_inline void judge_addresses(struct sentinel_context *c, struct sentinel_frame *f,
                                      __u8 orphan)
 {
-    if (judge_entries(c, f))
+    if (judge_entries(c, f) && !f->verified)
         return;
-    if (orphan)
+    if (orphan && !f->verified)
         judge_decide(c, f, REASON_FAIL_CLOSED);
     else
         judge_stranger(c, f);
