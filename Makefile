@@ -115,7 +115,8 @@ NIGHTLY := bottleneck clumsy clumsy_answers clumsy_damage clumsy_gate clumsy_law
 check-nightly: ## the statistical suites and twenty networks (S1 to S20), with a seed of their own (again: SELFTEST_SEED=n make check-nightly)
 	$(Q)$(MAKE) --no-print-directory all $(BUILD)/selftest $(BUILD)/bench/datagrams
 	$(Q)seed=$${SELFTEST_SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; export SELFTEST_SEED=$$seed; \
-	    echo "SELFTEST_SEED=$$seed"; SENTINEL_SECONDS=3600 $(BUILD)/selftest $(NIGHTLY) && selftest/synthetic.sh
+	    echo "SELFTEST_SEED=$$seed"; SENTINEL_SECONDS=3600 $(BUILD)/selftest $(NIGHTLY) && \
+	    { SENTINEL_SOAK=600 selftest/sentinel.sh soak || [ $$? -eq 43 ]; } && selftest/synthetic.sh
 
 tsan: ## what runs on several threads, under ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory TSAN=1 build/tsan/selftest

@@ -21,7 +21,7 @@ cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
 JSON=$PWD/selftest/json_value.lua
-SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies forged_friends dry_run udp_limit icmp_limit ttl reload swap_under_flood accounting interfaces mistakes cleanup pinned fail_modes document"
+SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies forged_friends dry_run udp_limit icmp_limit ttl reload swap_under_flood accounting interfaces mistakes cleanup pinned fail_modes soak document"
 
 id=vs$$
 tmp=$(mktemp -d)
@@ -693,6 +693,61 @@ test_fail_modes() {
         stop
     done
     drop_mounts
+}
+
+# A capture of 2,000 frames for the host with this MAC: one source above the limit of UDP, one that must
+# be blocked for SYNs, one that is banned, ICMP, a bit of what is malformed, and many others.
+mixture='my ($mac) = @ARGV; srand 7; binmode STDOUT; print pack "LSSlLLL", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1;
+    for (0 .. 1999) { my $k = $_ % 20;
+        my $other = pack "CCCC", 11, map { int rand 256 } 1 .. 3;
+        my $src = $k < 7 ? pack("C4", 192, 0, 2, 67) : $k < 9 ? pack("C4", 192, 0, 2, 66) : $k < 11 ? pack("C4", 203, 0, 113, 9) : $other;
+        my $proto = $k < 7 || $k == 12 ? 17 : $k == 13 ? 1 : 6;
+        my $flags = $k < 9 || $k == 14 ? 2 : $k == 15 ? 0 : 24;
+        my $l4 = $proto == 17 ? pack("nnnn", 1024 + $_, 81, 26, 0) . "x" x 18 : $proto == 1 ? pack("CCnnn", 8, 0, 0, 1, $_) . "x" x 18
+            : pack("nnNNCCnnn", 1024 + $_, 81, $_, 0, 0x50, $flags, 500, 0, 0) . "x" x 6;
+        my $ip = pack("CCnnnCCn", 0x45, 0, 20 + length $l4, 0, 0, 64, $proto, 0) . $src . pack("C4", 192, 0, 2, 2);
+        my $sum = 0; $sum += $_ for unpack "n*", $ip; $sum = ($sum & 0xffff) + ($sum >> 16) while $sum >> 16;
+        substr($ip, 10, 2) = pack "n", ~$sum & 0xffff;
+        my $frame = pack("H12H12n", $mac =~ tr/://dr, "020000000001", 0x800) . $ip . $l4;
+        print pack("LLLL", 0, $_, length $frame, length $frame), $frame; }'
+
+resources() { # resident kB, descriptors, maps among them, and ticks of CPU time
+    local fds
+    fds=$(find "/proc/$pid/fd" -mindepth 1 -printf '%l\n')
+    echo "$(awk '/^VmRSS/ { print $2 }' "/proc/$pid/status") $(wc -l <<<"$fds") $(grep -c bpf-map <<<"$fds") $(awk '{ print $14 + $15 }' "/proc/$pid/stat")"
+}
+
+# So many seconds (SENTINEL_SOAK; 10) of 200,000 mixed frames a second, after a tenth of that, a minute
+# at most: neither memory nor descriptors grow, and this process has next to nothing to do.
+test_soak() {
+    local seconds=${SENTINEL_SOAK:-10} warm first last feeding received
+    warm=$(awk -v s="$seconds" 'BEGIN { w = s / 10; print (w < 3 ? 3 : w > 60 ? 60 : w) }')
+    perl -e "$mixture" "$(address_of dut d0)" >"$tmp/mixture.pcap"
+    start d0 --block 203.0.113.0/24 --ttl 5s
+    quiet gen "$VANGUARD" inject eth0 -f "$tmp/mixture.pcap" --loop 0 --pps 200000 --bypass -q --name "$id-inject" >/dev/null 2>"$tmp/inject" &
+    feeding=$!
+    sleep "$warm"
+    first=$(resources)
+    received=$(figure received.packets)
+    local began=${EPOCHREALTIME/./}
+    sleep "$seconds"
+    last=$(resources)
+    local lasted=$((${EPOCHREALTIME/./} - began))
+    received=$(($(figure received.packets) - received))
+    kill $feeding
+    wait $feeding 2>/dev/null || true
+    say "resident kB, descriptors, maps, ticks: $first, then $last; $((received * 1000 / (lasted / 1000))) frames a second"
+    event block >/dev/null || fail "nobody was blocked"
+    equal "descriptors and maps" "$(cut -d' ' -f2,3 <<<"$last")" "$(cut -d' ' -f2,3 <<<"$first")"
+    case $BUILD in
+    *san*) ;; # its memory and its time are the sanitizers'
+    *)
+        between "kB more than before" $((${last%% *} - ${first%% *})) -1000000 "$([ "$seconds" -lt 300 ] && echo 1024 || echo 0)"
+        between "% of a core" "$(awk -v t=$((${last##* } - ${first##* })) -v us=$lasted -v hz="$(getconf CLK_TCK)" 'BEGIN { print 100 * t / hz / (us / 1e6) }')" 0 5
+        ;;
+    esac
+    between "frames" "$received" 1000 1e12
+    stop
 }
 
 # The commands of doc/sentinel.md, one after the other, where `ip netns` and /run are nobody else's.

@@ -1,6 +1,7 @@
 /* live: frames that the kernel makes itself, and a place where they end.
  *
- *     live blast IFNAME SIZE SECONDS      sends frames out of a veth; prints how many
+ *     live blast IFNAME SIZE SECONDS [FILE]   sends frames out of a veth, those bytes if there
+ *                                         are any; prints how many
  *     live sink IFNAME                    drops and counts all that arrives there, until
  *                                         the interface or its namespace goes
  *     live redirect IFNAME TO             passes all to another interface, in the kernel
@@ -15,6 +16,7 @@
 #include <linux/bpf.h>
 #include <linux/if_link.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,9 +70,21 @@ static double now(void)
     return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
+static uint8_t frame[3600] = { 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5 };
+
+static bool read_frame(const char *path, uint32_t size)
+{
+    FILE *file = fopen(path, "rb");
+    bool all = file && fread(frame, size, 1, file) == 1;
+    if (!all)
+        fprintf(stderr, "live: %s: not %u bytes\n", path, size);
+    if (file)
+        fclose(file);
+    return all;
+}
+
 static int blast(unsigned index, uint32_t size, double seconds)
 {
-    static uint8_t frame[3600] = { 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5 };
     struct xdp_md context = { .data_end = size, .ingress_ifindex = index };
     LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = size,
                 .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = RUN,
@@ -93,10 +107,12 @@ int main(int argc, char **argv)
         return attach(index, program(XDP_DROP));
     if (index && argc == 4 && !strcmp(argv[1], "redirect"))
         return attach(index, redirection(if_nametoindex(argv[3])));
-    if (index && argc == 5 && !strcmp(argv[1], "blast") && atoi(argv[3]) >= 14 &&
-        atoi(argv[3]) <= 3400)
+    if (index && argc >= 5 && !strcmp(argv[1], "blast") && atoi(argv[3]) >= 14 &&
+        atoi(argv[3]) <= 3400 &&
+        (argc == 5 || read_frame(argv[5], (uint32_t)atoi(argv[3]))))
         return blast(index, (uint32_t)atoi(argv[3]), atof(argv[4]));
-    fprintf(stderr,
-            "usage: live blast IFNAME SIZE SECONDS | sink IFNAME | redirect IFNAME TO\n");
+    fprintf(
+        stderr,
+        "usage: live blast IFNAME SIZE SECONDS [FILE] | sink IFNAME | redirect IFNAME TO\n");
     return 2;
 }

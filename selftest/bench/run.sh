@@ -13,6 +13,7 @@ if [ "$(id -u)" -eq 0 ]; then
     ./vethtest.sh throughput
     selftest/bench/wires.sh
     "$BUILD/bench/sentinel" 41 "$BUILD/sentinel.json"
+    selftest/bench/protected.sh
 else
     echo "bench: the veth and XDP measurements need root" >&2
 fi
@@ -25,6 +26,8 @@ fi
     cat "$BUILD/wires.json" 2>/dev/null || echo null
     printf ', "sentinel": '
     cat "$BUILD/sentinel.json" 2>/dev/null || echo null
+    printf ', "protected": '
+    cat "$BUILD/protected.json" 2>/dev/null || echo null
     printf '}\n'
 } >"$BUILD/bench.json"
 echo "figures: $BUILD/bench.json"
