@@ -145,6 +145,15 @@ VERBS.flush = {
    end,
 }
 
+VERBS.reload = {
+   request = function () return nil end,
+   finish = function (answers, _, o)
+      if o.json then show_json { done = true, interfaces = interfaces_of(answers) }
+      else print("files of lists read again on " .. table.concat(interfaces_of(answers), ", ")) end
+      return 0
+   end,
+}
+
 VERBS.top = {
    args = "[N]",
    request = function (words) return { n = words[1] and math.tointeger(tonumber(words[1])) or words[1] } end,

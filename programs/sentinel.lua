@@ -8,7 +8,7 @@ local view = require "config.sentinel_view"
 local program = {
    doc = "keeps a host alive under flood",
    args = "IFACE...\nban PREFIX [--ttl TIME] [--force]\nunban|allow|disallow PREFIX\nlist [--kind KIND]\nwhy ADDRESS\n" ..
-          "top [N]\nflush\nstatus\nbudget --speed 2.5G --clock 1.2GHz",
+          "top [N]\nflush\nreload\nstatus\nbudget --speed 2.5G --clock 1.2GHz",
    help = "Counts, limits and blocks the sources that come by IFACE, in front of the kernel (XDP), until it is ended. On a " ..
           "terminal it shows what happens (q quits), otherwise it prints JSON, one object a line: every event, and a " ..
           "status now and then. The other forms talk to the one that runs.\v" ..

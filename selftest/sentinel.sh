@@ -495,25 +495,28 @@ test_swap_under_flood() {
     local i up flooding
     prefixes 0 $flooder >"$tmp/list.0"
     prefixes 3 192.0.2.64/30 $other >"$tmp/list.1"
-    prefixes 5 >"$tmp/list.2"
+    prefixes 5 $other >"$tmp/list.2"
     hold_mounts
     up=$(got_up)
-    start d0 --pin --block-file "$tmp/list.0"
+    cp "$tmp/list.0" "$tmp/list"
+    start d0 --pin --block-file "$tmp/list"
     ip netns exec "$id-gen" timeout 120 hping3 -I eth0 -a $flooder -i u100 -q --udp -p 81 $host >/dev/null 2>&1 &
     flooding=$!
     for i in 1 0 1 0; do
         wait_for "the flood to go on" floods "$(($(sent) + 100))"
-        set_parameters "d0.block_file=$tmp/list.$i"
+        cp "$tmp/list.$i" "$tmp/list"
+        code 0 reload
         set_parameters "d0.src_udp.pps=$((1000 + i))"
     done
     killed
     wait_for "the flood to go on" floods "$(($(sent) + 100))"
-    start d0 --pin --block-file "$tmp/list.1"
+    start d0 --pin --block-file "$tmp/list"
     equal "how it began again" "$(mode)" "taken over"
     wait_for "the flood to go on" floods "$(($(sent) + 100))"
     equal "frames of who is in the list that the host got" "$(($(got_up) - up))" 0
     between "frames that were dropped for it" "$(dropped_by listed)" 500 100000000
-    set_parameters "d0.block_file=$tmp/list.2" # the control
+    cp "$tmp/list.2" "$tmp/list" # the control
+    code 0 reload
     wait_for "frames that pass" passed_more "$up"
     kill $flooding
     wait $flooding 2>/dev/null || true
@@ -722,13 +725,13 @@ resources() { # resident kB, descriptors, maps among them, and ticks of CPU time
 test_soak() {
     local seconds=${SENTINEL_SOAK:-10} warm first last feeding received
     warm=$(awk -v s="$seconds" 'BEGIN { w = s / 10; print (w < 3 ? 3 : w > 60 ? 60 : w) }')
-    perl -e "$mixture" "$(address_of dut d0)" >"$tmp/mixture.pcap"
+    perl -e "$mixture" "$(address_of dut d0)" >"$tmp/.mixture.pcap"
     start d0 --block 203.0.113.0/24 --ttl 5s
-    quiet gen "$VANGUARD" inject eth0 -f "$tmp/mixture.pcap" --loop 0 --pps 200000 --bypass -q --name "$id-inject" >/dev/null 2>"$tmp/inject" &
+    ip netns exec "$id-gen" "$VANGUARD" inject eth0 -f "$tmp/.mixture.pcap" --loop 0 --pps 200000 --bypass -q --name "$id-inject" >/dev/null 2>"$tmp/inject" &
     feeding=$!
     sleep "$warm"
-    first=$(resources)
     received=$(figure received.packets)
+    first=$(resources)
     local began=${EPOCHREALTIME/./}
     sleep "$seconds"
     last=$(resources)

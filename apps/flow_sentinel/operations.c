@@ -21,6 +21,7 @@ enum {
     TOP,
     NEWS,
     DETACH,
+    RELOAD,
 };
 
 const struct operation_row sentinel_operations[] = {
@@ -36,6 +37,7 @@ const struct operation_row sentinel_operations[] = {
     [TOP] = { "top", "the sources that send most; n=" },
     [NEWS] = { "news", "events since the last time somebody asked" },
     [DETACH] = { "detach", "a pinned program goes with this process after all" },
+    [RELOAD] = { "reload", "the files of lists, read again" },
     { NULL, NULL },
 };
 
@@ -535,6 +537,8 @@ int sentinel_call(struct app *app, uint32_t operation, const struct value *args,
     case DETACH:
         s->detach = true;
         return 0;
+    case RELOAD: /* the same configuration anew: all or nothing, between two frames */
+        return app->class->reconfigure(app, app->conf, err);
     default:
         path_entries(s->path, flush_one, s);
         return 0;
