@@ -53,9 +53,8 @@ struct row {
     struct made frame;
     const struct sources *sources; /* NULL: that of the frame */
     bool blocked;
-    uint64_t
-        step;    /* ns a round, of a clock that stands still meanwhile; 0: the kernel's */
-    double goal; /* ns above an empty program; 0: none */
+    uint64_t step; /* ns a round, of a clock that stands still else; 0: the kernel's */
+    double goal;   /* ns above an empty program; 0: none */
     uint32_t wake; /* of a ring */
     /* what comes of it */
     struct path *path;
