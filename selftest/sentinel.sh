@@ -508,6 +508,10 @@ test_swap_under_flood() {
         code 0 reload
         set_parameters "d0.src_udp.pps=$((1000 + i))"
     done
+    echo "no prefix" >"$tmp/list" # of which nothing is taken
+    code 3 reload
+    wait_for "the flood to go on" floods "$(($(sent) + 100))"
+    cp "$tmp/list.1" "$tmp/list"
     killed
     wait_for "the flood to go on" floods "$(($(sent) + 100))"
     start d0 --pin --block-file "$tmp/list"
