@@ -509,8 +509,10 @@ sentinel_inline void judge_scan(struct sentinel_frame *f,
         *at = rank;
 }
 
+/* A new suspect has sent the packets that made it one, or its burst would be longer than it is. */
 sentinel_inline struct sentinel_suspect *judge_suspect(struct sentinel_context *c,
-                                                       struct sentinel_frame *f)
+                                                       struct sentinel_frame *f,
+                                                       __u32 own)
 {
     static const struct sentinel_suspect fresh;
     struct sentinel_suspect *suspect = TABLE_FIND(c, suspects, f->source);
@@ -518,8 +520,11 @@ sentinel_inline struct sentinel_suspect *judge_suspect(struct sentinel_context *
         return suspect;
     TABLE_INSERT(c, suspects, f->source, &fresh);
     suspect = TABLE_FIND(c, suspects, f->source);
-    if (suspect)
-        suspect->first = f->now;
+    if (!suspect)
+        return NULL;
+    suspect->first = f->now;
+    /* of LIMITS, which is none, there is a place that nobody looks at */
+    suspect->arrival[own & 7] = f->now + CONTEXT_POLICY(c)->limits[own & 7].sent;
     return suspect;
 }
 
@@ -567,7 +572,7 @@ sentinel_stage int judge_hot(struct sentinel_context *c, struct sentinel_frame *
 {
     if (!f)
         return 0;
-    struct sentinel_suspect *suspect = judge_suspect(c, f);
+    struct sentinel_suspect *suspect = judge_suspect(c, f, own);
     if (!suspect)
         return 0;
     suspect->last = f->now;

@@ -310,6 +310,16 @@ static void set_bit_limit(struct sentinel_policy *policy,
     policy->hold[LIMIT_BPS] = (uint64_t)(hold * (double)rate);
 }
 
+/* A source that is looked at first has sent promote_share of a second's limit; whether at once or
+ * just below the rate nobody knows. So it has half its burst left, and what may come in a tick. */
+static void set_sent(struct sentinel_limit *limit, double promote_share)
+{
+    uint64_t most = limit->burst / 2 > TICK_NS ? limit->burst / 2 - TICK_NS : 0;
+    limit->sent = (uint64_t)(promote_share * SECOND_NS);
+    if (limit->sent > most)
+        limit->sent = most;
+}
+
 static void set_limits(struct sentinel_policy *policy, const struct sentinel_conf *conf)
 {
     double hold = conf->hold_rate * (double)conf->hold_down / SECOND_NS;
@@ -320,6 +330,8 @@ static void set_limits(struct sentinel_policy *policy, const struct sentinel_con
     set_limit(policy, LIMIT_MALFORMED, &conf->src_malformed, hold);
     set_limit(policy, LIMIT_FLAGS, &conf->src_flags, hold);
     set_bit_limit(policy, &conf->src_bps, hold);
+    for (int i = 0; i < LIMITS; i++)
+        set_sent(&policy->limits[i], conf->promote_share);
     policy->insertions =
         limit_of((uint64_t)conf->max_block_rate, 2 * (uint64_t)conf->max_block_rate);
     policy->events = limit_of((uint64_t)conf->event_rate, 2 * (uint64_t)conf->event_rate);
