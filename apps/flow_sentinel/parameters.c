@@ -202,7 +202,8 @@ const struct param sentinel_params[] = {
         "of the interface, or none"),
 
     PARAM_INTEGER(CONF, sample, "10", "0", "16777216",
-                  "one frame in so many is looked at for the top talkers; 0: none"),
+                  "one frame in so many is looked at for the top talkers, of blocked "
+                  "sources one in 16 times as many; 1: all, 0: none"),
     PARAM_INTEGER(CONF, event_rate, "20000", "1", "1000000", "events a second"),
     PARAM_END,
 };
