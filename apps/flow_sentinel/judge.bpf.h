@@ -510,9 +510,8 @@ sentinel_inline void judge_scan(struct sentinel_frame *f,
 }
 
 /* A new suspect has sent the packets that made it one, or its burst would be longer than it is. */
-sentinel_inline struct sentinel_suspect *judge_suspect(struct sentinel_context *c,
-                                                       struct sentinel_frame *f,
-                                                       __u32 own)
+sentinel_inline struct sentinel_suspect *
+judge_suspect(struct sentinel_context *c, struct sentinel_frame *f, __u32 own)
 {
     static const struct sentinel_suspect fresh;
     struct sentinel_suspect *suspect = TABLE_FIND(c, suspects, f->source);

@@ -164,7 +164,8 @@ struct sentinel_frame {
 struct sentinel_limit {
     __u64 period; /* ns a unit takes, << 10: a packet, of LIMIT_BPS a byte. 0: no limit */
     __u64 burst;  /* ns that arrivals may be early */
-    __u64 sent;   /* ns of it that a source has used when it is looked at for the first time */
+    __u64
+        sent; /* ns of it that a source has used when it is looked at for the first time */
     __u8 spoofable, verified; /* enum sentinel_answer, by what is known of the source */
     __u8 dry_run;
     __u8 unused[5];
