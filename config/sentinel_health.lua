@@ -99,6 +99,16 @@ local function look_at_news (h, status)
    h:count("samples_lost", status.samples_lost, "warn", "top talkers are guessed from fewer: raise sample, one frame in so many")
 end
 
+local function look_at_snapshot (h, status, parameter)
+   local s = status.snapshot
+   if not s then return end
+   local late = s.age and s.age > 3 * units.duration(parameter("snapshot_period"))
+   h:note("snapshot", s.problem or s.refused or s.age and ("%.0f s old"):format(s.age) or "none yet",
+          (s.problem or late) and "critical" or s.refused and "warn" or "ok",
+          s.problem and "blocks and bans would not outlive us" or s.refused and "ban again whom the file knew, or repair and restart" or
+          "nobody writes it: the machine is overloaded")
+end
+
 function health:check (status, parameter)
    self.list = {}
    local there, i = pcall(interface.query, self.ifname)
@@ -106,6 +116,7 @@ function health:check (status, parameter)
    look_at_machine(self)
    look_at_blocks(self, status, parameter)
    look_at_news(self, status)
+   look_at_snapshot(self, status, parameter)
    return self.list
 end
 

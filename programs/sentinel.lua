@@ -38,6 +38,8 @@ local program = {
       { name = "pin", type = "flag", doc = "the program outlives this process, and the next one takes it over" },
       { name = "fail-mode", type = "choice", choices = { "autonomous", "open", "closed" }, arg = "MODE",
         doc = "what a pinned program does when nobody looks after it" },
+      { name = "snapshot", type = "string", arg = "FILE",
+        doc = "keep blocks and bans in it (/var/lib/vanguard/IFACE.sentinel); none: they end with us" },
       { name = "sample", type = "integer", minimum = "0", maximum = "16777216", arg = "N", doc = "one frame in N is looked at for the top sources; 0: none" },
       { name = "json", type = "flag", doc = "JSON on a terminal too; of the other forms: the answer as JSON" },
       { name = "interval", short = "i", type = "duration", arg = "TIME", doc = "between two looks (1s), two status lines (10s)" },
@@ -63,7 +65,7 @@ end
 
 -- --- parameters ------------------------------------------------------------------------------
 
-local AS_GIVEN = { "attach", "allow", "block", "ttl", "pin", "sample", "dry-run", "fail-mode", "allow-file", "block-file" }
+local AS_GIVEN = { "attach", "allow", "block", "ttl", "pin", "sample", "dry-run", "fail-mode", "allow-file", "block-file", "snapshot" }
 
 -- The first rows of tables, beside which a file may say more.
 local LIMITS = { src_syn = "pps", src_udp = "pps", src_icmp = "pps", src_pps = "pps", src_bps = "rate" }
@@ -120,6 +122,8 @@ local function parameters_of (o)
       if not path then return nil, ("--set %s: NAME=VALUE"):format(text), 2 end
       set_one(parameters, path, value)
    end
+   if parameters.snapshot == nil then parameters.snapshot = "auto" end
+   if parameters.snapshot == "none" then parameters.snapshot = nil end
    return parameters
 end
 
@@ -131,9 +135,18 @@ local total = 0 -- events so far
 -- Paths of parameters (vanguard ctl) have dots between their words.
 local function app_name (ifname) return (ifname:gsub("[^%w_-]", "_")) end
 
-local function copy (parameters, ifname)
+-- Each interface has a file of its own: attack.eth1.pcapng.
+local function own_file (path, ifname)
+   local stem, extension = path:match("^(.*[^/])(%.[^./]+)$")
+   return ("%s.%s%s"):format(stem or path, ifname, extension or "")
+end
+
+local function copy (parameters, ifname, alone)
    local all = { ifname = ifname }
    for name, value in pairs(parameters) do all[name] = value end
+   for _, name in ipairs { "snapshot", "capture" } do
+      if all[name] and all[name] ~= "auto" and not alone then all[name] = own_file(all[name], ifname) end
+   end
    return all
 end
 
@@ -142,7 +155,7 @@ local function start (ifnames, parameters, o)
    local c = config.new()
    guards = {}
    for i, ifname in ipairs(ifnames) do
-      config.app(c, app_name(ifname), FlowSentinel, copy(parameters, ifname))
+      config.app(c, app_name(ifname), FlowSentinel, copy(parameters, ifname, #ifnames == 1))
       guards[i] = { app = app_name(ifname), interface = ifname }
    end
    engine.configure(c)

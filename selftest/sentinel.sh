@@ -21,7 +21,7 @@ cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
 JSON=$PWD/selftest/json_value.lua
-SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies dry_run udp_limit icmp_limit ttl reload accounting interfaces mistakes cleanup pinned fail_modes document"
+SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies dry_run udp_limit icmp_limit ttl reload accounting interfaces mistakes cleanup pinned fail_modes snapshot document"
 
 id=vs$$
 tmp=$(mktemp -d)
@@ -616,6 +616,69 @@ test_fail_modes() {
         "$VANGUARD" ctl "$id" call d0 detach >/dev/null || fail "detach was refused"
         stop
     done
+    drop_mounts
+}
+
+many_bans='for i = 0, 299 do
+    local request = { command = "call", app = "d0", operation = "ban",
+                      args = { address = ("198.18.%d.%d"):format(i // 256, i % 256), ttl = 100 + i } }
+    assert(json.decode(assert(control.ask(arg[1], json.encode(request)))).ok)
+end
+os.exit(0)'
+# How many there are, and the largest error of what is left of one, in seconds.
+check_bans='local list = json.decode(control.ask(arg[1], json.encode { command = "call", app = "d0", operation = "list",
+    args = { kind = "banned", limit = 20000 } })).answer
+local since, count, least, most = tonumber(arg[2]), 0, 0, 0
+local up = io.open("/proc/uptime"):read("n")
+for _, row in ipairs(list) do
+    local a, b = row.address:match("^198%.18%.(%d+)%.(%d+)$")
+    if a then
+        local off = row.remaining - (100 + 256 * a + b - (up - since))
+        count, least, most = count + 1, math.min(least, off), math.max(most, off)
+    end
+end
+print(count, least, most)
+os.exit(0)'
+asked() { "$VANGUARD" run "$@" >"$tmp/answer" 2>&1 || fail "$(cat "$tmp/answer")"; }
+
+# Bans and a block, without pins, in another process: by the file alone.
+test_snapshot() {
+    local began made stopped
+    echo "$many_bans" >"$tmp/bans.lua"
+    echo "$check_bans" >"$tmp/check.lua"
+    hold_mounts
+    start d0 --pin --snapshot "$tmp/kept" "${FEW_SYNS[@]}"
+    began=$(seconds)
+    asked "$tmp/bans.lua" "$id"
+    made=$(seconds)
+    flood $flooder 1000 -S -p 81
+    code 0 ban $other
+    asked "$tmp/check.lua" "$id" "$began"
+    between "bans before" "$(cut -f1 "$tmp/answer")" 300 300
+    stopped=$(seconds)
+    stop
+    equal "mode of the file" "$(stat -c %a "$tmp/kept")" 600
+    attached || fail "the program is not pinned"
+    "${enter[@]}" sh -c 'rm -r /sys/fs/bpf/vanguard'
+    wait_for "d0 without a program" no_program
+    answers $other || fail "no answer without a program" # the control
+    start d0 --pin --snapshot "$tmp/kept" "${FEW_SYNS[@]}"
+    equal "how it began again" "$(mode)" native
+    if answers $other 0.2; then fail "an answer to who was banned"; fi
+    if answers $flooder 0.2; then fail "an answer to who was blocked"; fi
+    answers 192.0.2.1 || fail "no answer to who is honest"
+    asked "$tmp/check.lua" "$id" "$began"
+    between "bans restored" "$(cut -f1 "$tmp/answer")" 300 300
+    # what is left is as of the file, which was written when it stopped
+    between "seconds that one ends too early" "$(cut -f2 "$tmp/answer")" -1 0
+    between "seconds that one lasts too long" "$(cut -f3 "$tmp/answer")" 0 \
+        "$(echo "$began $made $stopped $(seconds)" | awk '{ print $2 - $1 + $4 - $3 + 1 }')"
+    "$VANGUARD" ctl "$id" call d0 detach >/dev/null || fail "detach was refused"
+    stop
+    start d0 --snapshot none # the control: a start without it
+    answers $other || fail "a ban without a snapshot"
+    equal "snapshot" "$(figure snapshot.path)" 0
+    stop
     drop_mounts
 }
 

@@ -92,6 +92,14 @@ void sentinel_news(struct app *app)
     path_events(s->path, keep_event, app);
 }
 
+bool sentinel_in_first_netns(void)
+{
+    struct netns netns;
+    struct stat first;
+    netns_self(&netns, NULL);
+    return !stat("/proc/1/ns/net", &first) && first.st_ino == netns.inode;
+}
+
 static void capture(struct flow_sentinel *s, const struct sentinel_frame *frame,
                     const uint8_t *bytes, uint32_t captured)
 {
@@ -160,82 +168,7 @@ static void collect_one(const struct path_address *key, const void *value, void 
         c->s->expired++;
 }
 
-/* --- who must not be blocked, and who is protected ------------------------------------------- */
-
-static bool is_among(const struct surroundings *all, const struct surrounding *one)
-{
-    const struct surrounding *found = surroundings_find(all, &one->address);
-    return found && found->kind == one->kind;
-}
-
-/* What people said of an address stays. */
-static void know(struct app *app, const struct surrounding *one)
-{
-    struct flow_sentinel *s = app->state;
-    struct sentinel_entry entry;
-    if (path_get(s->path, &one->address, &entry) && entry.kind != KIND_BLOCKED &&
-        !(one->kind == KIND_OWN && entry.kind == KIND_ALLOWED))
-        return;
-    entry = (struct sentinel_entry){ .created = sentinel_now(app),
-                                     .kind = one->kind,
-                                     .automatic = true };
-    path_put(s->path, &one->address, &entry);
-}
-
-static void forget(struct flow_sentinel *s, const struct surrounding *one)
-{
-    struct sentinel_entry entry;
-    if (path_get(s->path, &one->address, &entry) && entry.automatic)
-        path_remove(s->path, &one->address);
-}
-
-/* What another process before us knew of its surroundings. */
-static void forget_one(const struct path_address *key, const void *value, void *user)
-{
-    const struct sentinel_entry *entry = value;
-    struct flow_sentinel *s = user;
-    if (entry->automatic)
-        path_remove(s->path, key);
-}
-
-static void guard(struct app *app)
-{
-    struct flow_sentinel *s = app->state;
-    struct path_address *all =
-        calloc(s->nprotect + s->surroundings.count + 1, sizeof(*all));
-    size_t count = s->nprotect;
-    if (!all)
-        return;
-    if (count)
-        memcpy(all, s->protect, count * sizeof(*all));
-    for (size_t i = 0; i < s->surroundings.count; i++)
-        if (s->surroundings.all[i].kind == KIND_OWN)
-            all[count++] = s->surroundings.all[i].address;
-    uint32_t left = guarded_set(&s->guarded, s->path, all, count);
-    if (left)
-        app_log(app, "%u addresses are not watched by themselves: destinations", left);
-    free(all);
-}
-
-static void look_around(struct app *app)
-{
-    struct flow_sentinel *s = app->state;
-    struct surroundings before = s->surroundings;
-    if (!surroundings_read(&s->surroundings))
-        return;
-    bool same = before.count == s->surroundings.count &&
-                (!before.count || !memcmp(before.all, s->surroundings.all,
-                                          before.count * sizeof(*before.all)));
-    for (size_t i = 0; i < before.count && !same; i++)
-        if (!is_among(&s->surroundings, &before.all[i]))
-            forget(s, &before.all[i]);
-    /* of those that stayed too: a ban may have taken one's place, and ended */
-    for (size_t i = 0; i < s->surroundings.count; i++)
-        know(app, &s->surroundings.all[i]);
-    free(before.all);
-    if (!same)
-        guard(app);
-}
+/* --- what is noticed --------------------------------------------------------------------------- */
 
 static void tell(const struct guarded_one *one, const struct detect_news *news,
                  void *user)
@@ -292,8 +225,9 @@ static void look_after(struct app *app)
     guarded_tick(&s->guarded, s->path, &s->detect, collector.now, tell, app);
     if (s->hook)
         hook_work(s->hook, clock_of(CLOCK_MONOTONIC));
+    sentinel_save(app);
     if (in_kernel(app) && s->ticks % LOOK_TICKS == 0)
-        look_around(app);
+        sentinel_look_around(app);
     if (++s->ticks % GC_TICKS == 0) {
         path_entries(s->path, collect_one, &collector);
         if (((const struct sentinel_conf *)app->conf)->scan_ports)
@@ -387,9 +321,8 @@ static int check_cookies(struct error *err)
 static void name_pin(char pin[PIN_SIZE], const char *ifname)
 {
     struct netns netns;
-    struct stat initial;
     netns_self(&netns, NULL);
-    if (!stat("/proc/1/ns/net", &initial) && initial.st_ino == netns.inode)
+    if (sentinel_in_first_netns())
         snprintf(pin, PIN_SIZE, PINS_DIRECTORY "/%s", ifname);
     else
         snprintf(pin, PIN_SIZE, PINS_DIRECTORY "/%s@%llu", ifname,
@@ -484,9 +417,10 @@ static int start(struct app *app, struct error *err)
         return -EIO;
     error = lists_apply(&s->lists, s->path, err);
     if (!error) {
-        path_entries(s->path, forget_one, s);
+        sentinel_forget_surroundings(s);
+        sentinel_restore(app);
         sentinel_let_off(s);
-        guard(app);
+        sentinel_guard(app);
     }
     s->timer = (struct timer){ .fire = fire, .user = app };
     if (!error)
@@ -498,6 +432,9 @@ static void stop(struct app *app)
 {
     struct flow_sentinel *s = app->state;
     timer_cancel(&app->engine->timers, &s->timer);
+    sentinel_save_soon(s);
+    sentinel_save(app);
+    free(s->kept.path);
     path_free(s->path);
     if (s->detach && *s->pin)
         pins_remove(s->pin);
@@ -580,8 +517,10 @@ static int reconfigure(struct app *app, const void *next, struct error *err)
     free(s->protect);
     s->protect = protect;
     s->nprotect = nprotect;
-    guard(app);
+    sentinel_guard(app);
     sentinel_detect_policy_of(conf, &s->detect);
+    if (!param_same_text(old->snapshot, conf->snapshot))
+        sentinel_keep_in(app, conf->snapshot);
     return 0;
 }
 

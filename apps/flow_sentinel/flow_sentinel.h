@@ -15,6 +15,17 @@
 #define PIN_SIZE  128
 #define NEWS_SIZE 4096 /* events that wait for who asks for them */
 
+/* What outlives us beside pins. */
+struct kept {
+    char *path; /* of the snapshot; NULL: there is none */
+    bool ready; /* what it held is restored: it may be written */
+    uint64_t due, written;
+    size_t rows; /* of the one that was read or written last */
+    uint64_t restored, left_out;
+    char problem[512]; /* with the latest one; empty: none */
+    char refused[512]; /* why the one of before was not read */
+};
+
 struct flow_sentinel {
     struct path *path;
     struct sentinel_policy policy;
@@ -38,7 +49,8 @@ struct flow_sentinel {
     struct sentinel_event news[NEWS_SIZE];
     uint64_t nnews, news_read; /* at most NEWS_SIZE apart */
     uint64_t news_missed;      /* nobody asked for them in time */
-    uint64_t expired;          /* entries that were taken out after their end */
+    struct kept kept;
+    uint64_t expired; /* entries that were taken out after their end */
 };
 
 /* Events and samples into what people ask for. */
@@ -48,6 +60,23 @@ void sentinel_sampled(struct flow_sentinel *s, const struct sentinel_frame *fram
 
 /* The data path's time. */
 uint64_t sentinel_now(const struct app *app);
+
+/* look_around: own addresses, and those that must not be blocked, into the tables; who is
+ * protected. What another process knew of its surroundings goes. */
+void sentinel_look_around(struct app *app);
+void sentinel_guard(struct app *app);
+void sentinel_forget_surroundings(struct flow_sentinel *s);
+
+/* restore: blocks, and what people said, from the snapshot, once, and into it: when it is time,
+ * or at the next tick. path: "auto", NULL for none. */
+void sentinel_restore(struct app *app);
+void sentinel_save(struct app *app);
+void sentinel_save_soon(struct flow_sentinel *s);
+void sentinel_keep_in(struct app *app, const char *path);
+
+/* Names of interfaces are those of this network namespace; only the first one's mean the same
+ * after a boot. */
+bool sentinel_in_first_netns(void);
 
 /* Takes the blocks out of those that the lists allow. */
 void sentinel_let_off(struct flow_sentinel *s);

@@ -41,13 +41,6 @@ const struct operation_row sentinel_operations[] = {
 
 /* --- arguments and answers ----------------------------------------------------------------- */
 
-static const char *const kinds[] = {
-    [KIND_OWN] = "own",
-    [KIND_ALLOWED] = "allowed",
-    [KIND_BANNED] = "banned",
-    [KIND_BLOCKED] = "blocked",
-};
-
 static int argument_prefix(const struct value *args, struct prefix *prefix,
                            struct error *err)
 {
@@ -181,6 +174,22 @@ static void add_verdicts(struct value *answer, const struct sentinel_totals *tot
     }
 }
 
+static void add_snapshot(struct value *answer, const struct kept *kept, uint64_t now)
+{
+    struct value table = value_table();
+    value_table_add(&table, "path", value_string(kept->path));
+    if (kept->written)
+        value_table_add(&table, "age", seconds(now - kept->written));
+    add_integer(&table, "rows", kept->rows);
+    add_integer(&table, "restored", kept->restored);
+    add_integer(&table, "left_out", kept->left_out);
+    if (*kept->problem)
+        value_table_add(&table, "problem", value_string(kept->problem));
+    if (*kept->refused)
+        value_table_add(&table, "refused", value_string(kept->refused));
+    value_table_add(answer, "snapshot", table);
+}
+
 static int status(struct app *app, const struct value *args, struct value *answer,
                   struct error *err)
 {
@@ -209,6 +218,8 @@ static int status(struct app *app, const struct value *args, struct value *answe
     add_integer(answer, "events_missed", s->news_missed);
     add_integer(answer, "samples", state->samples);
     add_integer(answer, "samples_lost", state->samples_lost);
+    if (s->kept.path)
+        add_snapshot(answer, &s->kept, sentinel_now(app));
     return 0;
 }
 
@@ -229,7 +240,7 @@ static bool is_active(const struct sentinel_entry *entry, uint64_t now)
 
 static void add_entry(struct value *to, const struct sentinel_entry *entry, uint64_t now)
 {
-    value_table_add(to, "kind", value_string(kinds[entry->kind & 3]));
+    value_table_add(to, "kind", value_string(sentinel_kind_names[entry->kind % KINDS]));
     if (entry->kind == KIND_BLOCKED)
         value_table_add(to, "detection",
                         value_string(sentinel_limit_names[entry->limit % LIMITS]));
@@ -249,7 +260,8 @@ static void list_one(const struct path_address *key, const void *value, void *us
     struct value row;
     if (!is_active(entry, listing->now) || (entry->automatic && !listing->kind) ||
         listing->room <= 0 ||
-        (listing->kind && strcmp(listing->kind, kinds[entry->kind & 3])))
+        (listing->kind &&
+         strcmp(listing->kind, sentinel_kind_names[entry->kind % KINDS])))
         return;
     listing->room--;
     row = value_table();
@@ -267,14 +279,14 @@ static void list_prefixes(struct listing *listing, const struct prefix_set *set,
 {
     struct prefix prefix;
     uint32_t cursor = 0;
-    if (!set || (listing->kind && strcmp(listing->kind, kinds[kind])))
+    if (!set || (listing->kind && strcmp(listing->kind, sentinel_kind_names[kind])))
         return;
     while (listing->room > 0 && prefix_set_next(set, &cursor, &prefix, NULL)) {
         char text[PREFIX_TEXT_SIZE];
         struct value row = value_table();
         listing->room--;
         value_table_add(&row, "address", value_string(prefix_format(&prefix, text)));
-        value_table_add(&row, "kind", value_string(kinds[kind]));
+        value_table_add(&row, "kind", value_string(sentinel_kind_names[kind]));
         value_table_add(&row, "list", value_bool(true));
         value_table_add(listing->answer, NULL, row);
     }
@@ -321,7 +333,7 @@ static int why(struct app *app, const struct value *args, struct value *answer,
     }
     if (lists_find(&s->lists, &address, &kind, &matched)) {
         char text[PREFIX_TEXT_SIZE];
-        value_table_add(answer, "listed", value_string(kinds[kind]));
+        value_table_add(answer, "listed", value_string(sentinel_kind_names[kind]));
         value_table_add(answer, "prefix", value_string(prefix_format(&matched, text)));
     }
     return 0;
@@ -513,6 +525,8 @@ int sentinel_call(struct app *app, uint32_t operation, const struct value *args,
                   struct value *answer, struct error *err)
 {
     struct flow_sentinel *s = app->state;
+    if (operation >= BAN && operation <= FLUSH)
+        sentinel_save_soon(s);
     switch (operation) {
     case STATUS:
         return status(app, args, answer, err);
