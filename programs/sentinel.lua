@@ -164,6 +164,7 @@ end
 
 -- Since the look `base`.
 local function look_at (g, base)
+   g.health:before()
    local look = status.look(g.app, base)
    look.health = g.health:check(look, function (name) return engine.get(g.app .. "." .. name) end)
    look.level = health.worst(look.health)

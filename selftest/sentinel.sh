@@ -21,7 +21,7 @@ cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
 JSON=$PWD/selftest/json_value.lua
-SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies dry_run udp_limit icmp_limit ttl reload accounting interfaces mistakes cleanup pinned fail_modes snapshot document"
+SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies dry_run udp_limit icmp_limit ttl reload accounting interfaces mistakes cleanup pinned fail_modes snapshot health document"
 
 id=vs$$
 tmp=$(mktemp -d)
@@ -680,6 +680,30 @@ test_snapshot() {
     equal "snapshot" "$(figure snapshot.path)" 0
     stop
     drop_mounts
+}
+
+row() { # of the health, its level and value
+    "$VANGUARD" sentinel status --name "$id" | sed -n "s/^\\(ok\\|warn\\|critical\\) *$1  */\\1 /p"
+}
+is_measured() { row program_time | grep -q 'ns a frame'; }
+
+# Every level at its bounds; then the figures that levels are of, while frames come.
+test_health() {
+    n dut "$VANGUARD" run selftest/sentinel_health.lua d0 | grep -q well || fail "levels"
+    local mode
+    for mode in native generic; do
+        start d0 --attach $mode --sample 1 --interval 100ms
+        equal "program time before" "$(row program_time)" "ok not known: too few frames"
+        ip netns exec "$id-gen" timeout 60 hping3 -I eth0 -a 192.0.2.1 -i u500 -q --udp $host >/dev/null 2>&1 &
+        local flooding=$!
+        wait_for "a second's worth of frames" is_measured
+        kill $flooding
+        wait $flooding 2>/dev/null || true
+        between "ns a frame" "$(figure program_ns)" 20 100000
+        between "share of the samples' ring that waited" "$(figure samples_backlog)" 0.000001 0.05
+        equal "accounting" "$(row accounting)" "ok equal"
+        stop
+    done
 }
 
 # The commands of doc/sentinel.md, one after the other, where `ip netns` and /run are nobody else's.

@@ -89,6 +89,7 @@ static void keep_event(const struct sentinel_event *event, void *user)
 void sentinel_news(struct app *app)
 {
     struct flow_sentinel *s = app->state;
+    sentinel_note_backlog(app);
     path_events(s->path, keep_event, app);
 }
 
@@ -217,6 +218,8 @@ static void look_after(struct app *app)
     struct collector collector = { .s = s, .now = sentinel_now(app) };
     if (in_kernel(app)) {
         s->path->state->clock = clock_of(CLOCK_BOOTTIME) - clock_of(CLOCK_MONOTONIC);
+        sentinel_note_backlog(app);
+        sentinel_measure(app);
         path_samples(s->path, take_sample, s);
         count(app);
     }

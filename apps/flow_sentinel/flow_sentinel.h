@@ -26,6 +26,14 @@ struct kept {
     char refused[512]; /* why the one of before was not read */
 };
 
+/* How well the data path and its readers do. */
+struct gauges {
+    struct path_backlog peak, last_peak; /* of these ten seconds, of those before */
+    uint64_t peak_since;
+    uint64_t measure_at, measure_until; /* until: 0 when it is not being measured */
+    double program_ns;                  /* a frame took; 0: too few came to tell */
+};
+
 struct flow_sentinel {
     struct path *path;
     struct sentinel_policy policy;
@@ -49,6 +57,7 @@ struct flow_sentinel {
     struct sentinel_event news[NEWS_SIZE];
     uint64_t nnews, news_read; /* at most NEWS_SIZE apart */
     uint64_t news_missed;      /* nobody asked for them in time */
+    struct gauges gauges;
     struct kept kept;
     uint64_t expired; /* entries that were taken out after their end */
 };
@@ -73,6 +82,12 @@ void sentinel_restore(struct app *app);
 void sentinel_save(struct app *app);
 void sentinel_save_soon(struct flow_sentinel *s);
 void sentinel_keep_in(struct app *app, const char *path);
+
+/* gauges: what waits, before it is read; how long the XDP program takes, for a second of each
+ * minute. into: an answer. */
+void sentinel_note_backlog(struct app *app);
+void sentinel_measure(struct app *app);
+void sentinel_add_gauges(const struct flow_sentinel *s, struct value *into);
 
 /* Names of interfaces are those of this network namespace; only the first one's mean the same
  * after a boot. */

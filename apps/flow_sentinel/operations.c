@@ -218,6 +218,7 @@ static int status(struct app *app, const struct value *args, struct value *answe
     add_integer(answer, "events_missed", s->news_missed);
     add_integer(answer, "samples", state->samples);
     add_integer(answer, "samples_lost", state->samples_lost);
+    sentinel_add_gauges(s, answer);
     if (s->kept.path)
         add_snapshot(answer, &s->kept, sentinel_now(app));
     return 0;
