@@ -163,6 +163,11 @@ local function look_at_time (h, status, i)
           ("at line rate frames would be lost: ethtool -L %s combined N, a core for each (vanguard sentinel budget)"):format(h.ifname))
 end
 
+local function look_at_lists (h, status)
+   h:note("lists", status.lists_problem or "those of their files", status.lists_problem and "warn" or "ok",
+          "the lists stay as they were until it is well: repair the file")
+end
+
 function health:check (status, parameter)
    self.list = {}
    local there, i = pcall(interface.query, self.ifname)
@@ -174,6 +179,7 @@ function health:check (status, parameter)
    look_at_rings(self, status)
    look_at_blocks(self, status, parameter)
    look_at_news(self, status)
+   look_at_lists(self, status)
    look_at_snapshot(self, status, parameter)
    return self.list
 end

@@ -81,6 +81,13 @@ local function place_in (path, message)
    return path .. ": "
 end
 
+local function in_place (o, problem)
+   if o.config and type(problem) == "table" and problem.text and tostring(problem):match("%(FlowSentinel%)") then
+      problem.text = place_in(o.config, problem.text) .. problem.text
+   end
+   return problem
+end
+
 local function read_config (path)
    local chunk, problem = loadfile(path)
    if not chunk then return nil, problem end
@@ -150,16 +157,31 @@ local function copy (parameters, ifname, alone)
    return all
 end
 
-local function start (ifnames, parameters, o)
-   engine.setup { name = o.name or "sentinel", any_name = not o.name }
+local function configure (ifnames, parameters)
    local c = config.new()
-   guards = {}
-   for i, ifname in ipairs(ifnames) do
+   for _, ifname in ipairs(ifnames) do
       config.app(c, app_name(ifname), FlowSentinel, copy(parameters, ifname, #ifnames == 1))
-      guards[i] = { app = app_name(ifname), interface = ifname }
    end
    engine.configure(c)
-   for _, g in ipairs(guards) do g.health = health.new(g.interface) end
+end
+
+local function start (ifnames, parameters, o)
+   engine.setup { name = o.name or "sentinel", any_name = not o.name }
+   configure(ifnames, parameters)
+   guards = {}
+   for i, ifname in ipairs(ifnames) do
+      guards[i] = { app = app_name(ifname), interface = ifname, health = health.new(ifname) }
+   end
+end
+
+-- What SIGHUP does: the policy's file and the lists' again. Errors are the caller's.
+local function reload (ifnames, o)
+   local parameters, problem = parameters_of(o)
+   if not parameters then error(problem, 0) end
+   local good
+   good, problem = pcall(configure, ifnames, parameters)
+   if not good then error(in_place(o, problem), 0) end
+   for _, g in ipairs(guards) do engine.call(g.app, "reread") end
 end
 
 -- Since the look `base`.
@@ -335,17 +357,16 @@ local function watch (ifnames, o)
    if not parameters then return fail(code, problem) end
    local good
    good, problem = pcall(start, ifnames, parameters, o)
-   if not good then
-      if o.config and type(problem) == "table" and problem.text and tostring(problem):match("%(FlowSentinel%)") then
-         problem.text = place_in(o.config, problem.text) .. problem.text
-      end
-      error(problem, 0)
-   end
+   if not good then error(in_place(o, problem), 0) end
    look_at_all()
    timer.every("1s", keep_for_others)
    local full_screen = not o.json and process.terminal()
    if full_screen then begin_screen(o) else begin_json(o) end
-   engine.main { duration = o.duration, no_report = true, report = function ()
+   local function again ()
+      reload(ifnames, o)
+      if not full_screen then print_json("reload", {}) end
+   end
+   engine.main { duration = o.duration, no_report = true, reload = again, report = function ()
       if full_screen then screen.close() end
       if not full_screen then print_events() end
       if o.report then report(not full_screen) end

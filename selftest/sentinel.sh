@@ -21,7 +21,7 @@ cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
 JSON=$PWD/selftest/json_value.lua
-SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies dry_run udp_limit icmp_limit ttl reload accounting interfaces mistakes cleanup pinned fail_modes snapshot health document"
+SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies dry_run udp_limit icmp_limit ttl reload accounting interfaces mistakes cleanup pinned fail_modes snapshot health reread document"
 
 id=vs$$
 tmp=$(mktemp -d)
@@ -694,7 +694,7 @@ test_health() {
     for mode in native generic; do
         start d0 --attach $mode --sample 1 --interval 100ms
         equal "program time before" "$(row program_time)" "ok not known: too few frames"
-        ip netns exec "$id-gen" timeout 60 hping3 -I eth0 -a 192.0.2.1 -i u500 -q --udp $host >/dev/null 2>&1 &
+        ip netns exec "$id-gen" timeout 60 hping3 -I eth0 -a 192.0.2.1 -i u500 -q --udp -p 81 $host >/dev/null 2>&1 &
         local flooding=$!
         wait_for "a second's worth of frames" is_measured
         kill $flooding
@@ -705,6 +705,50 @@ test_health() {
         stop
     done
 }
+
+hup() { kill -HUP "$pid"; }
+said() { grep -q "$1" "$tmp/log"; }
+reloads() { [ "$(grep -c '"type":"reload"' "$tmp/out")" -ge "$1" ]; }
+parameter() { "$VANGUARD" ctl "$id" get "d0.$1" | sed 's/.*=//'; }
+
+# SIGHUP reads the policy again, and a list that was written to is read without one.
+test_reread() {
+    printf 'return { ttl = "2min", src_syn = { pps = 3000 } }\n' >"$tmp/policy.lua"
+    echo "$flooder" >"$tmp/list"
+    start d0 --config "$tmp/policy.lua" --block-file "$tmp/list" --src-udp 777
+    quiet gen timeout 60 hping3 -I eth0 -a $flooder -i u300 -q --udp -p 81 $host >/dev/null 2>&1 &
+    local flooding=$! i
+    for i in $(seq 10); do # lists and policies that all drop it
+        printf 'return { ttl = "%dmin", src_syn = { pps = 3000 } }\n' $((2 + i)) >"$tmp/policy.lua"
+        printf '%s\n203.0.113.%d\n' $flooder "$i" >"$tmp/list.new"
+        mv "$tmp/list.new" "$tmp/list"
+        hup
+        wait_for "reload $i" reloads "$i"
+    done
+    equal "packets of the listed source that the host got" "$(up_now)" 0
+    between "of those that were dropped" "$(dropped_by listed)" 1 1000000
+    equal "the policy, and the option that outweighs it" "$(parameter ttl) $(parameter src_udp.pps)" "720s 777"
+    printf 'return {\n   ttl = "none",\n}\n' >"$tmp/policy.lua"
+    hup
+    wait_for "why not" said "vanguard: reload: $tmp/policy.lua:2: .*ttl"
+    equal "the policy after a mistake" "$(parameter ttl)" 720s
+    printf 'return { ttl = "3min" }\n' >"$tmp/policy.lua"
+    echo 203.0.113.1/33 >"$tmp/list"
+    wait_for "why not" said 'the lists stay as they were: .*list:1: "203.0.113.1/33" is not a prefix'
+    hup # policy and list go together
+    wait_for "why not" said "vanguard: reload: .*203.0.113.1/33"
+    equal "the policy with a wrong list" "$(parameter ttl)" 720s
+    equal "health of the lists" "$(row lists | cut -d' ' -f1)" warn
+    equal "packets of the listed source that the host got" "$(up_now)" 0
+    echo 203.0.113.1 >"$tmp/list"
+    wait_for "the new list" said "the list files were read again"
+    wait_for "packets that pass" came_up # the control
+    equal "health of the lists" "$(row lists)" "ok those of their files"
+    kill $flooding
+    wait $flooding 2>/dev/null || true
+    stop
+}
+came_up() { [ "$(up_now)" -gt 0 ]; }
 
 # The commands of doc/sentinel.md, one after the other, where `ip netns` and /run are nobody else's.
 test_document() {

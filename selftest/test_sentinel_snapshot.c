@@ -11,6 +11,7 @@
 #include "apps/flow_sentinel/snapshot.h"
 #include "selftest/private_network.h"
 #include "selftest/selftest.h"
+#include "selftest/sentinel_app.h"
 #include "selftest/sentinel_rig.h"
 #include "selftest/support.h"
 
@@ -186,55 +187,6 @@ static struct engine *begin(const char *name, const char *value)
     return engine;
 }
 
-static struct value call(struct engine *engine, const char *operation,
-                         const char *address, const char *ttl)
-{
-    struct app *app = engine_find_app(engine, "guard");
-    struct value args = value_table(), answer = { VALUE_NIL };
-    struct error err = { 0 };
-    uint32_t number = 0;
-    while (strcmp(app->class->operations[number].name, operation))
-        number++;
-    if (address)
-        value_table_add(&args, "address", value_string(address));
-    if (ttl)
-        value_table_add(&args, "ttl", value_string(ttl));
-    value_table_add(&args, "limit", value_integer(20000));
-    ck_assert_msg(!app->class->call(app, number, &args, &answer, &err), "%s", err.text);
-    value_free(&args);
-    return answer;
-}
-
-static void say(struct engine *engine, const char *operation, const char *address,
-                const char *ttl)
-{
-    struct value answer = call(engine, operation, address, ttl);
-    value_free(&answer);
-}
-
-static void advance(struct engine *engine, uint64_t ns)
-{
-    test_breathe(engine, 1);
-    engine_set_time(engine, engine_now(engine) + ns);
-    test_breathe(engine, 1);
-}
-
-static const struct value *find(const struct value *list, const char *address)
-{
-    for (size_t i = 0; i < list->table->count; i++)
-        if (!strcmp(value_get(&list->table->fields[i].value, "address")->string, address))
-            return &list->table->fields[i].value;
-    return NULL;
-}
-
-static double number_of(const struct value *row, const char *name)
-{
-    const struct value *value = value_get(row, name);
-    return !value                        ? 0
-           : value->kind == VALUE_NUMBER ? value->number
-                                         : (double)value->integer;
-}
-
 #define BANS 10000
 
 static uint64_t boot_time(void)
@@ -247,7 +199,7 @@ static uint64_t boot_time(void)
 /* Returns how many of the bans are there; what is left of each is off by so much at most. */
 static int bans(struct engine *engine, double seconds, double early, double late)
 {
-    struct value list = call(engine, "list", NULL, NULL);
+    struct value list = guard_ask(engine, "list", "limit", "20000", NULL);
     int count = 0;
     for (size_t i = 0; i < list.table->count; i++) {
         const struct value *row = &list.table->fields[i].value;
@@ -255,8 +207,8 @@ static int bans(struct engine *engine, double seconds, double early, double late
         if (sscanf(value_get(row, "address")->string, "198.18.%d.%d", &a, &b) != 2)
             continue;
         double left = 100 + 256 * a + b - seconds;
-        ck_assert_double_ge(number_of(row, "remaining"), left - early);
-        ck_assert_double_le(number_of(row, "remaining"), left + late);
+        ck_assert_double_ge(guard_number(row, "remaining"), left - early);
+        ck_assert_double_le(guard_number(row, "remaining"), left + late);
         count++;
     }
     value_free(&list);
@@ -269,7 +221,7 @@ static void ban_many(struct engine *engine)
     for (int i = 0; i < BANS; i++) {
         snprintf(ttl, sizeof(ttl), "%ds", 100 + i);
         snprintf(address, sizeof(address), "198.18.%d.%d", i >> 8, i & 255);
-        say(engine, "ban", address, ttl);
+        guard_tell(engine, "ban", "address", address, "ttl", ttl, NULL);
     }
 }
 
@@ -278,7 +230,7 @@ START_TEST(bans_outlive_a_process)
 {
     struct engine *engine = begin(NULL, NULL);
     ban_many(engine);
-    advance(engine, 7 * SEC);
+    guard_wait(engine, 7 * SEC);
     engine_free(engine);
     if (_i) /* the control: nothing to start from */
         unlink(file);
@@ -315,7 +267,7 @@ static void flood(struct engine *engine, const char *source, int syns)
         source, strchr(source, ':') ? "2001:db8::1" : "192.0.2.1", 1024, 80, 2, 0);
     for (int i = 0; i < syns; i++) {
         test_inject_bytes(engine, "in", syn.data, syn.length);
-        advance(engine, MS / 2);
+        guard_wait(engine, MS / 2);
     }
 }
 
@@ -325,32 +277,34 @@ START_TEST(all_kinds_outlive_a_process)
     struct engine *engine = begin("ttl", "100s");
     flood(engine, "198.51.100.7", 2000);
     flood(engine, "2001:db8:1:2::3", 2000);
-    say(engine, "ban", "203.0.113.0/24", NULL);
-    say(engine, "ban", "192.0.2.9", NULL);
-    say(engine, "ban", "192.0.2.10", "1s");
-    say(engine, "allow", "203.0.113.128/25", NULL);
-    say(engine, "allow", "192.0.2.11", NULL);
-    advance(engine, 2 * SEC);
+    guard_tell(engine, "ban", "address", "203.0.113.0/24", NULL);
+    guard_tell(engine, "ban", "address", "192.0.2.9", NULL);
+    guard_tell(engine, "ban", "address", "192.0.2.10", "ttl", "1s", NULL);
+    guard_tell(engine, "allow", "address", "203.0.113.128/25", NULL);
+    guard_tell(engine, "allow", "address", "192.0.2.11", NULL);
+    guard_wait(engine, 2 * SEC);
     engine_free(engine);
     engine = begin(NULL, NULL);
-    struct value list = call(engine, "list", NULL, NULL);
+    struct value list = guard_ask(engine, "list", "limit", "20000", NULL);
     ck_assert_uint_eq(list.table->count, 6); /* one ban is over */
-    const struct value *row = find(&list, "198.51.100.7");
+    const struct value *row = guard_row(&list, "198.51.100.7");
     ck_assert_ptr_nonnull(row);
     ck_assert_str_eq(value_get(row, "kind")->string, "blocked");
     ck_assert_str_eq(value_get(row, "detection")->string, "src_syn");
-    ck_assert_double_ge(number_of(row, "remaining"), 96);
-    ck_assert_double_le(number_of(row, "remaining"), 98);
-    ck_assert_ptr_nonnull(find(&list, "2001:db8:1:2::/64"));
-    ck_assert_str_eq(value_get(find(&list, "203.0.113.0/24"), "kind")->string, "banned");
-    ck_assert_str_eq(value_get(find(&list, "203.0.113.128/25"), "kind")->string,
+    ck_assert_double_ge(guard_number(row, "remaining"), 96);
+    ck_assert_double_le(guard_number(row, "remaining"), 98);
+    ck_assert_ptr_nonnull(guard_row(&list, "2001:db8:1:2::/64"));
+    ck_assert_str_eq(value_get(guard_row(&list, "203.0.113.0/24"), "kind")->string,
+                     "banned");
+    ck_assert_str_eq(value_get(guard_row(&list, "203.0.113.128/25"), "kind")->string,
                      "allowed");
-    ck_assert_double_eq(number_of(find(&list, "192.0.2.9"), "remaining"), 0);
-    ck_assert_str_eq(value_get(find(&list, "192.0.2.11"), "kind")->string, "allowed");
+    ck_assert_double_eq(guard_number(guard_row(&list, "192.0.2.9"), "remaining"), 0);
+    ck_assert_str_eq(value_get(guard_row(&list, "192.0.2.11"), "kind")->string,
+                     "allowed");
     value_free(&list);
-    struct value status = call(engine, "status", NULL, NULL);
-    ck_assert_double_eq(number_of(&status, "blocks"), 2);
-    ck_assert_double_eq(number_of(value_get(&status, "snapshot"), "restored"), 6);
+    struct value status = guard_ask(engine, "status", NULL);
+    ck_assert_double_eq(guard_number(&status, "blocks"), 2);
+    ck_assert_double_eq(guard_number(value_get(&status, "snapshot"), "restored"), 6);
     value_free(&status);
     flood(engine, "198.51.100.7", 10);
     ck_assert_uint_eq(test_counter(engine, "guard", "drop_blocked"), 10);
@@ -366,9 +320,9 @@ START_TEST(the_parameters_come_first)
     flood(engine, "2001:db8:1:2::3", 2000);
     engine_free(engine);
     engine = begin(_i ? "source_prefix6" : "allow", _i ? "56" : "198.51.100.0/24");
-    struct value list = call(engine, "list", NULL, NULL);
-    ck_assert_int_eq(!find(&list, "198.51.100.7"), !_i);
-    ck_assert_int_eq(!find(&list, "2001:db8:1:2::/64"), _i);
+    struct value list = guard_ask(engine, "list", "limit", "20000", NULL);
+    ck_assert_int_eq(!guard_row(&list, "198.51.100.7"), !_i);
+    ck_assert_int_eq(!guard_row(&list, "2001:db8:1:2::/64"), _i);
     value_free(&list);
     engine_free(engine);
 }
@@ -380,11 +334,11 @@ START_TEST(it_is_written_in_time)
     struct engine *engine = begin("snapshot_period", "10s");
     struct snapshot in;
     struct error err;
-    advance(engine, 100 * MS);
+    guard_wait(engine, 100 * MS);
     ck_assert_int_eq(snapshot_read(file, 10, &in, &err), 0);
     ck_assert_uint_eq(in.count, 0);
-    say(engine, "ban", "192.0.2.9", "1h");
-    advance(engine, 100 * MS);
+    guard_tell(engine, "ban", "address", "192.0.2.9", "ttl", "1h", NULL);
+    guard_wait(engine, 100 * MS);
     for (int i = 0; i < 2; i++) {
         ck_assert_int_eq(snapshot_read(file, 10, &in, &err), 0);
         ck_assert_uint_eq(in.count, 1);
@@ -392,10 +346,10 @@ START_TEST(it_is_written_in_time)
         ck_assert_uint_le(in.rows[0].remaining, 3600 * SEC - (uint64_t)i * 10 * SEC);
         snapshot_clear(&in);
         for (int tick = 0; tick < (i ? 0 : 101); tick++)
-            advance(engine, 100 * MS);
+            guard_wait(engine, 100 * MS);
     }
-    say(engine, "unban", "192.0.2.9", NULL);
-    advance(engine, 100 * MS);
+    guard_tell(engine, "unban", "address", "192.0.2.9", NULL);
+    guard_wait(engine, 100 * MS);
     ck_assert_int_eq(snapshot_read(file, 10, &in, &err), 0);
     ck_assert_uint_eq(in.count, 0);
     engine_free(engine);
@@ -409,8 +363,8 @@ START_TEST(a_bad_file_is_put_aside)
     char back[128] = "";
     write_text(text, strlen(text));
     struct engine *engine = begin(NULL, NULL);
-    struct value list = call(engine, "list", NULL, NULL),
-                 status = call(engine, "status", NULL, NULL);
+    struct value list = guard_ask(engine, "list", "limit", "20000", NULL),
+                 status = guard_ask(engine, "status", NULL);
     ck_assert_uint_eq(list.table->count, 0);
     const char *refused = value_get(value_get(&status, "snapshot"), "refused")->string;
     ck_assert_msg(strstr(refused, "kept:3: ") && strstr(refused, bad), "%s", refused);
@@ -430,9 +384,9 @@ START_TEST(a_place_that_is_not_there)
 {
     snprintf(file, sizeof(file), "%s/no/such", directory);
     struct engine *engine = begin(NULL, NULL);
-    say(engine, "ban", "192.0.2.9", NULL);
-    advance(engine, 100 * MS);
-    struct value status = call(engine, "status", NULL, NULL);
+    guard_tell(engine, "ban", "address", "192.0.2.9", NULL);
+    guard_wait(engine, 100 * MS);
+    struct value status = guard_ask(engine, "status", NULL);
     ck_assert_ptr_nonnull(strstr(
         value_get(value_get(&status, "snapshot"), "problem")->string, "No such file"));
     value_free(&status);

@@ -26,11 +26,12 @@
 #include "lib/owner.h"
 #include "lib/random.h"
 
-#define TICK       100000000ull /* ns */
-#define GC_TICKS   10
-#define LOOK_TICKS 20
-#define TALKERS    1024
-#define BUFFER_MTU 3400 /* what a driver's buffer of a page holds at least */
+#define TICK        100000000ull /* ns */
+#define GC_TICKS    10
+#define LOOK_TICKS  20
+#define WATCH_TICKS 2
+#define TALKERS     1024
+#define BUFFER_MTU  3400 /* what a driver's buffer of a page holds at least */
 
 enum { PACKETS, PASSED, WOULD_DROP, ANSWERED, DROP_NO_OUTPUT, FIRST_REASON };
 
@@ -229,6 +230,8 @@ static void look_after(struct app *app)
     if (s->hook)
         hook_work(s->hook, clock_of(CLOCK_MONOTONIC));
     sentinel_save(app);
+    if (s->ticks % WATCH_TICKS == 0)
+        sentinel_watch_files(app);
     if (in_kernel(app) && s->ticks % LOOK_TICKS == 0)
         sentinel_look_around(app);
     if (++s->ticks % GC_TICKS == 0) {
@@ -391,6 +394,7 @@ static int start(struct app *app, struct error *err)
     struct flow_sentinel *s = app->state;
     const struct sentinel_conf *conf = app->conf;
     struct siphash_key seed = { .a = secret(app), .b = 1 };
+    sentinel_mark_files(s, conf);
     int error = lists_load(&s->lists, conf, NULL, err);
     if (error)
         return error;
@@ -468,27 +472,6 @@ static int verify(const void *conf, struct error *err)
     return error;
 }
 
-/* Both or neither. */
-static int take_lists_and_policy(struct app *app, const struct sentinel_conf *conf,
-                                 const struct sentinel_policy *policy, struct error *err)
-{
-    struct flow_sentinel *s = app->state;
-    struct sentinel_lists lists = { 0 };
-    int error = lists_load(&lists, conf, &s->lists, err);
-    if (!error)
-        error = lists_apply(&lists, s->path, err);
-    if (!error && (error = path_set_policy(s->path, policy, err)))
-        lists_apply(&s->lists, s->path, NULL);
-    if (error) {
-        lists_clear(&lists);
-        return error;
-    }
-    lists_adopt(&s->lists, &lists);
-    sentinel_let_off(s);
-    s->policy = *policy;
-    return 0;
-}
-
 /* Where it runs and how large its tables are cannot change in place; the rest is a new policy
  * and new lists, each of them taken over between two frames. */
 static int reconfigure(struct app *app, const void *next, struct error *err)
@@ -512,7 +495,7 @@ static int reconfigure(struct app *app, const void *next, struct error *err)
     size_t nprotect;
     int error = lists_addresses(&conf->protect, "protect", &protect, &nprotect, err);
     if (!error)
-        error = take_lists_and_policy(app, conf, &policy, err);
+        error = sentinel_take_lists(app, conf, &policy, err);
     if (error) {
         free(protect);
         return error;

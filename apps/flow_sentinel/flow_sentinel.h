@@ -26,6 +26,19 @@ struct kept {
     char refused[512]; /* why the one of before was not read */
 };
 
+/* A file as it is now; zeros: it is not there, or no regular file. */
+struct file_mark {
+    uint64_t device, inode, size, changed;
+};
+
+enum { LIST_FILES = 2 }; /* allow_file, block_file */
+
+struct watched {
+    struct file_mark read[LIST_FILES],
+        seen[LIST_FILES]; /* when they were read, looked at */
+    char problem[512];    /* why the lists are not those of the files; empty: they are */
+};
+
 /* How well the data path and its readers do. */
 struct gauges {
     struct path_backlog peak, last_peak; /* of these ten seconds, of those before */
@@ -57,6 +70,7 @@ struct flow_sentinel {
     struct sentinel_event news[NEWS_SIZE];
     uint64_t nnews, news_read; /* at most NEWS_SIZE apart */
     uint64_t news_missed;      /* nobody asked for them in time */
+    struct watched watched;
     struct gauges gauges;
     struct kept kept;
     uint64_t expired; /* entries that were taken out after their end */
@@ -75,6 +89,15 @@ uint64_t sentinel_now(const struct app *app);
 void sentinel_look_around(struct app *app);
 void sentinel_guard(struct app *app);
 void sentinel_forget_surroundings(struct flow_sentinel *s);
+
+/* reread: the lists of a configuration, and a policy with them unless it is NULL, both or
+ * neither; the files again, at once or when they changed and are at rest; conf: what they are
+ * now is what was read. */
+int sentinel_take_lists(struct app *app, const struct sentinel_conf *conf,
+                        const struct sentinel_policy *policy, struct error *err);
+int sentinel_reread(struct app *app, struct error *err);
+void sentinel_watch_files(struct app *app);
+void sentinel_mark_files(struct flow_sentinel *s, const struct sentinel_conf *conf);
 
 /* restore: blocks, and what people said, from the snapshot, once, and into it: when it is time,
  * or at the next tick. path: "auto", NULL for none. */

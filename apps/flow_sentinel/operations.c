@@ -21,6 +21,7 @@ enum {
     TOP,
     NEWS,
     DETACH,
+    REREAD,
 };
 
 const struct operation_row sentinel_operations[] = {
@@ -36,6 +37,7 @@ const struct operation_row sentinel_operations[] = {
     [TOP] = { "top", "the sources that send most; n=" },
     [NEWS] = { "news", "events since the last time somebody asked" },
     [DETACH] = { "detach", "a pinned program goes with this process after all" },
+    [REREAD] = { "reread", "allow_file and block_file again" },
     { NULL, NULL },
 };
 
@@ -218,6 +220,8 @@ static int status(struct app *app, const struct value *args, struct value *answe
     add_integer(answer, "events_missed", s->news_missed);
     add_integer(answer, "samples", state->samples);
     add_integer(answer, "samples_lost", state->samples_lost);
+    if (*s->watched.problem)
+        value_table_add(answer, "lists_problem", value_string(s->watched.problem));
     sentinel_add_gauges(s, answer);
     if (s->kept.path)
         add_snapshot(answer, &s->kept, sentinel_now(app));
@@ -550,6 +554,8 @@ int sentinel_call(struct app *app, uint32_t operation, const struct value *args,
     case DETACH:
         s->detach = true;
         return 0;
+    case REREAD:
+        return sentinel_reread(app, err);
     default:
         path_entries(s->path, flush_one, s);
         return 0;
