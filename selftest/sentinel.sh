@@ -21,7 +21,7 @@ cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
 JSON=$PWD/selftest/json_value.lua
-SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies dry_run udp_limit icmp_limit ttl reload accounting interfaces mistakes cleanup pinned fail_modes snapshot health reread document"
+SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies dry_run udp_limit icmp_limit ttl reload accounting interfaces mistakes cleanup pinned fail_modes snapshot health reread paused clock outputs document"
 
 id=vs$$
 tmp=$(mktemp -d)
@@ -750,6 +750,168 @@ test_reread() {
 }
 came_up() { [ "$(up_now)" -gt 0 ]; }
 
+# Nobody reads what the program tells; it decides all the same, and says so when somebody does.
+test_paused() {
+    local goal dry
+    for dry in "" --dry-run; do
+        start d0 "${FEW_SYNS[@]}" --sample 1 ${dry:+"$dry"}
+        kill -STOP "$pid"
+        goal=$(($(sent) + 3000))
+        quiet gen timeout 60 hping3 -I eth0 -a $flooder -c 3000 -i u1 -q -S -p 81 $host >/dev/null 2>&1 &
+        local flooding=$!
+        wait_for "hping3 to send" has_sent "$goal"
+        kill $flooding 2>/dev/null || true
+        wait $flooding 2>/dev/null || true
+        if [ -z "$dry" ]; then
+            between "SYNs of 3000 that passed while nobody looked" "$(up_now)" 100 1000
+            if answers $flooder 0.2; then fail "an answer to who is blocked"; fi
+        else
+            wait_for "all of them" sh -c "[ \$(ip netns exec $id-dut awk '\$1 == \"Ip:\" && \$4 + 0 == \$4 { print \$4 }' /proc/net/snmp) -ge $((up_before + 3000)) ]"
+        fi
+        answers 192.0.2.1 || fail "no answer to who is honest"
+        kill -CONT "$pid"
+        wait_for "the event" event limit
+        wait_for "the frames to be judged" all_judged
+        equal "blocks that are told of" "$(grep -c '"event":"block"' "$tmp/out" || true)" "$([ "$dry" ] && echo 0 || echo 1)"
+        equal "events lost" "$(figure events_lost)" 0
+        equal "samples, and those that found no room" "$(($(figure samples) + $(figure samples_lost)))" "$(figure received.packets)"
+        between "share of the samples' ring that waited" "$(figure samples_backlog)" 0.01 1
+        stop
+    done
+}
+
+# The wall clock of one process, as far from the machine's as $tmp/step says: nobody else's moves.
+make_wall_clock() {
+    echo 0 >"$tmp/step"
+    "${CC:-cc}" -shared -fPIC -O1 -o "$tmp/wall_clock.so" -x c - <<'SHIM'
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+static long step(void)
+{
+    char text[32] = "";
+    int fd = open(getenv("WALL_STEP"), O_RDONLY);
+    if (fd >= 0) {
+        if (read(fd, text, sizeof(text) - 1) < 0)
+            text[0] = 0;
+        close(fd);
+    }
+    return atol(text);
+}
+int clock_gettime(clockid_t id, struct timespec *now)
+{
+    int error = (int)syscall(SYS_clock_gettime, id, now);
+    if (!error && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE))
+        now->tv_sec += step();
+    return error;
+}
+time_t time(time_t *to)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (to)
+        *to = now.tv_sec;
+    return now.tv_sec;
+}
+int gettimeofday(struct timeval *now, void *zone)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_REALTIME, &time);
+    now->tv_sec = time.tv_sec;
+    now->tv_usec = time.tv_nsec / 1000;
+    return 0;
+}
+SHIM
+}
+log_shows() { grep -q "\"ts\":\"$(date -u -d "$1" +%Y-%m-%dT%H)" "$tmp/out"; }
+
+# An hour forth and two back: what is shown moves, how long a block lasts does not.
+test_clock() {
+    make_wall_clock
+    enter+=(env LD_PRELOAD="$tmp/wall_clock.so" WALL_STEP="$tmp/step" ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0")
+    start d0 "${FEW_SYNS[@]}" --ttl 4s --set hold_rate=0 --interval 100ms --snapshot "$tmp/kept" --set snapshot_period=1s
+    flood $flooder 1000 -S -p 81
+    wait_for "the event" event block
+    event block >"$tmp/event"
+    local banned
+    banned=$(seconds)
+    code 0 ban $other --ttl 4s
+    if log_shows "+1 hour"; then fail "an hour ahead from the start"; fi # the control
+    echo 3600 >"$tmp/step"
+    wait_for "the wall clock, an hour ahead, in the log" log_shows "+1 hour"
+    if answers $flooder 0.1 || answers $other 0.1; then fail "an answer before the end, an hour ahead"; fi
+    echo -3600 >"$tmp/step"
+    wait_for "the wall clock, an hour behind, in the log" log_shows "-1 hour"
+    between "seconds since the snapshot" "$(figure snapshot.age)" 0 10
+    wait_for "an answer to who was blocked" answers $flooder 0.05
+    between "seconds that the block lasted" "$(echo "$(seconds) $(value "$tmp/event" time)" | awk '{ print $1 - $2 }')" 3.97 60
+    wait_for "an answer to who was banned" answers $other 0.05
+    between "seconds that the ban lasted" "$(echo "$(seconds) $banned" | awk '{ print $1 - $2 }')" 3.97 60
+    stop
+    enter=(ip netns exec "$id-dut")
+}
+
+# Frames of a pcapng file by the comment of each: COUNT VERDICT: REASON. Blocks of draft-ietf-opsawg-pcapng.
+comments='local $/; open my $f, "<", $ARGV[0] or die; binmode $f; my $all = <$f>; my ($at, %n) = (0);
+    while ($at + 12 <= length $all) {
+        my ($type, $size) = unpack "VV", substr $all, $at, 8; die "size $size at $at" if $size < 12 || $size % 4;
+        if ($type == 6) {
+            my $kept = unpack "V", substr $all, $at + 20, 4; my $o = $at + 28 + (($kept + 3) & ~3); my $said = "nothing";
+            while ($o + 4 <= $at + $size - 4) {
+                my ($code, $length) = unpack "vv", substr $all, $o, 4; last unless $code;
+                $said = substr $all, $o + 4, $length if $code == 1; $o += 4 + (($length + 3) & ~3);
+            }
+            $n{$said}++;
+        }
+        $at += $size;
+    }
+    print "$n{$_} $_\n" for sort keys %n;'
+tmux_of() { tmux -L "$id" -f /dev/null "$@"; }
+shown() { # verdict, class or reason: how many packets of it the screen says came
+    tmux_of capture-pane -p | awk -v name="$1" '$1 == name { gsub(",", "", $5); print $5; exit }'
+}
+settled() { [ "$(shown received)" = "$(figure received.packets)" ] && [ "$(figure samples)" -eq "$(sent_now)" ]; }
+ended() { ! tmux_of has-session 2>/dev/null; }
+
+# One flood as a screen, a status, counters and a capture tell it, read by others.
+test_outputs() {
+    local verdict reason
+    mark
+    tmux_of new-session -d -x 150 -y 60 "ip netns exec $id-dut $VANGUARD sentinel d0 ${FEW_SYNS[*]} --sample 1 \
+        --src-udp 1 --set src_udp.burst=50 --block $other --set capture=$tmp/attack.pcapng --report --name $id 2>$tmp/log"
+    wait_for "the program" "$VANGUARD" sentinel status --name "$id"
+    flood $flooder 1000 -S -p 81
+    flood 192.0.2.1 200 --udp -p 81
+    flood $other 100 --icmp
+    flood 192.0.2.1 30 -A -p 81
+    wait_for "the screen" settled
+    equal "what gen sent, on the screen" "$(shown received)" 1330
+    equal "samples lost" "$(figure samples_lost)" 0
+    "$VANGUARD" run <(echo 'print(json.encode(json.decode(control.ask(arg[1], json.encode { command = "counters", app = "d0" })))) os.exit(0)') \
+        "$id" >"$tmp/counters"
+    equal "dropped: screen, status, counters" "$(shown dropped) $(figure dropped.packets)" \
+        "$(figure dropped.packets) $(($(value "$tmp/counters" apps.d0.packets) - $(value "$tmp/counters" apps.d0.passed)))"
+    tmux_of capture-pane -p >"$tmp/screen"
+    grep -q "block $flooder by src_syn" "$tmp/screen" || fail "no event on the screen: $(cat "$tmp/screen")"
+    for reason in src_syn blocked src_udp listed; do
+        equal "$reason: screen, counters" "$(shown $reason) $(value "$tmp/counters" apps.d0.drop_$reason)" "$(dropped_by $reason) $(dropped_by $reason)"
+    done
+    figure passed.packets reasons.dropped.src_syn.packets reasons.dropped.blocked.packets reasons.dropped.src_udp.packets \
+        reasons.dropped.listed.packets | xargs >"$tmp/wanted"
+    tmux_of send-keys q
+    wait_for "its end" ended
+    equal "frames that tcpdump finds" "$(tcpdump -nr "$tmp/attack.pcapng" 2>/dev/null | wc -l)" 1330
+    perl -e "$comments" "$tmp/attack.pcapng" >"$tmp/comments"
+    equal "frames by the comment of each" "$(for verdict in "pass: none" "drop: src_syn" "drop: blocked" "drop: src_udp" "drop: listed"; do
+        awk -v what="$verdict" '{ n = $1; sub(/^[0-9]+ /, "") } $0 == what { print n }' "$tmp/comments"
+    done | xargs)" "$(cat "$tmp/wanted")"
+    equal "comments that say something else" "$(wc -l <"$tmp/comments")" 5
+}
+
 # The commands of doc/sentinel.md, one after the other, where `ip netns` and /run are nobody else's.
 test_document() {
     mkdir "$tmp/bin" "$tmp/here"
@@ -786,7 +948,9 @@ cannot() {
     exit 43
 }
 [ "$(id -u)" -eq 0 ] || cannot "needs root, for network namespaces and XDP"
-command -v hping3 >/dev/null || cannot "needs hping3 (make deps)"
+for tool in hping3 tmux tcpdump; do
+    command -v $tool >/dev/null || cannot "needs $tool (make deps)"
+done
 [ -x "$VANGUARD" ] || cannot "no $VANGUARD: make"
 if [ $# -eq 0 ]; then
     read -ra all <<<"$SUITE"
