@@ -139,8 +139,20 @@ end
 local guards   -- { app =, interface =, look =, health =, list = } of each interface
 local total = 0 -- events so far
 
--- Paths of parameters (vanguard ctl) have dots between their words.
-local function app_name (ifname) return (ifname:gsub("[^%w_-]", "_")) end
+-- Paths of parameters (vanguard ctl) have dots between their words; what that makes the same gets a number.
+local function app_names (ifnames)
+   local names, taken = {}, {}
+   for i, ifname in ipairs(ifnames) do
+      local plain, number = ifname:gsub("[^%w_-]", "_"), 1
+      local name = plain
+      while taken[name] do
+         number = number + 1
+         name = ("%s-%d"):format(plain, number)
+      end
+      names[i], taken[name] = name, true
+   end
+   return names
+end
 
 -- Each interface has a file of its own: attack.eth1.pcapng.
 local function own_file (path, ifname)
@@ -158,19 +170,20 @@ local function copy (parameters, ifname, alone)
 end
 
 local function configure (ifnames, parameters)
-   local c = config.new()
-   for _, ifname in ipairs(ifnames) do
-      config.app(c, app_name(ifname), FlowSentinel, copy(parameters, ifname, #ifnames == 1))
+   local c, names = config.new(), app_names(ifnames)
+   for i, ifname in ipairs(ifnames) do
+      config.app(c, names[i], FlowSentinel, copy(parameters, ifname, #ifnames == 1))
    end
    engine.configure(c)
+   return names
 end
 
 local function start (ifnames, parameters, o)
    engine.setup { name = o.name or "sentinel", any_name = not o.name }
-   configure(ifnames, parameters)
+   local names = configure(ifnames, parameters)
    guards = {}
    for i, ifname in ipairs(ifnames) do
-      guards[i] = { app = app_name(ifname), interface = ifname, health = health.new(ifname) }
+      guards[i] = { app = names[i], interface = ifname, health = health.new(ifname) }
    end
 end
 
@@ -353,6 +366,11 @@ local function report (as_json)
 end
 
 local function watch (ifnames, o)
+   local seen = {}
+   for _, ifname in ipairs(ifnames) do
+      if seen[ifname] then return fail(2, ifname .. ": once is enough") end
+      seen[ifname] = true
+   end
    local parameters, problem, code = parameters_of(o)
    if not parameters then return fail(code, problem) end
    local good

@@ -485,6 +485,14 @@ test_interfaces() {
     code 0 list
     equal "lines of the list" "$(wc -l <"$tmp/answer")" 5
     stop
+    # what is not a name to `vanguard ctl` is made one, and none twice
+    ip -n "$id-dut" link add d.1 type veth peer name d_1
+    start d.1 d_1
+    code 0 ban 198.51.100.1
+    grep -q "on d.1, d_1" "$tmp/answer" || fail "not on both: $(cat "$tmp/answer")"
+    equal "their names" "$("$VANGUARD" ctl "$id" get d_1.ifname d_1-2.ifname | xargs)" "d_1.ifname=d.1 d_1-2.ifname=d_1"
+    stop
+    ip -n "$id-dut" link del d_1
 }
 
 refused() { # expected exit code, what it says, arguments
@@ -508,6 +516,7 @@ test_mistakes() {
     refused 3 'no interface "d7"' d7
     refused 2 "--src-syn: -3 is not within" d0 --src-syn -3
     refused 2 "which interface?"
+    refused 2 "once is enough" d0 d1 d0
     refused 2 "ban PREFIX" ban
     refused 1 "does not run" list --name "$id-none"
     no_program || fail "a program stays after a mistake"

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "apps/apps.h"
+#include "apps/flow_sentinel/flow_sentinel.h"
 #include "selftest/selftest.h"
 #include "selftest/sentinel_app.h"
 #include "selftest/sentinel_rig.h"
@@ -309,20 +310,61 @@ START_TEST(missed_events_are_counted)
 }
 END_TEST
 
-/* A banned prefix within an allowed one is none, though another one lies within it. */
+/* A banned prefix within an allowed one is none, though another one lies within it; unless it is
+ * meant. */
 START_TEST(who_is_allowed_twice_is_not_banned)
 {
-    guard_graph("allow", "198.51.0.0/16");
+    struct value block = value_table(), answer;
+    value_table_add(&block, NULL, value_string("198.51.100.0/24"));
+    value_table_add(&block, NULL, value_string("203.0.113.0/24"));
+    struct graph *graph = graph_of("allow", "198.51.0.0/16", NULL, NULL);
+    ((struct sentinel_conf *)graph_find_app(graph, "guard")->conf)->block = block;
+    test_configure(engine, graph);
     guard_tell(engine, "allow", "address", "198.51.100.0/26", NULL);
     guard_tell(engine, "allow", "address", "203.0.113.0/26", NULL);
-    guard_tell(engine, "ban", "address", "198.51.100.0/24", "force", "true", NULL);
-    guard_tell(engine, "ban", "address", "203.0.113.0/24", "force", "true", NULL);
     struct rig_frame udp = rig_udp("198.51.100.200", "192.0.2.1", 1024, 80, 20);
+    struct rig_frame other = rig_udp("203.0.113.200", "192.0.2.1", 1024, 80, 20);
     flood(&udp, 100, 100 * MS);
     ck_assert_uint_eq(test_counter(engine, "guard", "drop_listed"), 0);
-    udp = rig_udp("203.0.113.200", "192.0.2.1", 1024, 80, 20);
-    flood(&udp, 100, 100 * MS);
+    flood(&other, 100, 100 * MS);
     ck_assert_uint_eq(test_counter(engine, "guard", "drop_listed"), 10);
+    guard_refuses(engine, "allowed", "ban", "address", "198.51.100.192/26", NULL);
+    guard_tell(engine, "ban", "address", "198.51.100.192/26", "force", "true", NULL);
+    flood(&udp, 100, 100 * MS);
+    ck_assert_uint_eq(test_counter(engine, "guard", "drop_listed"), 20);
+    answer = guard_ask(engine, "why", "address", "198.51.100.200", NULL);
+    ck_assert_str_eq(value_get(&answer, "prefix")->string, "198.51.100.192/26");
+    ck_assert_str_eq(value_get(&answer, "listed")->string, "banned");
+    value_free(&answer);
+}
+END_TEST
+
+/* A slip of the hand is not nobody. */
+START_TEST(kinds_have_names)
+{
+    guard_graph(NULL, NULL);
+    guard_tell(engine, "ban", "address", "198.51.100.8", NULL);
+    struct value list = guard_ask(engine, "list", "kind", "banned", NULL);
+    ck_assert_uint_eq(list.table->count, 1);
+    value_free(&list);
+    list = guard_ask(engine, "list", "kind", "allowed", NULL);
+    ck_assert_uint_eq(list.table->count, 0);
+    value_free(&list);
+    guard_refuses(engine, "kind: \"baned\" is not own", "list", "kind", "baned", NULL);
+}
+END_TEST
+
+/* The number of blocks is what there is, whatever it was thought to be. */
+START_TEST(blocks_are_counted_again)
+{
+    guard_graph(NULL, NULL);
+    struct rig_frame syn = rig_tcp("198.51.100.7", "192.0.2.1", 1024, 80, 2, 0);
+    struct flow_sentinel *s = engine_find_app(engine, "guard")->state;
+    flood(&syn, 2000, SEC);
+    ck_assert_uint_eq(s->path->state->blocks, 1);
+    s->path->state->blocks += _i ? 5 : (uint64_t)-5;
+    flood(&syn, 100, 2 * SEC);
+    ck_assert_uint_eq(s->path->state->blocks, 1);
 }
 END_TEST
 
@@ -450,6 +492,8 @@ static Suite *suite_flow_sentinel(void)
     tcase_add_test(tcase, a_network_is_unblocked_by_its_address);
     tcase_add_test(tcase, missed_events_are_counted);
     tcase_add_test(tcase, who_is_allowed_twice_is_not_banned);
+    tcase_add_test(tcase, kinds_have_names);
+    tcase_add_loop_test(tcase, blocks_are_counted_again, 0, 2);
     tcase_add_test(tcase, a_scan_is_told_of);
     tcase_add_test(tcase, a_hook_is_run);
     tcase_add_test(tcase, samples_are_captured);

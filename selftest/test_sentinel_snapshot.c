@@ -62,19 +62,21 @@ START_TEST(what_is_written_is_read)
         row_of("2001:db8:1:2::/64", KIND_BLOCKED, MS, SNAPSHOT_TTL_MAX, LIMIT_FLAGS),
         row_of("192.0.2.9", KIND_BANNED, 3599 * SEC, 3600 * SEC, 0),
         row_of("203.0.113.0/24", KIND_BANNED, 0, 0, 0),
+        row_of("203.0.114.0/24", KIND_BANNED, 0, 0, 0),
         row_of("2001:db8::1", KIND_ALLOWED, 0, 0, 0),
         row_of("0.0.0.0/0", KIND_ALLOWED, 0, 0, 0),
     };
-    struct snapshot out = { 6, rows }, in;
+    rows[4].force = true;
+    struct snapshot out = { 7, rows }, in;
     struct error err = { 0 };
     struct stat st;
     for (int i = 0; i < 2; i++) /* beside none, and in the place of one */
         ck_assert_msg(!snapshot_write(file, &out, &err), "%s", err.text);
     ck_assert_int_eq(stat(file, &st), 0);
     ck_assert_int_eq(st.st_mode & 07777, 0600);
-    ck_assert_msg(!snapshot_read(file, 6, &in, &err), "%s", err.text);
-    ck_assert_uint_eq(in.count, 6);
-    for (size_t i = 0; i < 6; i++)
+    ck_assert_msg(!snapshot_read(file, 7, &in, &err), "%s", err.text);
+    ck_assert_uint_eq(in.count, 7);
+    for (size_t i = 0; i < 7; i++)
         ck_assert_mem_eq(&in.rows[i], &rows[i], sizeof(rows[i]));
     snapshot_clear(&in);
 }
@@ -95,6 +97,8 @@ static const struct {
     { HEAD LINE "# end 1\n\n", ":3: not the end" },
     { HEAD "192.0.2.1/32\n# end 1\n", ":2: nothing that" },
     { HEAD "192.0.2.1/33 banned\n# end 1\n", ":2: nothing that" },
+    { HEAD "192.0.2.1/32 allowed force\n# end 1\n", ":2: nothing that" },
+    { HEAD "192.0.2.1/32 banned force 1ms\n# end 1\n", ":2: nothing that" },
     { HEAD "192.0.2.1/32 own\n# end 1\n", ":2: nothing that" },
     { HEAD "192.0.2.1/32 blocked\n# end 1\n", ":2: nothing that" },
     { HEAD "192.0.2.1/32 blocked 1ms 1ms\n# end 1\n", ":2: nothing that" },
@@ -328,6 +332,42 @@ START_TEST(the_parameters_come_first)
 }
 END_TEST
 
+/* By force, and a source of IPv6 that is longer than most. */
+START_TEST(a_forced_ban_outlives_a_process)
+{
+    for (int i = 0; i < 2; i++) {
+        struct engine *engine = begin("allow", "198.51.0.0/16");
+        if (!i)
+            guard_tell(engine, "ban", "address", "198.51.100.0/24", "force", "true",
+                       NULL);
+        flood(engine, "198.51.100.7", 10);
+        ck_assert_uint_eq(test_counter(engine, "guard", "drop_listed"), 10);
+        engine_free(engine);
+    }
+    unlink(file); /* the control */
+    struct engine *engine = begin("allow", "198.51.0.0/16");
+    flood(engine, "198.51.100.7", 10);
+    ck_assert_uint_eq(test_counter(engine, "guard", "drop_listed"), 0);
+    engine_free(engine);
+}
+END_TEST
+
+START_TEST(a_long_source_outlives_a_process)
+{
+    for (int i = 0; i < 2; i++) {
+        struct engine *engine = begin("source_prefix6", "96");
+        if (!i)
+            flood(engine, "2001:db8:1:2:3:4:5:6", 2000);
+        struct value list = guard_ask(engine, "list", NULL);
+        ck_assert_uint_eq(list.table->count, 1);
+        ck_assert_str_eq(value_get(&list.table->fields[0].value, "address")->string,
+                         "2001:db8:1:2:3:4::/96");
+        value_free(&list);
+        engine_free(engine);
+    }
+}
+END_TEST
+
 /* What people said is written at the next tick, the rest in its own time. */
 START_TEST(it_is_written_in_time)
 {
@@ -409,6 +449,8 @@ static Suite *suite_sentinel_snapshot(void)
     tcase_add_loop_test(tcase, bans_outlive_a_program, 0, 2);
     tcase_add_test(tcase, all_kinds_outlive_a_process);
     tcase_add_loop_test(tcase, the_parameters_come_first, 0, 2);
+    tcase_add_test(tcase, a_forced_ban_outlives_a_process);
+    tcase_add_test(tcase, a_long_source_outlives_a_process);
     tcase_add_test(tcase, it_is_written_in_time);
     tcase_add_test(tcase, a_bad_file_is_put_aside);
     tcase_add_test(tcase, a_place_that_is_not_there);

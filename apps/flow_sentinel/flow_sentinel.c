@@ -157,7 +157,7 @@ static void count(struct app *app)
 
 struct collector {
     struct flow_sentinel *s;
-    uint64_t now;
+    uint64_t now, blocks;
 };
 
 /* A block stays for repeat_window after its end, so that the next one is longer. */
@@ -168,6 +168,27 @@ static void collect_one(const struct path_address *key, const void *value, void 
     uint64_t keep = entry->kind == KIND_BLOCKED ? c->s->policy.repeat_window : 0;
     if (entry->expires && c->now >= entry->expires + keep && path_remove(c->s->path, key))
         c->s->expired++;
+    else
+        c->blocks += entry->kind == KIND_BLOCKED;
+}
+
+/* Counts the blocks that there are, too: the number that max_blocks is held against is kept by
+ * several at once, who may take one off it twice. What begins and ends while they are counted is
+ * no drift. */
+static void collect(struct flow_sentinel *s, uint64_t now)
+{
+    struct collector c = { .s = s, .now = now };
+    __u64 *blocks = &s->path->state->blocks;
+    uint64_t before = __atomic_load_n(blocks, __ATOMIC_RELAXED);
+    path_entries(s->path, collect_one, &c);
+    uint64_t after = __atomic_load_n(blocks, __ATOMIC_RELAXED);
+    uint64_t least =
+        (int64_t)before < (int64_t)after ? before : after; /* it may be below 0 */
+    uint64_t most = least == before ? after : before;
+    if ((int64_t)c.blocks < (int64_t)least)
+        __atomic_fetch_sub(blocks, least - c.blocks, __ATOMIC_RELAXED);
+    else if ((int64_t)c.blocks > (int64_t)most)
+        __atomic_fetch_add(blocks, c.blocks - most, __ATOMIC_RELAXED);
 }
 
 /* --- what is noticed --------------------------------------------------------------------------- */
@@ -216,7 +237,7 @@ static void scan_one(const struct path_address *key, const void *value, void *us
 static void look_after(struct app *app)
 {
     struct flow_sentinel *s = app->state;
-    struct collector collector = { .s = s, .now = sentinel_now(app) };
+    uint64_t now = sentinel_now(app);
     if (in_kernel(app)) {
         s->path->state->clock = clock_of(CLOCK_BOOTTIME) - clock_of(CLOCK_MONOTONIC);
         sentinel_note_backlog(app);
@@ -224,9 +245,9 @@ static void look_after(struct app *app)
         path_samples(s->path, take_sample, s);
         count(app);
     }
-    __atomic_store_n(&s->path->state->heartbeat, collector.now, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->path->state->heartbeat, now, __ATOMIC_RELAXED);
     sentinel_news(app);
-    guarded_tick(&s->guarded, s->path, &s->detect, collector.now, tell, app);
+    guarded_tick(&s->guarded, s->path, &s->detect, now, tell, app);
     if (s->hook)
         hook_work(s->hook, clock_of(CLOCK_MONOTONIC));
     sentinel_save(app);
@@ -235,7 +256,7 @@ static void look_after(struct app *app)
     if (in_kernel(app) && s->ticks % LOOK_TICKS == 0)
         sentinel_look_around(app);
     if (++s->ticks % GC_TICKS == 0) {
-        path_entries(s->path, collect_one, &collector);
+        collect(s, now);
         if (((const struct sentinel_conf *)app->conf)->scan_ports)
             path_suspects(s->path, scan_one, app);
     }

@@ -234,7 +234,7 @@ struct listing {
     struct value *answer;
     uint64_t now;
     int64_t room;
-    const char *kind; /* NULL: all */
+    int kind; /* -1: all */
     uint8_t source_bits;
 };
 
@@ -263,10 +263,8 @@ static void list_one(const struct path_address *key, const void *value, void *us
     const struct sentinel_entry *entry = value;
     struct listing *listing = user;
     struct value row;
-    if (!is_active(entry, listing->now) || (entry->automatic && !listing->kind) ||
-        listing->room <= 0 ||
-        (listing->kind &&
-         strcmp(listing->kind, sentinel_kind_names[entry->kind % KINDS])))
+    if (!is_active(entry, listing->now) || (entry->automatic && listing->kind < 0) ||
+        listing->room <= 0 || (listing->kind >= 0 && listing->kind != entry->kind))
         return;
     listing->room--;
     row = value_table();
@@ -284,7 +282,7 @@ static void list_prefixes(struct listing *listing, const struct prefix_set *set,
 {
     struct prefix prefix;
     uint32_t cursor = 0;
-    if (!set || (listing->kind && strcmp(listing->kind, sentinel_kind_names[kind])))
+    if (!set || (listing->kind >= 0 && listing->kind != (int)kind))
         return;
     while (listing->room > 0 && prefix_set_next(set, &cursor, &prefix, NULL)) {
         char text[PREFIX_TEXT_SIZE];
@@ -297,19 +295,35 @@ static void list_prefixes(struct listing *listing, const struct prefix_set *set,
     }
 }
 
+/* -1 when none is given. */
+static int argument_kind(const struct value *args, int *kind, struct error *err)
+{
+    const struct value *value =
+        args->kind == VALUE_TABLE ? value_get(args, "kind") : NULL;
+    char text[64];
+    *kind = -1;
+    for (int i = 0; value && value->kind == VALUE_STRING && i < KINDS; i++)
+        if (!strcmp(value->string, sentinel_kind_names[i]))
+            *kind = i;
+    return !value || *kind >= 0
+               ? 0
+               : error_set(err, ERROR_CONFIG, EINVAL,
+                           "kind: %s is not own, allowed, banned or blocked",
+                           value_format(text, sizeof(text), value));
+}
+
 static int list(struct app *app, const struct value *args, struct value *answer,
                 struct error *err)
 {
     struct flow_sentinel *s = app->state;
     const struct sentinel_conf *conf = app->conf;
-    const struct value *kind = args->kind == VALUE_TABLE ? value_get(args, "kind") : NULL;
     struct listing listing = { .answer = answer,
                                .now = sentinel_now(app),
                                .room = 1000,
-                               .kind = kind && kind->kind == VALUE_STRING ? kind->string
-                                                                          : NULL,
                                .source_bits = (uint8_t)conf->source_prefix6 };
     int error = argument_integer(args, "limit", &listing.room, err);
+    if (!error)
+        error = argument_kind(args, &listing.kind, err);
     if (error)
         return error;
     *answer = value_table();
@@ -377,7 +391,8 @@ void sentinel_let_off(struct flow_sentinel *s)
 }
 
 static int put_prefix(struct app *app, enum sentinel_kind kind,
-                      const struct prefix *prefix, uint64_t ttl, struct error *err)
+                      const struct prefix *prefix, uint64_t ttl, bool force,
+                      struct error *err)
 {
     struct flow_sentinel *s = app->state;
     struct path_address address = address_of(prefix);
@@ -393,7 +408,7 @@ static int put_prefix(struct app *app, enum sentinel_kind kind,
     }
     if (ttl)
         return error_set(err, ERROR_CONFIG, EINVAL, "ttl is for single addresses");
-    int error = lists_add(&s->lists, kind, prefix, err);
+    int error = lists_add(&s->lists, kind, prefix, force, err);
     if (!error && (error = lists_apply(&s->lists, s->path, err)))
         lists_remove(&s->lists, kind, prefix);
     if (!error && kind == KIND_ALLOWED)
@@ -418,7 +433,7 @@ static int ban(struct app *app, const struct value *args, struct value *answer,
                          "that is very short a prefix: force = true");
     if (is_allowed(app, &prefix) && !force)
         return error_set(err, ERROR_CONFIG, EPERM, "it is allowed: force = true");
-    return put_prefix(app, KIND_BANNED, &prefix, ttl, err);
+    return put_prefix(app, KIND_BANNED, &prefix, ttl, force, err);
 }
 
 static int allow(struct app *app, const struct value *args, struct value *answer,
@@ -426,7 +441,7 @@ static int allow(struct app *app, const struct value *args, struct value *answer
 {
     struct prefix prefix;
     int error = argument_prefix(args, &prefix, err);
-    return error ? error : put_prefix(app, KIND_ALLOWED, &prefix, 0, err);
+    return error ? error : put_prefix(app, KIND_ALLOWED, &prefix, 0, false, err);
 }
 
 static int take_out(struct app *app, const struct value *args, struct value *answer,

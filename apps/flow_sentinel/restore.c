@@ -67,9 +67,11 @@ static void save_entry(const struct path_address *key, const void *value, void *
 static void save_prefixes(struct saver *saver, const struct prefix_set *set, uint8_t kind)
 {
     struct snapshot_row row = { .kind = kind };
-    uint32_t cursor = 0;
-    while (set && prefix_set_next(set, &cursor, &row.prefix, NULL))
+    uint32_t cursor = 0, force;
+    while (set && prefix_set_next(set, &cursor, &row.prefix, &force)) {
+        row.force = force;
         add(saver, &row);
+    }
 }
 
 void sentinel_save_soon(struct flow_sentinel *s)
@@ -142,7 +144,7 @@ static bool restore_row(struct app *app, const struct snapshot_row *row, uint64_
     if (row->kind == KIND_BLOCKED ? is_source(app->conf, &row->prefix) : single)
         return restore_entry(s, row, now);
     return row->kind != KIND_BLOCKED && !row->remaining &&
-           !lists_add(&s->lists, row->kind, &row->prefix, NULL);
+           !lists_add(&s->lists, row->kind, &row->prefix, row->force, NULL);
 }
 
 /* What cannot be read is put aside: it may be a slip of the hand, and the next one would take

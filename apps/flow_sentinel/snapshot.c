@@ -43,6 +43,8 @@ static void write_row(FILE *file, const struct snapshot_row *row)
     if (row->remaining)
         fprintf(file, " %llums %llums", milliseconds(row->remaining),
                 milliseconds(row->ttl));
+    if (row->force)
+        fputs(" force", file);
     if (row->kind == KIND_BLOCKED)
         fprintf(file, " %s", sentinel_limit_names[row->limit]);
     fputc('\n', file);
@@ -106,13 +108,15 @@ static bool parse_row(char *line, struct snapshot_row *row)
     if (count < 2 || prefix_parse(&row->prefix, words[0]))
         return false;
     int kind = find(sentinel_kind_names, KINDS, words[1]);
-    bool timed = count > 2;
+    row->force = kind == KIND_BANNED && count == 3 && !strcmp(words[2], "force");
+    bool timed = count > 2 && !row->force;
     if (timed && (count < 4 || !parse_time(words[2], &row->remaining) ||
                   !parse_time(words[3], &row->ttl)))
         return false;
     row->kind = (uint8_t)kind;
     if (kind != KIND_BLOCKED)
-        return (kind == KIND_BANNED || kind == KIND_ALLOWED) && count == (timed ? 4 : 2);
+        return (kind == KIND_BANNED || kind == KIND_ALLOWED) &&
+               count == (timed ? 4 : 2 + row->force);
     int limit = count == WORDS ? find(sentinel_limit_names, LIMITS, words[4]) : -1;
     row->limit = (uint8_t)limit;
     return limit >= 0;

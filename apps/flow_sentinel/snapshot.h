@@ -11,8 +11,9 @@
  *     2001:db8:1:2::/64 blocked 9000ms 120000ms src_bps
  *     192.0.2.9/32 banned 3599000ms 3600000ms
  *     203.0.113.0/24 banned                                for good
+ *     192.0.2.128/25 banned force                          though it lies in an allowed prefix
  *     192.0.2.10/32 allowed
- *     # end 5
+ *     # end 6
  *
  * Such a list can be read by whoever takes the first word of a line (lib/prefix_file.h).
  *
@@ -22,6 +23,7 @@
  * lines right.
  */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +35,7 @@ struct snapshot_row {
     struct prefix prefix;
     uint8_t kind;            /* KIND_ALLOWED, KIND_BANNED, KIND_BLOCKED */
     uint8_t limit;           /* of a block: enum sentinel_limit_kind */
+    bool force;              /* of a ban for good */
     uint64_t remaining, ttl; /* ns, written as ms; 0: for good, which a block is not */
 };
 
