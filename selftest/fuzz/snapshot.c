@@ -44,8 +44,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(second.count == first.count, "another number");
     for (size_t i = 0; i < first.count; i++) {
         const struct snapshot_row *a = &first.rows[i], *b = &second.rows[i];
-        require(!memcmp(&a->prefix, &b->prefix, sizeof(a->prefix)) &&
-                    a->kind == b->kind && a->limit == b->limit &&
+        require(a->prefix.family == b->prefix.family &&
+                    a->prefix.bits == b->prefix.bits &&
+                    !memcmp(a->prefix.address, b->prefix.address,
+                            sizeof(a->prefix.address)) &&
+                    a->kind == b->kind && a->limit == b->limit && a->force == b->force &&
                     same_time(a->remaining, b->remaining) && same_time(a->ttl, b->ttl),
                 "another row");
     }
