@@ -515,6 +515,7 @@ test_mistakes() {
     refused 3 "0.0.0.0/0 is very short" d0 --block 0.0.0.0/0
     refused 3 'no interface "d7"' d7
     refused 2 "--src-syn: -3 is not within" d0 --src-syn -3
+    refused 3 "- is no regular file" d0 --block-file -
     refused 2 "which interface?"
     refused 2 "once is enough" d0 d1 d0
     refused 2 "ban PREFIX" ban

@@ -135,6 +135,19 @@ START_TEST(half_a_file_is_none)
 }
 END_TEST
 
+/* It would be empty when it is read again. */
+START_TEST(a_pipe_is_no_list)
+{
+    char pipe[80], text[512];
+    snprintf(pipe, sizeof(pipe), "%s/pipe", directory);
+    ck_assert_int_eq(mkfifo(pipe, 0600), 0);
+    ck_assert_int_eq(rename(pipe, file), 0);
+    guard_refuses(engine, "is no regular file", "reread", NULL);
+    ck_assert(!passes("198.51.100.7") && passes("203.0.113.7"));
+    ck_assert_ptr_nonnull(strstr(problem(text), "is no regular file"));
+}
+END_TEST
+
 /* Whoever cannot wait. */
 START_TEST(it_is_read_when_asked_to)
 {
@@ -157,6 +170,7 @@ static Suite *suite_sentinel_reread(void)
     tcase_add_test(tcase, what_people_said_stays);
     tcase_add_loop_test(tcase, a_wrong_file_changes_nothing, 0, 3);
     tcase_add_test(tcase, half_a_file_is_none);
+    tcase_add_test(tcase, a_pipe_is_no_list);
     tcase_add_test(tcase, it_is_read_when_asked_to);
     suite_add_tcase(suite, tcase);
     return suite;

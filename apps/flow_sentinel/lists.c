@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "apps/flow_sentinel/parameters.h"
 #include "lib/prefix_file.h"
@@ -123,8 +124,14 @@ static int add_file(struct sentinel_lists *lists, enum sentinel_kind kind,
 {
     struct prefix_list list;
     struct prefix_file file = { .path = path, .max = LIST_MAX, .really = really };
+    struct stat st;
     if (!path)
         return 0;
+    /* who checks parameters has read it already, and a pipe is empty then */
+    if (!strcmp(path, "-") || (!stat(path, &st) && !S_ISREG(st.st_mode)))
+        return error_set(err, ERROR_CONFIG, EINVAL,
+                         "%s is no regular file, and a list is read more than once",
+                         path);
     int error = prefix_file_read(&file, &list, err);
     if (error)
         return error;
