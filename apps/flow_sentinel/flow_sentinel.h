@@ -17,8 +17,7 @@
 
 /* What outlives us beside pins. */
 struct kept {
-    char *path; /* of the snapshot; NULL: there is none */
-    bool ready; /* what it held is restored: it may be written */
+    char *path; /* of the snapshot; NULL: there is none, or it has not been read yet */
     uint64_t due, written;
     size_t rows; /* of the one that was read or written last */
     uint64_t restored, left_out;

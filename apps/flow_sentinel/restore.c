@@ -86,7 +86,7 @@ void sentinel_save(struct app *app)
     struct saver saver = { .now = sentinel_now(app),
                            .source_bits = (unsigned)conf->source_prefix6 };
     struct error err = { 0 };
-    if (!s->kept.path || !s->kept.ready || saver.now < s->kept.due)
+    if (!s->kept.path || saver.now < s->kept.due)
         return;
     s->kept.due = saver.now + conf->snapshot_period;
     path_entries(s->path, save_entry, &saver);
@@ -205,7 +205,6 @@ void sentinel_keep_in(struct app *app, const char *path)
     char place[128];
     free(s->kept.path);
     s->kept.path = NULL;
-    s->kept.ready = true;
     sentinel_save_soon(s);
     if (path && !strcmp(path, "auto")) {
         if (!sentinel_in_first_netns())
