@@ -157,6 +157,14 @@ test_snapshot() {
     equal "snapshot" "$(figure snapshot.path)" 0
     stop
     drop_mounts
+    # the usual place, in the first network namespace of somebody; and in none of his others
+    equal "the usual place" "$(unshare -n -m --pid --fork --kill-child --mount-proc bash -c '
+        mount -t tmpfs none /var/lib; mount -t tmpfs none /run; mount -t sysfs none /sys
+        ip link add e0 type veth peer name e1
+        "$1" sentinel e0 -d 100ms --snapshot none; ls /var/lib
+        unshare -n sh -c "ip link add e0 type veth peer name e1; $1 sentinel e0 -d 100ms"; ls /var/lib
+        "$1" sentinel e0 -d 100ms; cd /var/lib; stat -c "%a %n" vanguard vanguard/*' sh "$VANGUARD" 2>"$tmp/log" | grep -v '"type"' | xargs)" \
+        "700 vanguard 600 vanguard/e0.sentinel"
 }
 
 row() { # of the health, its level and value
