@@ -1,6 +1,6 @@
 -- prelude: the part of the graph language that is written in Lua.
 --
---   engine.main{ duration =, busy =, hz =, no_report =, report =, done = }
+--   engine.main{ duration =, busy =, hz =, no_report =, report =, done =, reload = }
 --   engine.report{ showload =, showlinks =, showapps = }
 --   globals are strict: a misspelt name is an error where it is read
 --
@@ -37,7 +37,7 @@ local overrides = {}
 function engine.override (options) overrides = options end
 
 local OPTIONS = { duration = true, busy = true, hz = true, no_report = true, report = true,
-                  done = true, interval = true, each = true }
+                  done = true, interval = true, each = true, reload = true }
 
 local function options_of (options)
    local all = {}
@@ -59,8 +59,15 @@ function engine.report (what)
    if what.showapps then engine.report_apps() end
 end
 
-local function reload ()
-   local ok, problem = pcall(engine.load_file, overrides.file, overrides.arguments)
+-- What SIGHUP asks for: what main was told to do then, or the file that was run again. A failure
+-- changes nothing.
+local function reload (options)
+   local ok, problem = true, nil
+   if options.reload then
+      ok, problem = pcall(options.reload)
+   elseif overrides.file then
+      ok, problem = pcall(engine.load_file, overrides.file, overrides.arguments)
+   end
    if not ok then io.stderr:write("vanguard: reload: ", tostring(problem), "\n") end
 end
 
@@ -94,7 +101,7 @@ function engine.main (options)
       local timers = start_timers(options)
       why, number = engine.loop(finish and math.max(0, finish - engine.now()))
       for _, t in ipairs(timers) do t:cancel() end
-      if why == "reload" and overrides.file then reload() end
+      if why == "reload" then reload(options) end
    until why ~= "reload"
    running = false
    if options.report then

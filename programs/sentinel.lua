@@ -38,6 +38,8 @@ local program = {
       { name = "pin", type = "flag", doc = "the program outlives this process, and the next one takes it over" },
       { name = "fail-mode", type = "choice", choices = { "autonomous", "open", "closed" }, arg = "MODE",
         doc = "what a pinned program does when nobody looks after it" },
+      { name = "snapshot", type = "string", arg = "FILE",
+        doc = "keep blocks and bans in it (/var/lib/vanguard/IFACE.sentinel); none: they end with us" },
       { name = "sample", type = "integer", minimum = "0", maximum = "16777216", arg = "N", doc = "one frame in N is looked at for the top sources; 0: none" },
       { name = "json", type = "flag", doc = "JSON on a terminal too; of the other forms: the answer as JSON" },
       { name = "interval", short = "i", type = "duration", arg = "TIME", doc = "between two looks (1s), two status lines (10s)" },
@@ -63,7 +65,7 @@ end
 
 -- --- parameters ------------------------------------------------------------------------------
 
-local AS_GIVEN = { "attach", "allow", "block", "ttl", "pin", "sample", "dry-run", "fail-mode", "allow-file", "block-file" }
+local AS_GIVEN = { "attach", "allow", "block", "ttl", "pin", "sample", "dry-run", "fail-mode", "allow-file", "block-file", "snapshot" }
 
 -- The first rows of tables, beside which a file may say more.
 local LIMITS = { src_syn = "pps", src_udp = "pps", src_icmp = "pps", src_pps = "pps", src_bps = "rate" }
@@ -77,6 +79,13 @@ local function place_in (path, message)
       if key and message:match("%f[%w_]" .. key .. "%f[^%w_]") then return ("%s:%d: "):format(path, number) end
    end
    return path .. ": "
+end
+
+local function in_place (o, problem)
+   if o.config and type(problem) == "table" and problem.text and tostring(problem):match("%(FlowSentinel%)") then
+      problem.text = place_in(o.config, problem.text) .. problem.text
+   end
+   return problem
 end
 
 local function read_config (path)
@@ -120,6 +129,8 @@ local function parameters_of (o)
       if not path then return nil, ("--set %s: NAME=VALUE"):format(text), 2 end
       set_one(parameters, path, value)
    end
+   if parameters.snapshot == nil then parameters.snapshot = "auto" end
+   if parameters.snapshot == "none" then parameters.snapshot = nil end
    return parameters
 end
 
@@ -128,29 +139,67 @@ end
 local guards   -- { app =, interface =, look =, health =, list = } of each interface
 local total = 0 -- events so far
 
--- Paths of parameters (vanguard ctl) have dots between their words.
-local function app_name (ifname) return (ifname:gsub("[^%w_-]", "_")) end
+-- Paths of parameters (vanguard ctl) have dots between their words; what that makes the same gets a number.
+local function app_names (ifnames)
+   local names, taken = {}, {}
+   for i, ifname in ipairs(ifnames) do
+      local plain, number = ifname:gsub("[^%w_-]", "_"), 1
+      local name = plain
+      while taken[name] do
+         number = number + 1
+         name = ("%s-%d"):format(plain, number)
+      end
+      names[i], taken[name] = name, true
+   end
+   return names
+end
 
-local function copy (parameters, ifname)
+-- Each interface has a file of its own: attack.eth1.pcapng.
+local function own_file (path, ifname)
+   local stem, extension = path:match("^(.*[^/])(%.[^./]+)$")
+   return ("%s.%s%s"):format(stem or path, ifname, extension or "")
+end
+
+local function copy (parameters, ifname, alone)
    local all = { ifname = ifname }
    for name, value in pairs(parameters) do all[name] = value end
+   for _, name in ipairs { "snapshot", "capture" } do
+      if all[name] and all[name] ~= "auto" and not alone then all[name] = own_file(all[name], ifname) end
+   end
    return all
+end
+
+local function configure (ifnames, parameters)
+   local c, names = config.new(), app_names(ifnames)
+   for i, ifname in ipairs(ifnames) do
+      config.app(c, names[i], FlowSentinel, copy(parameters, ifname, #ifnames == 1))
+   end
+   engine.configure(c)
+   return names
 end
 
 local function start (ifnames, parameters, o)
    engine.setup { name = o.name or "sentinel", any_name = not o.name }
-   local c = config.new()
+   local names = configure(ifnames, parameters)
    guards = {}
    for i, ifname in ipairs(ifnames) do
-      config.app(c, app_name(ifname), FlowSentinel, copy(parameters, ifname))
-      guards[i] = { app = app_name(ifname), interface = ifname }
+      guards[i] = { app = names[i], interface = ifname, health = health.new(ifname) }
    end
-   engine.configure(c)
-   for _, g in ipairs(guards) do g.health = health.new(g.interface) end
+end
+
+-- What SIGHUP does: the policy's file and the lists' again. Errors are the caller's.
+local function reload (ifnames, o)
+   local parameters, problem = parameters_of(o)
+   if not parameters then error(problem, 0) end
+   local good
+   good, problem = pcall(configure, ifnames, parameters)
+   if not good then error(in_place(o, problem), 0) end
+   for _, g in ipairs(guards) do engine.call(g.app, "reload") end
 end
 
 -- Since the look `base`.
 local function look_at (g, base)
+   g.health:before()
    local look = status.look(g.app, base)
    look.health = g.health:check(look, function (name) return engine.get(g.app .. "." .. name) end)
    look.level = health.worst(look.health)
@@ -317,21 +366,25 @@ local function report (as_json)
 end
 
 local function watch (ifnames, o)
+   local seen = {}
+   for _, ifname in ipairs(ifnames) do
+      if seen[ifname] then return fail(2, ifname .. ": once is enough") end
+      seen[ifname] = true
+   end
    local parameters, problem, code = parameters_of(o)
    if not parameters then return fail(code, problem) end
    local good
    good, problem = pcall(start, ifnames, parameters, o)
-   if not good then
-      if o.config and type(problem) == "table" and problem.text and tostring(problem):match("%(FlowSentinel%)") then
-         problem.text = place_in(o.config, problem.text) .. problem.text
-      end
-      error(problem, 0)
-   end
+   if not good then error(in_place(o, problem), 0) end
    look_at_all()
    timer.every("1s", keep_for_others)
    local full_screen = not o.json and process.terminal()
    if full_screen then begin_screen(o) else begin_json(o) end
-   engine.main { duration = o.duration, no_report = true, report = function ()
+   local function again ()
+      reload(ifnames, o)
+      if not full_screen then print_json("reload", {}) end
+   end
+   engine.main { duration = o.duration, no_report = true, reload = again, report = function ()
       if full_screen then screen.close() end
       if not full_screen then print_events() end
       if o.report then report(not full_screen) end

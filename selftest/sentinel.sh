@@ -21,7 +21,7 @@ cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
 JSON=$PWD/selftest/json_value.lua
-SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies forged_friends dry_run udp_limit icmp_limit ttl reload swap_under_flood accounting interfaces mistakes cleanup pinned fail_modes soak document"
+SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies forged_friends dry_run udp_limit icmp_limit ttl reload swap_under_flood accounting interfaces mistakes cleanup pinned fail_modes soak snapshot health reread paused clock outputs document"
 
 id=vs$$
 tmp=$(mktemp -d)
@@ -568,6 +568,14 @@ test_interfaces() {
     code 0 list
     equal "lines of the list" "$(wc -l <"$tmp/answer")" 5
     stop
+    # what is not a name to `vanguard ctl` is made one, and none twice
+    ip -n "$id-dut" link add d.1 type veth peer name d_1
+    start d.1 d_1
+    code 0 ban 198.51.100.1
+    grep -q "on d.1, d_1" "$tmp/answer" || fail "not on both: $(cat "$tmp/answer")"
+    equal "their names" "$("$VANGUARD" ctl "$id" get d_1.ifname d_1-2.ifname | xargs)" "d_1.ifname=d.1 d_1-2.ifname=d_1"
+    stop
+    ip -n "$id-dut" link del d_1
 }
 
 refused() { # expected exit code, what it says, arguments
@@ -590,7 +598,9 @@ test_mistakes() {
     refused 3 "0.0.0.0/0 is very short" d0 --block 0.0.0.0/0
     refused 3 'no interface "d7"' d7
     refused 2 "--src-syn: -3 is not within" d0 --src-syn -3
+    refused 3 "- is no regular file" d0 --block-file -
     refused 2 "which interface?"
+    refused 2 "once is enough" d0 d1 d0
     refused 2 "ban PREFIX" ban
     refused 1 "does not run" list --name "$id-none"
     no_program || fail "a program stays after a mistake"
@@ -607,155 +617,6 @@ test_mistakes() {
     equal "cycles for 64 bytes at 1 and 2.5 Gbit/s" "$(for speed in 1G 2.5G; do
         "$VANGUARD" sentinel budget --speed $speed --clock 1.2GHz --frame 64 | awk '$1 == 64 { print $2, $4 }'
     done | xargs)" "1488095 806 3720238 322"
-}
-
-# Whichever way it ends, no program stays.
-test_cleanup() {
-    local signal
-    for signal in TERM INT KILL; do
-        start d0
-        attached || fail "no program while it runs" # the control
-        trace "kill -$signal"
-        kill -s "$signal" "$pid"
-        local status=0
-        wait "$pid" 2>/dev/null || status=$?
-        equal "exit code after SIG$signal" "$status" "$([ "$signal" = KILL ] && echo 137 || echo 0)"
-        wait_for "d0 without a program" no_program
-    done
-    start d0 --report # takes the name of the one that was killed
-    flood $flooder 10 --icmp
-    stop
-    tail -1 "$tmp/out" >"$tmp/report"
-    equal "the report" "$(value "$tmp/report" type interfaces.1.received.packets interfaces.1.passed.packets | xargs)" "report 10 10"
-}
-
-# A bpffs that outlives who starts in it: everything in one mount namespace, that of $holder.
-hold_mounts() {
-    ip netns exec "$id-dut" unshare -m sleep 300 &
-    holder=$!
-    wait_for "a mount namespace" sh -c "[ \$(readlink /proc/$holder/ns/mnt) != \$(readlink /proc/self/ns/mnt) ] && grep -q sleep /proc/$holder/comm"
-    enter=(nsenter -t "$holder" -m -n)
-    "${enter[@]}" mount -t bpf bpf /sys/fs/bpf
-}
-drop_mounts() {
-    kill "$holder"
-    wait "$holder" 2>/dev/null || true
-    enter=(ip netns exec "$id-dut")
-}
-killed() { # the sentinel, and nothing is told to it
-    kill -9 "$pid"
-    wait "$pid" 2>/dev/null || true
-}
-mode() { value "$tmp/out" mode 2>/dev/null || sed -n 's/.*"mode":"\([^"]*\)".*/\1/p' "$tmp/out" | head -1; }
-
-# kill -9, and who is blocked stays blocked: without a daemon, and while the next one starts.
-test_pinned() {
-    hold_mounts
-    start d0 --pin "${FEW_SYNS[@]}"
-    flood $flooder 1000 -S -p 81
-    wait_for "the block" event block
-    killed
-    attached || fail "the program went with its process"
-    mark
-    quiet gen timeout 30 hping3 -I eth0 -a $flooder -c 1000 -i u1 -q --udp $host >/dev/null 2>&1 || true
-    equal "frames of the blocked source that passed without a daemon" "$(up_now)" 0
-    quiet gen timeout 60 hping3 -I eth0 -a $flooder -i u500 -q --udp $host >/dev/null 2>&1 &
-    local flooding=$!
-    start d0 --pin "${FEW_SYNS[@]}"
-    equal "how it began again" "$(mode)" "taken over"
-    answers 192.0.2.1 || fail "an honest source gets no answer"
-    equal "frames that passed meanwhile" "$(up_now)" 1
-    code 0 list --kind blocked --json
-    equal "who is blocked" "$(value "$tmp/answer" 1.address)" $flooder
-    kill $flooding
-    wait $flooding 2>/dev/null || true
-    "$VANGUARD" ctl "$id" call d0 detach >/dev/null || fail "detach was refused"
-    stop
-    no_program || fail "a program is left"
-    # the control: without --pin the program is gone with its process
-    start d0 "${FEW_SYNS[@]}"
-    killed
-    wait_for "the program to go" no_program
-    drop_mounts
-}
-
-# What a program does that nobody looks after any more.
-test_fail_modes() {
-    local way
-    hold_mounts
-    for way in autonomous open closed; do
-        start d0 --pin --fail-mode $way --set watchdog=200ms --block $flooder/32 --allow 192.0.2.1/32
-        killed
-        sleep 0.4
-        case $way in
-        autonomous) wanted="no yes yes" ;;
-        open) wanted="yes yes yes" ;;
-        closed) wanted="no no yes" ;;
-        esac
-        equal "$way: answers to who is banned, a stranger, who is allowed" "$(for ip in $flooder $other 192.0.2.1; do
-            answers "$ip" 0.3 && echo yes || echo no
-        done | xargs)" "$wanted"
-        start d0 --pin
-        "$VANGUARD" ctl "$id" call d0 detach >/dev/null || fail "detach was refused"
-        stop
-    done
-    drop_mounts
-}
-
-# A capture of 2,000 frames for the host with this MAC: one source above the limit of UDP, one that must
-# be blocked for SYNs, one that is banned, ICMP, a bit of what is malformed, and many others.
-mixture='my ($mac) = @ARGV; srand 7; binmode STDOUT; print pack "LSSlLLL", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1;
-    for (0 .. 1999) { my $k = $_ % 20;
-        my $other = pack "CCCC", 11, map { int rand 256 } 1 .. 3;
-        my $src = $k < 7 ? pack("C4", 192, 0, 2, 67) : $k < 9 ? pack("C4", 192, 0, 2, 66) : $k < 11 ? pack("C4", 203, 0, 113, 9) : $other;
-        my $proto = $k < 7 || $k == 12 ? 17 : $k == 13 ? 1 : 6;
-        my $flags = $k < 9 || $k == 14 ? 2 : $k == 15 ? 0 : 24;
-        my $l4 = $proto == 17 ? pack("nnnn", 1024 + $_, 81, 26, 0) . "x" x 18 : $proto == 1 ? pack("CCnnn", 8, 0, 0, 1, $_) . "x" x 18
-            : pack("nnNNCCnnn", 1024 + $_, 81, $_, 0, 0x50, $flags, 500, 0, 0) . "x" x 6;
-        my $ip = pack("CCnnnCCn", 0x45, 0, 20 + length $l4, 0, 0, 64, $proto, 0) . $src . pack("C4", 192, 0, 2, 2);
-        my $sum = 0; $sum += $_ for unpack "n*", $ip; $sum = ($sum & 0xffff) + ($sum >> 16) while $sum >> 16;
-        substr($ip, 10, 2) = pack "n", ~$sum & 0xffff;
-        my $frame = pack("H12H12n", $mac =~ tr/://dr, "020000000001", 0x800) . $ip . $l4;
-        print pack("LLLL", 0, $_, length $frame, length $frame), $frame; }'
-
-resources() { # resident kB, descriptors, maps among them, and ticks of CPU time
-    local fds
-    fds=$(find "/proc/$pid/fd" -mindepth 1 -printf '%l\n')
-    echo "$(awk '/^VmRSS/ { print $2 }' "/proc/$pid/status") $(wc -l <<<"$fds") $(grep -c bpf-map <<<"$fds") $(awk '{ print $14 + $15 }' "/proc/$pid/stat")"
-}
-
-# So many seconds (SENTINEL_SOAK; 10) of 200,000 mixed frames a second, after a tenth of that, a minute
-# at most: neither memory nor descriptors grow with them, and this process has next to nothing to do.
-test_soak() {
-    local seconds=${SENTINEL_SOAK:-10} warm first last feeding received
-    warm=$(awk -v s="$seconds" 'BEGIN { w = s / 10; print (w < 3 ? 3 : w > 60 ? 60 : w) }')
-    perl -e "$mixture" "$(address_of dut d0)" >"$tmp/.mixture.pcap"
-    start d0 --block 203.0.113.0/24 --ttl 5s
-    ip netns exec "$id-gen" "$VANGUARD" inject eth0 -f "$tmp/.mixture.pcap" --loop 0 --pps 200000 --bypass -q --name "$id-inject" >/dev/null 2>"$tmp/inject" &
-    feeding=$!
-    sleep "$warm"
-    received=$(figure received.packets)
-    first=$(resources)
-    local began=${EPOCHREALTIME/./}
-    sleep "$seconds"
-    last=$(resources)
-    local lasted=$((${EPOCHREALTIME/./} - began))
-    received=$(($(figure received.packets) - received))
-    kill $feeding
-    wait $feeding 2>/dev/null || true
-    say "resident kB, descriptors, maps, ticks: $first, then $last; $((received * 1000 / (lasted / 1000))) frames a second"
-    event block >/dev/null || fail "nobody was blocked"
-    equal "descriptors and maps" "$(cut -d' ' -f2,3 <<<"$last")" "$(cut -d' ' -f2,3 <<<"$first")"
-    case $BUILD in
-    *san*) ;; # its memory and its time are the sanitizers'
-    *)
-        # what Lua's collector lets lie, in all; a byte a frame would be 2 MB in ten seconds
-        between "kB more than before" $((${last%% *} - ${first%% *})) -1000000 1024
-        between "% of a core" "$(awk -v t=$((${last##* } - ${first##* })) -v us=$lasted -v hz="$(getconf CLK_TCK)" 'BEGIN { print 100 * t / hz / (us / 1e6) }')" 0 5
-        ;;
-    esac
-    between "frames" "$received" 1000 1e12
-    stop
 }
 
 # The commands of doc/sentinel.md, one after the other, where `ip netns` and /run are nobody else's.
@@ -783,6 +644,9 @@ WALK
     say "$(wc -l <"$tmp/commands") commands"
 }
 
+# shellcheck source=selftest/sentinel_process.sh
+. selftest/sentinel_process.sh
+
 # --- which ----------------------------------------------------------------------------
 
 if [ "${1-}" = --list ]; then
@@ -794,7 +658,9 @@ cannot() {
     exit 43
 }
 [ "$(id -u)" -eq 0 ] || cannot "needs root, for network namespaces and XDP"
-command -v hping3 >/dev/null || cannot "needs hping3 (make deps)"
+for tool in hping3 tmux tcpdump; do
+    command -v $tool >/dev/null || cannot "needs $tool (make deps)"
+done
 [ -x "$VANGUARD" ] || cannot "no $VANGUARD: make"
 if [ $# -eq 0 ]; then
     read -ra all <<<"$SUITE"

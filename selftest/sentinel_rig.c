@@ -12,7 +12,7 @@
 #include "lib/prefix.h"
 
 static const struct path_sizes sizes = {
-    .entries = 4096, .suspects = 1024, .destinations = 64, .samples = 1 << 16
+    .entries = 8192, .suspects = 32768, .destinations = 64, .samples = 1 << 16
 };
 
 static void apply(struct sentinel_rig *rig)

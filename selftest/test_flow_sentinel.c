@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include "apps/apps.h"
+#include "apps/flow_sentinel/flow_sentinel.h"
 #include "selftest/selftest.h"
+#include "selftest/sentinel_app.h"
 #include "selftest/sentinel_rig.h"
 #include "selftest/support.h"
 
@@ -63,42 +65,11 @@ static void flood(const struct rig_frame *frame, uint64_t rate, uint64_t duratio
     }
 }
 
-static struct value call(const char *operation, const char *address)
-{
-    struct app *app = engine_find_app(engine, "guard");
-    struct value args = value_table(), answer = { VALUE_NIL };
-    struct error err = { 0 };
-    uint32_t number = 0;
-    while (strcmp(app->class->operations[number].name, operation))
-        number++;
-    if (address)
-        value_table_add(&args, "address", value_string(address));
-    ck_assert_msg(!app->class->call(app, number, &args, &answer, &err), "%s", err.text);
-    value_free(&args);
-    return answer;
-}
-
-static void do_call(const char *operation, const char *address)
-{
-    struct value answer = call(operation, address);
-    value_free(&answer);
-}
-
-static uint64_t drops(void)
-{
-    const struct app *app = engine_find_app(engine, "guard");
-    const struct counter_row *row = app->class->counters;
-    uint64_t sum = 0;
-    for (uint32_t i = 0; row[i].name; i++)
-        if (!strncmp(row[i].name, "drop_", 5))
-            sum += app->counters[i];
-    return sum;
-}
-
 static void check_conservation(void)
 {
     uint64_t packets = test_counter(engine, "guard", "packets");
-    ck_assert_uint_eq(packets, test_counter(engine, "guard", "passed") + drops());
+    ck_assert_uint_eq(packets,
+                      test_counter(engine, "guard", "passed") + guard_drops(engine));
     ck_assert_uint_gt(packets, 0);
 }
 
@@ -120,23 +91,23 @@ START_TEST(people_can_ask_and_tell)
 {
     guard_graph(NULL, NULL);
     struct rig_frame udp = rig_udp("198.51.100.8", "192.0.2.1", 1024, 80, 20);
-    do_call("ban", "198.51.100.8");
+    guard_tell(engine, "ban", "address", "198.51.100.8", NULL);
     flood(&udp, 100, 100 * MS);
     ck_assert_uint_eq(test_counter(engine, "guard", "drop_banned"), 10);
-    struct value list = call("list", NULL);
+    struct value list = guard_ask(engine, "list", NULL);
     ck_assert_uint_eq(list.table->count, 1);
     ck_assert_str_eq(value_get(&list.table->fields[0].value, "address")->string,
                      "198.51.100.8");
     ck_assert_str_eq(value_get(&list.table->fields[0].value, "kind")->string, "banned");
     ck_assert_int_eq(value_get(&list.table->fields[0].value, "packets")->integer, 10);
     value_free(&list);
-    do_call("unban", "198.51.100.8");
+    guard_tell(engine, "unban", "address", "198.51.100.8", NULL);
     flood(&udp, 100, 100 * MS);
     ck_assert_uint_eq(test_counter(engine, "guard", "drop_banned"), 10);
-    do_call("ban", "198.51.100.0/24");
+    guard_tell(engine, "ban", "address", "198.51.100.0/24", NULL);
     flood(&udp, 100, 100 * MS);
     ck_assert_uint_eq(test_counter(engine, "guard", "drop_listed"), 10);
-    do_call("allow", "198.51.100.8");
+    guard_tell(engine, "allow", "address", "198.51.100.8", NULL);
     flood(&udp, 100, 100 * MS);
     ck_assert_uint_eq(test_counter(engine, "guard", "drop_listed"), 10);
     check_conservation();
@@ -149,12 +120,12 @@ START_TEST(to_detach_is_not_to_flush)
     guard_graph(NULL, NULL);
     struct rig_frame syn = rig_tcp("198.51.100.7", "192.0.2.1", 1024, 80, 2, 0);
     flood(&syn, 2000, SEC);
-    do_call("detach", NULL);
-    struct value list = call("list", NULL);
+    guard_tell(engine, "detach", NULL);
+    struct value list = guard_ask(engine, "list", NULL);
     ck_assert_uint_eq(list.table->count, 1);
     value_free(&list);
-    do_call("flush", NULL);
-    list = call("list", NULL);
+    guard_tell(engine, "flush", NULL);
+    list = guard_ask(engine, "list", NULL);
     ck_assert_uint_eq(list.table->count, 0);
     value_free(&list);
 }
@@ -164,16 +135,7 @@ END_TEST
 START_TEST(an_allowed_one_is_not_banned)
 {
     guard_graph("allow", "198.51.100.0/24");
-    struct app *app = engine_find_app(engine, "guard");
-    struct value args = value_string("198.51.100.8"), answer = { VALUE_NIL };
-    struct error err = { 0 };
-    uint32_t ban = 0;
-    while (strcmp(app->class->operations[ban].name, "ban"))
-        ban++;
-    ck_assert_int_ne(app->class->call(app, ban, &args, &answer, &err), 0);
-    ck_assert_ptr_nonnull(strstr(err.text, "allowed"));
-    value_free(&args);
-    value_free(&answer);
+    guard_refuses(engine, "allowed", "ban", "address", "198.51.100.8", NULL);
 }
 END_TEST
 
@@ -212,7 +174,8 @@ START_TEST(a_spoofed_flood_is_limited)
     ck_assert_uint_ge(passed, 390);
     ck_assert_uint_le(passed, 450);
     ck_assert_uint_gt(test_counter(engine, "guard", "drop_syn_limit"), 5000);
-    struct value news = call("news", NULL), list = call("list", NULL);
+    struct value news = guard_ask(engine, "news", NULL),
+                 list = guard_ask(engine, "list", NULL);
     const struct value *row = find_event(&news, "state", "dst_syn", "mitigate");
     ck_assert_ptr_nonnull(row);
     ck_assert_str_eq(value_get(row, "destination")->string, "192.0.2.1");
@@ -241,7 +204,7 @@ START_TEST(reflectors_are_dropped_by_port)
     ck_assert_uint_gt(test_counter(engine, "guard", "drop_amplification"), 2500);
     ck_assert_uint_ge(test_counter(engine, "guard", "passed"),
                       4000); /* all of the web's */
-    struct value list = call("list", NULL);
+    struct value list = guard_ask(engine, "list", NULL);
     ck_assert_uint_eq(list.table->count, 0);
     value_free(&list);
     check_conservation();
@@ -270,8 +233,8 @@ END_TEST
 START_TEST(what_people_said_outlives_new_lists)
 {
     guard_graph("block", "203.0.113.0/24");
-    do_call("ban", "198.51.100.0/24");
-    do_call("allow", "203.0.113.128/25");
+    guard_tell(engine, "ban", "address", "198.51.100.0/24", NULL);
+    guard_tell(engine, "allow", "address", "203.0.113.128/25", NULL);
     guard_graph("block", "192.0.0.0/16");
     struct rig_frame udp = rig_udp("198.51.100.8", "192.0.2.1", 1024, 80, 20);
     flood(&udp, 100, 100 * MS);
@@ -279,12 +242,12 @@ START_TEST(what_people_said_outlives_new_lists)
     udp = rig_udp("203.0.113.8", "192.0.2.1", 1024, 80, 20);
     flood(&udp, 100, 100 * MS); /* of the old list */
     ck_assert_uint_eq(test_counter(engine, "guard", "drop_listed"), 10);
-    struct value list = call("list", NULL);
+    struct value list = guard_ask(engine, "list", NULL);
     ck_assert_uint_eq(list.table->count, 3);
     value_free(&list);
-    do_call("unban", "198.51.100.0/24");
+    guard_tell(engine, "unban", "address", "198.51.100.0/24", NULL);
     guard_graph(NULL, NULL);
-    list = call("list", NULL);
+    list = guard_ask(engine, "list", NULL);
     ck_assert_uint_eq(list.table->count, 1);
     value_free(&list);
 }
@@ -300,7 +263,7 @@ START_TEST(who_is_allowed_is_let_off)
     if (_i)
         guard_graph("allow", "198.51.100.0/24");
     else
-        do_call("allow", "198.51.100.0/24");
+        guard_tell(engine, "allow", "address", "198.51.100.0/24", NULL);
     uint64_t passed = test_counter(engine, "guard", "passed");
     flood(&syn, 2000, SEC);
     ck_assert_uint_eq(test_counter(engine, "guard", "passed"), passed + 2000);
@@ -313,9 +276,9 @@ START_TEST(a_network_is_unblocked_by_its_address)
     guard_graph(NULL, NULL);
     struct rig_frame syn = rig_tcp("2001:db8:1:2::7", "2001:db8::1", 1024, 80, 2, 0);
     flood(&syn, 2000, SEC);
-    struct value answer = call("unban", "2001:db8:1:2::7");
+    struct value answer = guard_ask(engine, "unban", "address", "2001:db8:1:2::7", NULL);
     ck_assert(answer.kind == VALUE_BOOL && answer.boolean);
-    answer = call("unban", "2001:db8:1:2::7");
+    answer = guard_ask(engine, "unban", "address", "2001:db8:1:2::7", NULL);
     ck_assert(answer.kind == VALUE_BOOL && !answer.boolean);
 }
 END_TEST
@@ -336,7 +299,8 @@ START_TEST(missed_events_are_counted)
             inject(&udp);
         advance(MS);
     }
-    struct value news = call("news", NULL), status = call("status", NULL);
+    struct value news = guard_ask(engine, "news", NULL),
+                 status = guard_ask(engine, "status", NULL);
     int64_t missed = value_get(&status, "events_missed")->integer;
     ck_assert_uint_eq(news.table->count, 4096);
     ck_assert_int_ge(missed, 4990 - 4096);
@@ -346,33 +310,61 @@ START_TEST(missed_events_are_counted)
 }
 END_TEST
 
-/* A banned prefix within an allowed one is none, though another one lies within it. */
+/* A banned prefix within an allowed one is none, though another one lies within it; unless it is
+ * meant. */
 START_TEST(who_is_allowed_twice_is_not_banned)
 {
-    guard_graph("allow", "198.51.0.0/16");
-    do_call("allow", "198.51.100.0/26");
-    do_call("allow", "203.0.113.0/26");
-    struct value ban = value_table(), answer = { VALUE_NIL };
-    struct app *app = engine_find_app(engine, "guard");
-    struct error err = { 0 };
-    uint32_t number = 0;
-    while (strcmp(app->class->operations[number].name, "ban"))
-        number++;
-    value_table_add(&ban, "force", value_bool(true));
-    value_table_add(&ban, "address", value_string("198.51.100.0/24"));
-    ck_assert_int_eq(app->class->call(app, number, &ban, &answer, &err), 0);
-    value_free(&ban);
-    ban = value_table();
-    value_table_add(&ban, "force", value_bool(true));
-    value_table_add(&ban, "address", value_string("203.0.113.0/24"));
-    ck_assert_int_eq(app->class->call(app, number, &ban, &answer, &err), 0);
-    value_free(&ban);
+    struct value block = value_table(), answer;
+    value_table_add(&block, NULL, value_string("198.51.100.0/24"));
+    value_table_add(&block, NULL, value_string("203.0.113.0/24"));
+    struct graph *graph = graph_of("allow", "198.51.0.0/16", NULL, NULL);
+    ((struct sentinel_conf *)graph_find_app(graph, "guard")->conf)->block = block;
+    test_configure(engine, graph);
+    guard_tell(engine, "allow", "address", "198.51.100.0/26", NULL);
+    guard_tell(engine, "allow", "address", "203.0.113.0/26", NULL);
     struct rig_frame udp = rig_udp("198.51.100.200", "192.0.2.1", 1024, 80, 20);
+    struct rig_frame other = rig_udp("203.0.113.200", "192.0.2.1", 1024, 80, 20);
     flood(&udp, 100, 100 * MS);
     ck_assert_uint_eq(test_counter(engine, "guard", "drop_listed"), 0);
-    udp = rig_udp("203.0.113.200", "192.0.2.1", 1024, 80, 20);
-    flood(&udp, 100, 100 * MS);
+    flood(&other, 100, 100 * MS);
     ck_assert_uint_eq(test_counter(engine, "guard", "drop_listed"), 10);
+    guard_refuses(engine, "allowed", "ban", "address", "198.51.100.192/26", NULL);
+    guard_tell(engine, "ban", "address", "198.51.100.192/26", "force", "true", NULL);
+    flood(&udp, 100, 100 * MS);
+    ck_assert_uint_eq(test_counter(engine, "guard", "drop_listed"), 20);
+    answer = guard_ask(engine, "why", "address", "198.51.100.200", NULL);
+    ck_assert_str_eq(value_get(&answer, "prefix")->string, "198.51.100.192/26");
+    ck_assert_str_eq(value_get(&answer, "listed")->string, "banned");
+    value_free(&answer);
+}
+END_TEST
+
+/* A slip of the hand is not nobody. */
+START_TEST(kinds_have_names)
+{
+    guard_graph(NULL, NULL);
+    guard_tell(engine, "ban", "address", "198.51.100.8", NULL);
+    struct value list = guard_ask(engine, "list", "kind", "banned", NULL);
+    ck_assert_uint_eq(list.table->count, 1);
+    value_free(&list);
+    list = guard_ask(engine, "list", "kind", "allowed", NULL);
+    ck_assert_uint_eq(list.table->count, 0);
+    value_free(&list);
+    guard_refuses(engine, "kind: \"baned\" is not own", "list", "kind", "baned", NULL);
+}
+END_TEST
+
+/* The number of blocks is what there is, whatever it was thought to be. */
+START_TEST(blocks_are_counted_again)
+{
+    guard_graph(NULL, NULL);
+    struct rig_frame syn = rig_tcp("198.51.100.7", "192.0.2.1", 1024, 80, 2, 0);
+    struct flow_sentinel *s = engine_find_app(engine, "guard")->state;
+    flood(&syn, 2000, SEC);
+    ck_assert_uint_eq(s->path->state->blocks, 1);
+    s->path->state->blocks += _i ? 5 : (uint64_t)-5;
+    flood(&syn, 100, 2 * SEC);
+    ck_assert_uint_eq(s->path->state->blocks, 1);
 }
 END_TEST
 
@@ -388,7 +380,7 @@ START_TEST(a_scan_is_told_of)
         inject(&syn);
         advance(SEC / 400);
     }
-    struct value news = call("news", NULL);
+    struct value news = guard_ask(engine, "news", NULL);
     const struct value *row = find_event(&news, "limit", "scan", NULL);
     ck_assert_ptr_nonnull(row);
     ck_assert_uint_eq(news.table->count, 1);
@@ -439,7 +431,7 @@ START_TEST(samples_are_captured)
     close(mkstemp(file));
     test_configure(engine, graph_of("capture", file, "sample", "1"));
     struct rig_frame udp = rig_udp("198.51.100.8", "192.0.2.1", 1024, 80, 20);
-    do_call("ban", "198.51.100.9");
+    guard_tell(engine, "ban", "address", "198.51.100.9", NULL);
     flood(&udp, 100, 30 * MS);
     udp = rig_udp("198.51.100.9", "192.0.2.1", 1024, 80, 20);
     flood(&udp, 100, 20 * MS);
@@ -500,6 +492,8 @@ static Suite *suite_flow_sentinel(void)
     tcase_add_test(tcase, a_network_is_unblocked_by_its_address);
     tcase_add_test(tcase, missed_events_are_counted);
     tcase_add_test(tcase, who_is_allowed_twice_is_not_banned);
+    tcase_add_test(tcase, kinds_have_names);
+    tcase_add_loop_test(tcase, blocks_are_counted_again, 0, 2);
     tcase_add_test(tcase, a_scan_is_told_of);
     tcase_add_test(tcase, a_hook_is_run);
     tcase_add_test(tcase, samples_are_captured);

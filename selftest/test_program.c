@@ -300,6 +300,20 @@ START_TEST(a_reload_that_fails_changes_nothing)
 }
 END_TEST
 
+/* A program that knows better than to run the file again. */
+START_TEST(main_may_reload_in_its_own_way)
+{
+    struct run run =
+        reload("engine.configure(c) local n = 0 timer.after(0, again)\n"
+               "engine.main { no_report = true, reload = function () n = n + 1\n"
+               "   if n == 1 then again() error('not yet') end\n"
+               "   timer.after(0, engine.stop) print(times, n) end }");
+    ck_assert_msg(run.status == 0, "exit code %d: %s", run.status, run.err);
+    ck_assert_msg(strstr(run.err, "vanguard: reload: g.lua:7: not yet"), "%s", run.err);
+    ck_assert_str_eq(run.out, "1\t2\n");
+}
+END_TEST
+
 /* SIGTERM also ends Lua that never comes to an end. */
 START_TEST(a_signal_ends_lua_that_goes_round)
 {
@@ -325,6 +339,7 @@ static Suite *suite_program(void)
     tcase_add_test(tcase, sigterm_ends_a_run_well);
     tcase_add_test(tcase, done_is_asked_after_a_reload_too);
     tcase_add_test(tcase, a_reload_that_fails_changes_nothing);
+    tcase_add_test(tcase, main_may_reload_in_its_own_way);
     tcase_add_test(tcase, a_signal_ends_lua_that_goes_round);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -108,6 +108,7 @@ START_TEST(a_syn_flood_is_one)
     ck_assert_int_eq(state(&run, DETECT_DST_SYN), STATE_MITIGATE);
     ck_assert_uint_eq(run.to.mitigation, MITIGATION_LIMIT);
     ck_assert_uint_eq(run.to.verify, 1);
+    ck_assert_uint_eq(run.to.syn_until, run.now - 100 * MS + policy.ttl);
     ck_assert_double_gt(run.last[DETECT_DST_SYN].rate, 1000);
     go(&run, (struct load){ .syn = 4000, .first_ack = 490 }, 10 * SEC);
     ck_assert_uint_eq(run.changes[DETECT_DST_SYN], 2);

@@ -436,6 +436,31 @@ START_TEST(without_a_daemon)
 }
 END_TEST
 
+/* What is done for an address has an end: nobody may be there to say so. */
+START_TEST(a_mitigation_ends)
+{
+    struct sentinel_rig rig;
+    struct prefix prefix;
+    struct path_address key;
+    rig_open(&rig, "dst_syn_pps=10 src_syn.pps=0");
+    ck_assert_int_eq(prefix_parse(&prefix, "192.0.2.1"), 0);
+    prefix_mapped(&prefix, (uint8_t *)key.word);
+    struct sentinel_destination to = { .index = 1,
+                                       .mitigation = MITIGATION_LIMIT,
+                                       .verify = 1,
+                                       .syn_until = rig.now + 2 * SEC };
+    ck_assert_int_eq(path_put_destination(rig.user, &key, &to), 0);
+    if (rig.kernel)
+        ck_assert_int_eq(path_put_destination(rig.kernel, &key, &to), 0);
+    struct rig_frame syn = rig_tcp("198.51.100.7", "192.0.2.1", 1024, 80, 2, 0);
+    uint64_t passed = flood(&rig, &syn, 1000, 2 * SEC);
+    ck_assert_uint_ge(passed, 20);
+    ck_assert_uint_le(passed, 25);
+    ck_assert_uint_eq(flood(&rig, &syn, 1000, SEC), 1000);
+    rig_close(&rig);
+}
+END_TEST
+
 static Suite *suite_sentinel_limits(void)
 {
     Suite *suite = suite_create("sentinel_limits");
@@ -461,6 +486,7 @@ static Suite *suite_sentinel_limits(void)
     tcase_add_test(tcase, blocks_have_a_rate_and_a_number);
     tcase_add_test(tcase, spoofed_sources_leave_no_trace);
     tcase_add_loop_test(tcase, without_a_daemon, 0, 3);
+    tcase_add_test(tcase, a_mitigation_ends);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -2,6 +2,7 @@
 #include "apps/flow_sentinel/announce.h"
 
 #include <stdio.h>
+#include <sys/socket.h>
 
 #include "apps/flow_sentinel/detect.h"
 
@@ -25,7 +26,8 @@ const char *sentinel_event_name(const struct sentinel_event *event)
 
 unsigned sentinel_source_bits(const uint32_t key[4], unsigned source_prefix6)
 {
-    return key[2] || key[3] ? 128 : source_prefix6;
+    struct prefix prefix = prefix_unmapped((const uint8_t *)key, 128);
+    return prefix.family == AF_INET ? 128 : source_prefix6;
 }
 
 const char *sentinel_address_text(const uint32_t address[4], unsigned bits,

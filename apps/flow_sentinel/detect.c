@@ -222,9 +222,9 @@ static void begin(struct detector *d, const struct sentinel_destination_counts *
 
 /* A rule holds for ttl, anew with every tick while its alarm is raised: should nobody look
  * after the data path any more, it ends by itself. */
-static uint64_t until(const struct tick *t, const struct alarm *alarm)
+static uint64_t until(const struct tick *t, bool acting)
 {
-    return is_acting(t, alarm) ? t->now + t->policy->ttl : 0;
+    return acting ? t->now + t->policy->ttl : 0;
 }
 
 static void decide(const struct detector *d, const struct tick *t,
@@ -233,11 +233,12 @@ static void decide(const struct detector *d, const struct tick *t,
     to->verify = d->syn_alarm.state != STATE_NORMAL && !t->policy->dry_run;
     to->mitigation =
         is_acting(t, &d->syn_alarm) ? (uint8_t)t->policy->mitigation : MITIGATION_NONE;
-    to->udp_until = until(t, &d->udp_alarm);
-    to->icmp_until = until(t, &d->icmp_alarm);
-    to->fragments_until = until(t, &d->fragment_alarm);
+    to->syn_until = until(t, to->verify);
+    to->udp_until = until(t, is_acting(t, &d->udp_alarm));
+    to->icmp_until = until(t, is_acting(t, &d->icmp_alarm));
+    to->fragments_until = until(t, is_acting(t, &d->fragment_alarm));
     for (int i = 0; i < SENTINEL_SIGNATURES; i++)
-        to->signature_until[i] = until(t, &d->signature_alarms[i]);
+        to->signature_until[i] = until(t, is_acting(t, &d->signature_alarms[i]));
 }
 
 bool detector_tick(struct detector *d, const struct detect_policy *policy,

@@ -26,11 +26,12 @@
 #include "lib/owner.h"
 #include "lib/random.h"
 
-#define TICK       100000000ull /* ns */
-#define GC_TICKS   10
-#define LOOK_TICKS 20
-#define TALKERS    1024
-#define BUFFER_MTU 3400 /* what a driver's buffer of a page holds at least */
+#define TICK        100000000ull /* ns */
+#define GC_TICKS    10
+#define LOOK_TICKS  20
+#define WATCH_TICKS 2
+#define TALKERS     1024
+#define BUFFER_MTU  3400 /* what a driver's buffer of a page holds at least */
 
 enum { PACKETS, PASSED, WOULD_DROP, ANSWERED, DROP_NO_OUTPUT, FIRST_REASON };
 
@@ -89,7 +90,16 @@ static void keep_event(const struct sentinel_event *event, void *user)
 void sentinel_news(struct app *app)
 {
     struct flow_sentinel *s = app->state;
+    sentinel_note_backlog(app);
     path_events(s->path, keep_event, app);
+}
+
+bool sentinel_in_first_netns(void)
+{
+    struct netns netns;
+    struct stat first;
+    netns_self(&netns, NULL);
+    return !stat("/proc/1/ns/net", &first) && first.st_ino == netns.inode;
 }
 
 static void capture(struct flow_sentinel *s, const struct sentinel_frame *frame,
@@ -147,7 +157,7 @@ static void count(struct app *app)
 
 struct collector {
     struct flow_sentinel *s;
-    uint64_t now;
+    uint64_t now, blocks;
 };
 
 /* A block stays for repeat_window after its end, so that the next one is longer. */
@@ -158,84 +168,30 @@ static void collect_one(const struct path_address *key, const void *value, void 
     uint64_t keep = entry->kind == KIND_BLOCKED ? c->s->policy.repeat_window : 0;
     if (entry->expires && c->now >= entry->expires + keep && path_remove(c->s->path, key))
         c->s->expired++;
+    else
+        c->blocks += entry->kind == KIND_BLOCKED;
 }
 
-/* --- who must not be blocked, and who is protected ------------------------------------------- */
-
-static bool is_among(const struct surroundings *all, const struct surrounding *one)
+/* Counts the blocks that there are, too: the number that max_blocks is held against is kept by
+ * several at once, who may take one off it twice. What begins and ends while they are counted is
+ * no drift. */
+static void collect(struct flow_sentinel *s, uint64_t now)
 {
-    const struct surrounding *found = surroundings_find(all, &one->address);
-    return found && found->kind == one->kind;
+    struct collector c = { .s = s, .now = now };
+    __u64 *blocks = &s->path->state->blocks;
+    uint64_t before = __atomic_load_n(blocks, __ATOMIC_RELAXED);
+    path_entries(s->path, collect_one, &c);
+    uint64_t after = __atomic_load_n(blocks, __ATOMIC_RELAXED);
+    uint64_t least =
+        (int64_t)before < (int64_t)after ? before : after; /* it may be below 0 */
+    uint64_t most = least == before ? after : before;
+    if ((int64_t)c.blocks < (int64_t)least)
+        __atomic_fetch_sub(blocks, least - c.blocks, __ATOMIC_RELAXED);
+    else if ((int64_t)c.blocks > (int64_t)most)
+        __atomic_fetch_add(blocks, c.blocks - most, __ATOMIC_RELAXED);
 }
 
-/* What people said of an address stays. */
-static void know(struct app *app, const struct surrounding *one)
-{
-    struct flow_sentinel *s = app->state;
-    struct sentinel_entry entry;
-    if (path_get(s->path, &one->address, &entry) && entry.kind != KIND_BLOCKED &&
-        !(one->kind == KIND_OWN && entry.kind == KIND_ALLOWED))
-        return;
-    entry = (struct sentinel_entry){ .created = sentinel_now(app),
-                                     .kind = one->kind,
-                                     .automatic = true };
-    path_put(s->path, &one->address, &entry);
-}
-
-static void forget(struct flow_sentinel *s, const struct surrounding *one)
-{
-    struct sentinel_entry entry;
-    if (path_get(s->path, &one->address, &entry) && entry.automatic)
-        path_remove(s->path, &one->address);
-}
-
-/* What another process before us knew of its surroundings. */
-static void forget_one(const struct path_address *key, const void *value, void *user)
-{
-    const struct sentinel_entry *entry = value;
-    struct flow_sentinel *s = user;
-    if (entry->automatic)
-        path_remove(s->path, key);
-}
-
-static void guard(struct app *app)
-{
-    struct flow_sentinel *s = app->state;
-    struct path_address *all =
-        calloc(s->nprotect + s->surroundings.count + 1, sizeof(*all));
-    size_t count = s->nprotect;
-    if (!all)
-        return;
-    if (count)
-        memcpy(all, s->protect, count * sizeof(*all));
-    for (size_t i = 0; i < s->surroundings.count; i++)
-        if (s->surroundings.all[i].kind == KIND_OWN)
-            all[count++] = s->surroundings.all[i].address;
-    uint32_t left = guarded_set(&s->guarded, s->path, all, count);
-    if (left)
-        app_log(app, "%u addresses are not watched by themselves: destinations", left);
-    free(all);
-}
-
-static void look_around(struct app *app)
-{
-    struct flow_sentinel *s = app->state;
-    struct surroundings before = s->surroundings;
-    if (!surroundings_read(&s->surroundings))
-        return;
-    bool same = before.count == s->surroundings.count &&
-                (!before.count || !memcmp(before.all, s->surroundings.all,
-                                          before.count * sizeof(*before.all)));
-    for (size_t i = 0; i < before.count && !same; i++)
-        if (!is_among(&s->surroundings, &before.all[i]))
-            forget(s, &before.all[i]);
-    /* of those that stayed too: a ban may have taken one's place, and ended */
-    for (size_t i = 0; i < s->surroundings.count; i++)
-        know(app, &s->surroundings.all[i]);
-    free(before.all);
-    if (!same)
-        guard(app);
-}
+/* --- what is noticed --------------------------------------------------------------------------- */
 
 static void tell(const struct guarded_one *one, const struct detect_news *news,
                  void *user)
@@ -281,21 +237,26 @@ static void scan_one(const struct path_address *key, const void *value, void *us
 static void look_after(struct app *app)
 {
     struct flow_sentinel *s = app->state;
-    struct collector collector = { .s = s, .now = sentinel_now(app) };
+    uint64_t now = sentinel_now(app);
     if (in_kernel(app)) {
         kernel_path_set_clock(s->path);
+        sentinel_note_backlog(app);
+        sentinel_measure(app);
         path_samples(s->path, take_sample, s);
         count(app);
     }
-    __atomic_store_n(&s->path->state->heartbeat, collector.now, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->path->state->heartbeat, now, __ATOMIC_RELAXED);
     sentinel_news(app);
-    guarded_tick(&s->guarded, s->path, &s->detect, collector.now, tell, app);
+    guarded_tick(&s->guarded, s->path, &s->detect, now, tell, app);
     if (s->hook)
         hook_work(s->hook, clock_of(CLOCK_MONOTONIC));
+    sentinel_save(app);
+    if (s->ticks % WATCH_TICKS == 0)
+        sentinel_watch_files(app);
     if (in_kernel(app) && s->ticks % LOOK_TICKS == 0)
-        look_around(app);
+        sentinel_look_around(app);
     if (++s->ticks % GC_TICKS == 0) {
-        path_entries(s->path, collect_one, &collector);
+        collect(s, now);
         if (((const struct sentinel_conf *)app->conf)->scan_ports)
             path_suspects(s->path, scan_one, app);
     }
@@ -387,9 +348,8 @@ static int check_cookies(struct error *err)
 static void name_pin(char pin[PIN_SIZE], const char *ifname)
 {
     struct netns netns;
-    struct stat initial;
     netns_self(&netns, NULL);
-    if (!stat("/proc/1/ns/net", &initial) && initial.st_ino == netns.inode)
+    if (sentinel_in_first_netns())
         snprintf(pin, PIN_SIZE, PINS_DIRECTORY "/%s", ifname);
     else
         snprintf(pin, PIN_SIZE, PINS_DIRECTORY "/%s@%llu", ifname,
@@ -455,6 +415,7 @@ static int start(struct app *app, struct error *err)
     struct flow_sentinel *s = app->state;
     const struct sentinel_conf *conf = app->conf;
     struct siphash_key seed = { .a = secret(app), .b = 1 };
+    sentinel_mark_files(s, conf);
     int error = lists_load(&s->lists, conf, NULL, err);
     if (error)
         return error;
@@ -484,9 +445,10 @@ static int start(struct app *app, struct error *err)
         return -EIO;
     error = lists_apply(&s->lists, s->path, err);
     if (!error) {
-        path_entries(s->path, forget_one, s);
+        sentinel_forget_surroundings(s);
+        sentinel_restore(app);
         sentinel_let_off(s);
-        guard(app);
+        sentinel_guard(app);
     }
     s->timer = (struct timer){ .fire = fire, .user = app };
     if (!error)
@@ -498,6 +460,9 @@ static void stop(struct app *app)
 {
     struct flow_sentinel *s = app->state;
     timer_cancel(&app->engine->timers, &s->timer);
+    sentinel_save_soon(s);
+    sentinel_save(app);
+    free(s->kept.path);
     path_free(s->path);
     if (s->detach && *s->pin)
         pins_remove(s->pin);
@@ -528,27 +493,6 @@ static int verify(const void *conf, struct error *err)
     return error;
 }
 
-/* Both or neither. */
-static int take_lists_and_policy(struct app *app, const struct sentinel_conf *conf,
-                                 const struct sentinel_policy *policy, struct error *err)
-{
-    struct flow_sentinel *s = app->state;
-    struct sentinel_lists lists = { 0 };
-    int error = lists_load(&lists, conf, &s->lists, err);
-    if (!error)
-        error = lists_apply(&lists, s->path, err);
-    if (!error && (error = path_set_policy(s->path, policy, err)))
-        lists_apply(&s->lists, s->path, NULL);
-    if (error) {
-        lists_clear(&lists);
-        return error;
-    }
-    lists_adopt(&s->lists, &lists);
-    sentinel_let_off(s);
-    s->policy = *policy;
-    return 0;
-}
-
 /* Where it runs and how large its tables are cannot change in place; the rest is a new policy
  * and new lists, each of them taken over between two frames. */
 static int reconfigure(struct app *app, const void *next, struct error *err)
@@ -572,7 +516,7 @@ static int reconfigure(struct app *app, const void *next, struct error *err)
     size_t nprotect;
     int error = lists_addresses(&conf->protect, "protect", &protect, &nprotect, err);
     if (!error)
-        error = take_lists_and_policy(app, conf, &policy, err);
+        error = sentinel_take_lists(app, conf, &policy, err);
     if (error) {
         free(protect);
         return error;
@@ -580,8 +524,10 @@ static int reconfigure(struct app *app, const void *next, struct error *err)
     free(s->protect);
     s->protect = protect;
     s->nprotect = nprotect;
-    guard(app);
+    sentinel_guard(app);
     sentinel_detect_policy_of(conf, &s->detect);
+    if (!param_same_text(old->snapshot, conf->snapshot))
+        sentinel_keep_in(app, conf->snapshot);
     return 0;
 }
 

@@ -15,6 +15,37 @@
 #define PIN_SIZE  128
 #define NEWS_SIZE 4096 /* events that wait for who asks for them */
 
+/* What outlives us beside pins. */
+struct kept {
+    char *path; /* of the snapshot; NULL: there is none, or it has not been read yet */
+    uint64_t due, written;
+    size_t rows; /* of the one that was read or written last */
+    uint64_t restored, left_out;
+    char problem[512]; /* with the latest one; empty: none */
+    char refused[512]; /* why the one of before was not read */
+};
+
+/* A file as it is now; zeros: it is not there, or no regular file. */
+struct file_mark {
+    uint64_t device, inode, size, changed;
+};
+
+enum { LIST_FILES = 2 }; /* allow_file, block_file */
+
+struct watched {
+    struct file_mark read[LIST_FILES],
+        seen[LIST_FILES]; /* when they were read, looked at */
+    char problem[512];    /* why the lists are not those of the files; empty: they are */
+};
+
+/* How well the data path and its readers do. */
+struct gauges {
+    struct path_backlog peak, last_peak; /* of these ten seconds, of those before */
+    uint64_t peak_since;
+    uint64_t measure_at, measure_until; /* until: 0 when it is not being measured */
+    double program_ns;                  /* a frame took; 0: too few came to tell */
+};
+
 struct flow_sentinel {
     struct path *path;
     struct sentinel_policy policy;
@@ -38,7 +69,10 @@ struct flow_sentinel {
     struct sentinel_event news[NEWS_SIZE];
     uint64_t nnews, news_read; /* at most NEWS_SIZE apart */
     uint64_t news_missed;      /* nobody asked for them in time */
-    uint64_t expired;          /* entries that were taken out after their end */
+    struct watched watched;
+    struct gauges gauges;
+    struct kept kept;
+    uint64_t expired; /* entries that were taken out after their end */
 };
 
 /* Events and samples into what people ask for. */
@@ -48,6 +82,38 @@ void sentinel_sampled(struct flow_sentinel *s, const struct sentinel_frame *fram
 
 /* The data path's time. */
 uint64_t sentinel_now(const struct app *app);
+
+/* look_around: own addresses, and those that must not be blocked, into the tables; who is
+ * protected. What another process knew of its surroundings goes. */
+void sentinel_look_around(struct app *app);
+void sentinel_guard(struct app *app);
+void sentinel_forget_surroundings(struct flow_sentinel *s);
+
+/* reread: the lists of a configuration, and a policy with them unless it is NULL, both or
+ * neither; the files again, at once or when they changed and are at rest; conf: what they are
+ * now is what was read. */
+int sentinel_take_lists(struct app *app, const struct sentinel_conf *conf,
+                        const struct sentinel_policy *policy, struct error *err);
+int sentinel_reread(struct app *app, struct error *err);
+void sentinel_watch_files(struct app *app);
+void sentinel_mark_files(struct flow_sentinel *s, const struct sentinel_conf *conf);
+
+/* restore: blocks, and what people said, from the snapshot, once, and into it: when it is time,
+ * or at the next tick. path: "auto", NULL for none. */
+void sentinel_restore(struct app *app);
+void sentinel_save(struct app *app);
+void sentinel_save_soon(struct flow_sentinel *s);
+void sentinel_keep_in(struct app *app, const char *path);
+
+/* gauges: what waits, before it is read; how long the XDP program takes, for a second of each
+ * minute. into: an answer. */
+void sentinel_note_backlog(struct app *app);
+void sentinel_measure(struct app *app);
+void sentinel_add_gauges(const struct flow_sentinel *s, struct value *into);
+
+/* Names of interfaces are those of this network namespace; only the first one's mean the same
+ * after a boot. */
+bool sentinel_in_first_netns(void);
 
 /* Takes the blocks out of those that the lists allow. */
 void sentinel_let_off(struct flow_sentinel *s);

@@ -389,14 +389,15 @@ sentinel_inline int judge_syn(struct sentinel_context *c, struct sentinel_frame 
                               struct sentinel_destination *to)
 {
     const volatile struct sentinel_policy *p = CONTEXT_POLICY(c);
+    __u8 mitigation = f->now < to->syn_until ? to->mitigation : MITIGATION_NONE;
     if (f->verified)
         return 0;
-    if (to->mitigation == MITIGATION_COOKIE && TABLE_ANSWERS(c, f)) {
+    if (mitigation == MITIGATION_COOKIE && TABLE_ANSWERS(c, f)) {
         f->reason = REASON_COOKIE;
         f->verdict = VERDICT_ANSWER;
         return 1;
     }
-    if (to->mitigation != MITIGATION_NONE &&
+    if (mitigation != MITIGATION_NONE &&
         judge_over(c, f, &p->syn, &to->syn, REASON_SYN_LIMIT))
         return 1;
     return judge_over(c, f, &p->syn_hard, &to->syn_hard, REASON_SYN_LIMIT);
@@ -418,7 +419,7 @@ sentinel_stage int judge_destination(struct sentinel_context *c, struct sentinel
     }
     if (!to)
         return 0;
-    if (to->verify)
+    if (to->verify && f->now < to->syn_until)
         judge_verify(c, f);
     int over = 0;
     if (f->class == CLASS_SYN)

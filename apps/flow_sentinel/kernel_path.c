@@ -31,6 +31,10 @@ struct kernel_path {
     } mappings[MAPPINGS];
     struct shared_table *entries, *destinations;
     struct ring_buffer *events, *samples;
+    const volatile unsigned long *event_positions, *sample_positions;
+    int measuring; /* -1: not */
+    uint32_t measured;
+    uint64_t runs, run_time; /* at the beginning of it */
     void (*each_event)(const struct sentinel_event *event, void *user);
     void (*each_sample)(const struct sentinel_sample *sample, void *user);
     void *user;
@@ -392,6 +396,66 @@ static int samples(struct path *path,
     return ring_buffer__consume(k->samples);
 }
 
+/* --- how it is ----------------------------------------------------------------------------------------- */
+
+/* The ring's first page is where it was read to, the second where it was written to. */
+static const volatile unsigned long *map_positions(const struct bpf_map *map)
+{
+    void *at = mmap(NULL, 2 * (size_t)sysconf(_SC_PAGESIZE), PROT_READ, MAP_SHARED,
+                    bpf_map__fd(map), 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+static double share(const volatile unsigned long *positions, const struct bpf_map *map)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE) / sizeof(*positions);
+    unsigned long read = positions[0], written = positions[page];
+    return (double)(written - read) / bpf_map__max_entries(map);
+}
+
+static struct path_backlog backlog(const struct path *path)
+{
+    const struct kernel_path *k = kernel(path);
+    return (struct path_backlog){ .events =
+                                      share(k->event_positions, k->bpf->maps.events),
+                                  .samples =
+                                      share(k->sample_positions, k->bpf->maps.samples) };
+}
+
+static bool program_runs(const struct kernel_path *k, uint32_t *id, uint64_t *runs,
+                         uint64_t *ns)
+{
+    struct bpf_prog_info info = { 0 };
+    uint32_t size = sizeof(info);
+    if (bpf_obj_get_info_by_fd(kernel_path_program(&k->path), &info, &size))
+        return false;
+    *id = info.id;
+    *runs = info.run_cnt;
+    *ns = info.run_time_ns;
+    return true;
+}
+
+bool kernel_path_measure_begin(struct path *path)
+{
+    struct kernel_path *k = kernel(path);
+    if (k->measuring < 0)
+        k->measuring = bpf_enable_stats(BPF_STATS_RUN_TIME);
+    return k->measuring >= 0 && program_runs(k, &k->measured, &k->runs, &k->run_time);
+}
+
+bool kernel_path_measure_end(struct path *path, uint64_t *runs, uint64_t *ns)
+{
+    struct kernel_path *k = kernel(path);
+    uint32_t id;
+    bool same = k->measuring >= 0 && program_runs(k, &id, runs, ns) && id == k->measured;
+    if (k->measuring >= 0)
+        close(k->measuring);
+    k->measuring = -1;
+    *runs -= k->runs;
+    *ns -= k->run_time;
+    return same;
+}
+
 /* --- life ----------------------------------------------------------------------------------------------- */
 
 static void kernel_free(struct path *path)
@@ -403,6 +467,12 @@ static void kernel_free(struct path *path)
         munmap(k->mappings[i].at, k->mappings[i].size);
     ring_buffer__free(k->events);
     ring_buffer__free(k->samples);
+    if (k->event_positions)
+        munmap((void *)k->event_positions, 2 * (size_t)sysconf(_SC_PAGESIZE));
+    if (k->sample_positions)
+        munmap((void *)k->sample_positions, 2 * (size_t)sysconf(_SC_PAGESIZE));
+    if (k->measuring >= 0)
+        close(k->measuring);
     if (k->link >= 0)
         close(k->link);
     flow_sentinel_bpf__destroy(k->bpf);
@@ -426,6 +496,7 @@ static const struct path_ops kernel_ops = {
     .totals = totals,
     .events = events,
     .samples = samples,
+    .backlog = backlog,
     .free = kernel_free,
 };
 
@@ -480,7 +551,9 @@ static int open_rings(struct kernel_path *k, struct error *err)
 {
     k->events = ring_buffer__new(bpf_map__fd(k->bpf->maps.events), on_event, k, NULL);
     k->samples = ring_buffer__new(bpf_map__fd(k->bpf->maps.samples), on_sample, k, NULL);
-    return k->events && k->samples
+    k->event_positions = map_positions(k->bpf->maps.events);
+    k->sample_positions = map_positions(k->bpf->maps.samples);
+    return k->events && k->samples && k->event_positions && k->sample_positions
                ? 0
                : error_system(err, ERROR_RUN, "cannot map the rings of the XDP program");
 }
@@ -504,7 +577,7 @@ struct path *kernel_path_new(const struct kernel_path_options *options,
     k->path.ops = &kernel_ops;
     k->options = *options;
     k->policy = *policy;
-    k->link = -1;
+    k->link = k->measuring = -1;
     k->cpus = libbpf_num_possible_cpus();
     k->ifname = strdup(options->ifname);
     k->pin = options->pin ? strdup(options->pin) : NULL;

@@ -6,6 +6,7 @@
  *   kernel_path_describe   "native", "generic (native: why not)", "taken over"
  *   kernel_path_fd         readable when there are events
  *   kernel_path_program    its descriptor
+ *   kernel_path_measure_begin, _end    how long it runs
  *
  * With a pin directory the program and its maps outlive this process: what is blocked stays
  * blocked, what the program decides by itself it goes on deciding. The next one that opens the
@@ -41,6 +42,13 @@ void kernel_path_set_clock(const struct path *path);
 const char *kernel_path_describe(const struct path *path);
 int kernel_path_fd(const struct path *path);
 int kernel_path_program(const struct path *path);
+
+/* While it is measured the kernel reads the clock twice for each run of any program: for moments,
+ * not always (bpf(2), BPF_ENABLE_STATS). False when it will not. */
+bool kernel_path_measure_begin(struct path *path);
+
+/* Its runs since, and all of their time. False when there was no beginning, or another policy. */
+bool kernel_path_measure_end(struct path *path, uint64_t *runs, uint64_t *ns);
 
 /* Returns the XDP verdict, or a negative errno: -EINVAL for less than 14 bytes. */
 int kernel_path_test(struct path *path, const uint8_t *data, uint32_t length);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "apps/flow_sentinel/parameters.h"
 #include "lib/prefix_file.h"
@@ -22,23 +23,25 @@ static struct prefix_set **additions_of(struct sentinel_lists *lists,
     return kind == KIND_ALLOWED ? &lists->also_allowed : &lists->also_banned;
 }
 
-static int insert(struct prefix_set **set, const struct prefix *prefix, struct error *err)
+/* The value of a prefix is whether it is banned by force. */
+static int insert(struct prefix_set **set, const struct prefix *prefix, bool force,
+                  struct error *err)
 {
     int error = -ENOMEM;
     if (!*set)
         *set = prefix_set_new();
     if (*set)
-        error = prefix_set_insert(*set, prefix, 0);
+        error = prefix_set_insert(*set, prefix, force);
     return error ? error_set(err, ERROR_CONFIG, -error, "no room for more prefixes: %s",
                              strerror(-error))
                  : 0;
 }
 
 int lists_add(struct sentinel_lists *lists, enum sentinel_kind kind,
-              const struct prefix *prefix, struct error *err)
+              const struct prefix *prefix, bool force, struct error *err)
 {
-    int error = insert(additions_of(lists, kind), prefix, err);
-    return error ? error : insert(list_of(lists, kind), prefix, err);
+    int error = insert(additions_of(lists, kind), prefix, force, err);
+    return error ? error : insert(list_of(lists, kind), prefix, force, err);
 }
 
 bool lists_remove(struct sentinel_lists *lists, enum sentinel_kind kind,
@@ -90,7 +93,7 @@ static int add_text(struct sentinel_lists *lists, enum sentinel_kind kind,
         return error_set(err, ERROR_CONFIG, EINVAL,
                          "%s: %s is very short: say really = true if it is meant", name,
                          value->string);
-    return insert(list_of(lists, kind), &prefix, err);
+    return insert(list_of(lists, kind), &prefix, false, err);
 }
 
 /* Of a value that is one or a list of them, or none. */
@@ -121,13 +124,19 @@ static int add_file(struct sentinel_lists *lists, enum sentinel_kind kind,
 {
     struct prefix_list list;
     struct prefix_file file = { .path = path, .max = LIST_MAX, .really = really };
+    struct stat st;
     if (!path)
         return 0;
+    /* who checks parameters has read it already, and a pipe is empty then */
+    if (!strcmp(path, "-") || (!stat(path, &st) && !S_ISREG(st.st_mode)))
+        return error_set(err, ERROR_CONFIG, EINVAL,
+                         "%s is no regular file, and a list is read more than once",
+                         path);
     int error = prefix_file_read(&file, &list, err);
     if (error)
         return error;
     for (size_t i = 0; i < list.count && !error; i++)
-        error = insert(list_of(lists, kind), &list.prefixes[i], err);
+        error = insert(list_of(lists, kind), &list.prefixes[i], false, err);
     lists->cleared += (uint32_t)list.cleared;
     prefix_list_clear(&list);
     return error;
@@ -137,10 +146,10 @@ static int add_again(struct sentinel_lists *lists, enum sentinel_kind kind,
                      const struct prefix_set *added, struct error *err)
 {
     struct prefix prefix;
-    uint32_t cursor = 0;
+    uint32_t cursor = 0, force;
     int error = 0;
-    while (added && !error && prefix_set_next(added, &cursor, &prefix, NULL))
-        error = lists_add(lists, kind, &prefix, err);
+    while (added && !error && prefix_set_next(added, &cursor, &prefix, &force))
+        error = lists_add(lists, kind, &prefix, force, err);
     return error;
 }
 
@@ -190,10 +199,10 @@ static size_t list_out(const struct sentinel_lists *lists, const struct prefix_s
                        enum sentinel_kind kind, struct path_listed *to)
 {
     struct prefix prefix;
-    uint32_t cursor = 0;
+    uint32_t cursor = 0, force;
     size_t count = 0;
-    while (set && prefix_set_next(set, &cursor, &prefix, NULL)) {
-        if (kind == KIND_BANNED && is_allowed(lists, &prefix))
+    while (set && prefix_set_next(set, &cursor, &prefix, &force)) {
+        if (kind == KIND_BANNED && !force && is_allowed(lists, &prefix))
             continue;
         to[count] = (struct path_listed){ .entry.kind = (uint8_t)kind };
         to[count].prefix.bits =
@@ -221,11 +230,18 @@ bool lists_find(const struct sentinel_lists *lists, const struct path_address *a
                 enum sentinel_kind *kind, struct prefix *matched)
 {
     const uint8_t *bytes = (const uint8_t *)address->word;
+    struct prefix banned;
+    uint32_t force = 0;
+    bool is_banned =
+        lists->banned && prefix_set_match(lists->banned, bytes, &banned, &force);
     *kind = KIND_ALLOWED;
-    if (lists->allowed && prefix_set_match(lists->allowed, bytes, matched, NULL))
+    if (lists->allowed && prefix_set_match(lists->allowed, bytes, matched, NULL) &&
+        !(is_banned && force && banned.bits >= matched->bits))
         return true;
     *kind = KIND_BANNED;
-    return lists->banned && prefix_set_match(lists->banned, bytes, matched, NULL);
+    if (is_banned)
+        *matched = banned;
+    return is_banned;
 }
 
 /* --- every address -------------------------------------------------------------------------- */

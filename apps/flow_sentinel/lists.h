@@ -7,8 +7,8 @@
  *   lists_add, lists_remove, lists_clear
  *   lists_addresses   every address of a prefix, or of a list of them
  *
- * Who is allowed is never banned: a banned prefix that lies within an allowed one is left out,
- * so that the longest prefix may decide. Single addresses do not come here (flow_sentinel's
+ * Who is allowed is never banned, unless by force: a banned prefix that lies within an allowed one
+ * is left out, so that the longest prefix may decide. Single addresses do not come here (flow_sentinel's
  * operations put them among the entries), unless by list.
  */
 #pragma once
@@ -41,8 +41,9 @@ int lists_apply(const struct sentinel_lists *lists, struct path *path, struct er
 bool lists_find(const struct sentinel_lists *lists, const struct path_address *address,
                 enum sentinel_kind *kind, struct prefix *matched);
 
+/* force: of a ban, though it is allowed. */
 int lists_add(struct sentinel_lists *lists, enum sentinel_kind kind,
-              const struct prefix *prefix, struct error *err);
+              const struct prefix *prefix, bool force, struct error *err);
 bool lists_remove(struct sentinel_lists *lists, enum sentinel_kind kind,
                   const struct prefix *prefix);
 void lists_clear(struct sentinel_lists *lists);

@@ -43,13 +43,6 @@ const struct operation_row sentinel_operations[] = {
 
 /* --- arguments and answers ----------------------------------------------------------------- */
 
-static const char *const kinds[] = {
-    [KIND_OWN] = "own",
-    [KIND_ALLOWED] = "allowed",
-    [KIND_BANNED] = "banned",
-    [KIND_BLOCKED] = "blocked",
-};
-
 static int argument_prefix(const struct value *args, struct prefix *prefix,
                            struct error *err)
 {
@@ -183,6 +176,22 @@ static void add_verdicts(struct value *answer, const struct sentinel_totals *tot
     }
 }
 
+static void add_snapshot(struct value *answer, const struct kept *kept, uint64_t now)
+{
+    struct value table = value_table();
+    value_table_add(&table, "path", value_string(kept->path));
+    if (kept->written)
+        value_table_add(&table, "age", seconds(now - kept->written));
+    add_integer(&table, "rows", kept->rows);
+    add_integer(&table, "restored", kept->restored);
+    add_integer(&table, "left_out", kept->left_out);
+    if (*kept->problem)
+        value_table_add(&table, "problem", value_string(kept->problem));
+    if (*kept->refused)
+        value_table_add(&table, "refused", value_string(kept->refused));
+    value_table_add(answer, "snapshot", table);
+}
+
 static int status(struct app *app, const struct value *args, struct value *answer,
                   struct error *err)
 {
@@ -211,6 +220,11 @@ static int status(struct app *app, const struct value *args, struct value *answe
     add_integer(answer, "events_missed", s->news_missed);
     add_integer(answer, "samples", state->samples);
     add_integer(answer, "samples_lost", state->samples_lost);
+    if (*s->watched.problem)
+        value_table_add(answer, "lists_problem", value_string(s->watched.problem));
+    sentinel_add_gauges(s, answer);
+    if (s->kept.path)
+        add_snapshot(answer, &s->kept, sentinel_now(app));
     return 0;
 }
 
@@ -220,7 +234,7 @@ struct listing {
     struct value *answer;
     uint64_t now;
     int64_t room;
-    const char *kind; /* NULL: all */
+    int kind; /* -1: all */
     uint8_t source_bits;
 };
 
@@ -231,7 +245,7 @@ static bool is_active(const struct sentinel_entry *entry, uint64_t now)
 
 static void add_entry(struct value *to, const struct sentinel_entry *entry, uint64_t now)
 {
-    value_table_add(to, "kind", value_string(kinds[entry->kind & 3]));
+    value_table_add(to, "kind", value_string(sentinel_kind_names[entry->kind % KINDS]));
     if (entry->kind == KIND_BLOCKED)
         value_table_add(to, "detection",
                         value_string(sentinel_limit_names[entry->limit % LIMITS]));
@@ -249,9 +263,8 @@ static void list_one(const struct path_address *key, const void *value, void *us
     const struct sentinel_entry *entry = value;
     struct listing *listing = user;
     struct value row;
-    if (!is_active(entry, listing->now) || (entry->automatic && !listing->kind) ||
-        listing->room <= 0 ||
-        (listing->kind && strcmp(listing->kind, kinds[entry->kind & 3])))
+    if (!is_active(entry, listing->now) || (entry->automatic && listing->kind < 0) ||
+        listing->room <= 0 || (listing->kind >= 0 && listing->kind != entry->kind))
         return;
     listing->room--;
     row = value_table();
@@ -269,17 +282,34 @@ static void list_prefixes(struct listing *listing, const struct prefix_set *set,
 {
     struct prefix prefix;
     uint32_t cursor = 0;
-    if (!set || (listing->kind && strcmp(listing->kind, kinds[kind])))
+    if (!set || (listing->kind >= 0 && listing->kind != (int)kind))
         return;
     while (listing->room > 0 && prefix_set_next(set, &cursor, &prefix, NULL)) {
         char text[PREFIX_TEXT_SIZE];
         struct value row = value_table();
         listing->room--;
         value_table_add(&row, "address", value_string(prefix_format(&prefix, text)));
-        value_table_add(&row, "kind", value_string(kinds[kind]));
+        value_table_add(&row, "kind", value_string(sentinel_kind_names[kind]));
         value_table_add(&row, "list", value_bool(true));
         value_table_add(listing->answer, NULL, row);
     }
+}
+
+/* -1 when none is given. */
+static int argument_kind(const struct value *args, int *kind, struct error *err)
+{
+    const struct value *value =
+        args->kind == VALUE_TABLE ? value_get(args, "kind") : NULL;
+    char text[64];
+    *kind = -1;
+    for (int i = 0; value && value->kind == VALUE_STRING && i < KINDS; i++)
+        if (!strcmp(value->string, sentinel_kind_names[i]))
+            *kind = i;
+    return !value || *kind >= 0
+               ? 0
+               : error_set(err, ERROR_CONFIG, EINVAL,
+                           "kind: %s is not own, allowed, banned or blocked",
+                           value_format(text, sizeof(text), value));
 }
 
 static int list(struct app *app, const struct value *args, struct value *answer,
@@ -287,14 +317,13 @@ static int list(struct app *app, const struct value *args, struct value *answer,
 {
     struct flow_sentinel *s = app->state;
     const struct sentinel_conf *conf = app->conf;
-    const struct value *kind = args->kind == VALUE_TABLE ? value_get(args, "kind") : NULL;
     struct listing listing = { .answer = answer,
                                .now = sentinel_now(app),
                                .room = 1000,
-                               .kind = kind && kind->kind == VALUE_STRING ? kind->string
-                                                                          : NULL,
                                .source_bits = (uint8_t)conf->source_prefix6 };
     int error = argument_integer(args, "limit", &listing.room, err);
+    if (!error)
+        error = argument_kind(args, &listing.kind, err);
     if (error)
         return error;
     *answer = value_table();
@@ -323,7 +352,7 @@ static int why(struct app *app, const struct value *args, struct value *answer,
     }
     if (lists_find(&s->lists, &address, &kind, &matched)) {
         char text[PREFIX_TEXT_SIZE];
-        value_table_add(answer, "listed", value_string(kinds[kind]));
+        value_table_add(answer, "listed", value_string(sentinel_kind_names[kind]));
         value_table_add(answer, "prefix", value_string(prefix_format(&matched, text)));
     }
     return 0;
@@ -362,7 +391,8 @@ void sentinel_let_off(struct flow_sentinel *s)
 }
 
 static int put_prefix(struct app *app, enum sentinel_kind kind,
-                      const struct prefix *prefix, uint64_t ttl, struct error *err)
+                      const struct prefix *prefix, uint64_t ttl, bool force,
+                      struct error *err)
 {
     struct flow_sentinel *s = app->state;
     struct path_address address = address_of(prefix);
@@ -378,7 +408,7 @@ static int put_prefix(struct app *app, enum sentinel_kind kind,
     }
     if (ttl)
         return error_set(err, ERROR_CONFIG, EINVAL, "ttl is for single addresses");
-    int error = lists_add(&s->lists, kind, prefix, err);
+    int error = lists_add(&s->lists, kind, prefix, force, err);
     if (!error && (error = lists_apply(&s->lists, s->path, err)))
         lists_remove(&s->lists, kind, prefix);
     if (!error && kind == KIND_ALLOWED)
@@ -403,7 +433,7 @@ static int ban(struct app *app, const struct value *args, struct value *answer,
                          "that is very short a prefix: force = true");
     if (is_allowed(app, &prefix) && !force)
         return error_set(err, ERROR_CONFIG, EPERM, "it is allowed: force = true");
-    return put_prefix(app, KIND_BANNED, &prefix, ttl, err);
+    return put_prefix(app, KIND_BANNED, &prefix, ttl, force, err);
 }
 
 static int allow(struct app *app, const struct value *args, struct value *answer,
@@ -411,7 +441,7 @@ static int allow(struct app *app, const struct value *args, struct value *answer
 {
     struct prefix prefix;
     int error = argument_prefix(args, &prefix, err);
-    return error ? error : put_prefix(app, KIND_ALLOWED, &prefix, 0, err);
+    return error ? error : put_prefix(app, KIND_ALLOWED, &prefix, 0, false, err);
 }
 
 static int take_out(struct app *app, const struct value *args, struct value *answer,
@@ -515,6 +545,8 @@ int sentinel_call(struct app *app, uint32_t operation, const struct value *args,
                   struct value *answer, struct error *err)
 {
     struct flow_sentinel *s = app->state;
+    if (operation >= BAN && operation <= FLUSH)
+        sentinel_save_soon(s);
     switch (operation) {
     case STATUS:
         return status(app, args, answer, err);
@@ -537,8 +569,8 @@ int sentinel_call(struct app *app, uint32_t operation, const struct value *args,
     case DETACH:
         s->detach = true;
         return 0;
-    case RELOAD: /* the same configuration anew: all or nothing, between two frames */
-        return app->class->reconfigure(app, app->conf, err);
+    case RELOAD:
+        return sentinel_reread(app, err);
     default:
         path_entries(s->path, flush_one, s);
         return 0;

@@ -15,6 +15,13 @@
 const struct sentinel_reason_row sentinel_reason_rows[REASONS] = { SENTINEL_REASONS(
     REASON_ROW) };
 
+const char *const sentinel_kind_names[KINDS] = {
+    [KIND_OWN] = "own",
+    [KIND_ALLOWED] = "allowed",
+    [KIND_BANNED] = "banned",
+    [KIND_BLOCKED] = "blocked",
+};
+
 const char *const sentinel_limit_names[LIMITS] = {
     [LIMIT_SYN] = "src_syn",     [LIMIT_UDP] = "src_udp",
     [LIMIT_ICMP] = "src_icmp",   [LIMIT_BPS] = "src_bps",
@@ -186,6 +193,12 @@ const struct param sentinel_params[] = {
         CONF, hook, "",
         "a program that is run for blocks and for states of destinations: SENTINEL_* in its "
         "environment, JSON on stdin; 10 s, one at a time, 256 may wait"),
+    PARAM_STRING(
+        CONF, snapshot, "",
+        "a file in which blocks, and what was banned or allowed by hand, outlive this "
+        "process and a pinned program; auto: one of this interface's in "
+        "/var/lib/vanguard"),
+    PARAM_DURATION(CONF, snapshot_period, "10s", "1s", "1d", "... written so often"),
     PARAM_BOOL(CONF, really, "false", "prefixes shorter than /8, of IPv6 /16, are meant"),
 
     PARAM_ENUM(CONF, malformed, "drop", malformed_choices,
@@ -258,6 +271,9 @@ int sentinel_verify(const struct sentinel_conf *conf, struct error *err)
                          "syn_action = \"cookie\" needs an ifname");
     if (conf->pin && !conf->ifname)
         return error_set(err, ERROR_CONFIG, EINVAL, "pin needs an ifname");
+    if (conf->snapshot && !strcmp(conf->snapshot, "auto") && !conf->ifname)
+        return error_set(err, ERROR_CONFIG, EINVAL,
+                         "snapshot = \"auto\" needs an ifname");
     int error = verify_names("tolerate", conf->tolerate, err);
     return error ? error : verify_names("strict", conf->strict, err);
 }

@@ -56,8 +56,9 @@ struct sentinel_conf {
     uint64_t watchdog;
     int64_t sample, event_rate;
     struct value allow, block, protect; /* a prefix or a list of them */
-    char *allow_file, *block_file, *hook, *capture;
+    char *allow_file, *block_file, *hook, *capture, *snapshot;
     uint64_t capture_size; /* bytes */
+    uint64_t snapshot_period;
     bool really;
 };
 
@@ -79,5 +80,7 @@ struct sentinel_reason_row {
 };
 
 extern const struct sentinel_reason_row sentinel_reason_rows[REASONS];
+enum { KINDS = KIND_BLOCKED + 1 };
+extern const char *const sentinel_kind_names[KINDS];
 extern const char *const sentinel_limit_names[LIMITS];
 extern const char *const sentinel_class_names[CLASSES];

@@ -10,6 +10,7 @@
  *   path_suspects         the sources that send a good share of a limit
  *   path_totals           what was counted
  *   path_events, path_samples                       news
+ *   path_backlog          how full the rings are in which they wait
  *   path_free
  *
  * The rules are the same source text (judge.bpf.h), compiled for both; so are the tables'
@@ -45,6 +46,11 @@ struct path_listed {
 /* A key and its value: struct sentinel_entry, struct sentinel_suspect. */
 typedef void path_visit(const struct path_address *key, const void *value, void *user);
 
+/* What waits to be read, as shares of the room for it. */
+struct path_backlog {
+    double events, samples;
+};
+
 struct path_ops {
     int (*set_policy)(struct path *path, const struct sentinel_policy *policy,
                       struct error *err);
@@ -71,6 +77,7 @@ struct path_ops {
     int (*samples)(struct path *path,
                    void (*each)(const struct sentinel_sample *sample, void *user),
                    void *user);
+    struct path_backlog (*backlog)(const struct path *path);
     void (*free)(struct path *path);
 };
 
@@ -177,6 +184,11 @@ path_samples(struct path *path,
              void (*each)(const struct sentinel_sample *sample, void *user), void *user)
 {
     return path->ops->samples(path, each, user);
+}
+
+static inline struct path_backlog path_backlog(const struct path *path)
+{
+    return path->ops->backlog(path);
 }
 
 /* May be NULL. */

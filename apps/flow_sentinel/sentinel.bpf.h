@@ -288,6 +288,7 @@ struct sentinel_destination {
     __u8 mitigation; /* of SYNs */
     __u8 verify;     /* note who has a connection */
     __u8 unused[2];
+    __u64 syn_until;                              /* up to then: mitigation and verify */
     __u64 udp_until, icmp_until, fragments_until; /* limited or dropped up to then */
     __u64 signature_until[SENTINEL_SIGNATURES];
     __u64 syn_hard, syn, udp, icmp; /* theoretical arrival times */

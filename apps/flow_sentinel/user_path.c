@@ -253,6 +253,12 @@ static int samples(struct path *path,
     return 0;
 }
 
+static struct path_backlog backlog(const struct path *path)
+{
+    const struct user_path *u = (const struct user_path *)path;
+    return (struct path_backlog){ .events = (double)u->nevents / EVENTS };
+}
+
 static void user_free(struct path *path)
 {
     struct user_path *u = user(path);
@@ -282,6 +288,7 @@ static const struct path_ops user_ops = {
     .totals = totals,
     .events = events,
     .samples = samples,
+    .backlog = backlog,
     .free = user_free,
 };
 

@@ -63,7 +63,9 @@ static void set_up(void)
 {
     static const struct path_sizes sizes = { 4096, 256, 16, 0 };
     struct path_listed listed = { .entry.kind = KIND_BANNED };
-    struct sentinel_destination to = { .index = 1, .mitigation = MITIGATION_LIMIT };
+    struct sentinel_destination to = { .index = 1,
+                                       .mitigation = MITIGATION_LIMIT,
+                                       .syn_until = UINT64_MAX };
     struct prefix prefix;
     struct path_address key;
     if (path)

@@ -1,0 +1,59 @@
+/* gauges: how well the data path and its readers do. */
+#include "apps/flow_sentinel/flow_sentinel.h"
+#include "apps/flow_sentinel/kernel_path.h"
+
+#define SECOND       1000000000ull
+#define PEAK_TIME    (10 * SECOND)
+#define MEASURE_TIME SECOND
+#define MEASURE_GAP  (60 * SECOND)
+#define MEASURE_SOON (5 * SECOND) /* when there was nothing to measure */
+#define RUNS         100          /* that tell something */
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+void sentinel_note_backlog(struct app *app)
+{
+    struct flow_sentinel *s = app->state;
+    struct gauges *g = &s->gauges;
+    struct path_backlog now = path_backlog(s->path);
+    uint64_t time = sentinel_now(app);
+    if (time - g->peak_since >= PEAK_TIME) {
+        g->last_peak = g->peak;
+        g->peak = (struct path_backlog){ 0 };
+        g->peak_since = time;
+    }
+    g->peak.events = larger(g->peak.events, now.events);
+    g->peak.samples = larger(g->peak.samples, now.samples);
+}
+
+void sentinel_measure(struct app *app)
+{
+    struct flow_sentinel *s = app->state;
+    struct gauges *g = &s->gauges;
+    uint64_t now = sentinel_now(app), runs, ns;
+    if (!g->measure_until && now >= g->measure_at) {
+        g->measure_at = now + MEASURE_SOON;
+        if (kernel_path_measure_begin(s->path))
+            g->measure_until = now + MEASURE_TIME;
+    } else if (g->measure_until && now >= g->measure_until) {
+        g->measure_until = 0;
+        if (!kernel_path_measure_end(s->path, &runs, &ns) || runs < RUNS)
+            return;
+        g->program_ns = (double)ns / (double)runs;
+        g->measure_at = now + MEASURE_GAP;
+    }
+}
+
+void sentinel_add_gauges(const struct flow_sentinel *s, struct value *into)
+{
+    const struct gauges *g = &s->gauges;
+    value_table_add(into, "events_backlog",
+                    value_number(larger(g->peak.events, g->last_peak.events)));
+    value_table_add(into, "samples_backlog",
+                    value_number(larger(g->peak.samples, g->last_peak.samples)));
+    if (g->program_ns > 0)
+        value_table_add(into, "program_ns", value_number(g->program_ns));
+}
