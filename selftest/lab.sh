@@ -41,8 +41,9 @@ between() { # what, value, least, most
         fail "$1 is '$2', not within $3..$4"
     say "$1: $2 (within $3..$4)"
 }
+# A shell lets what it starts in the background ignore SIGINT and SIGQUIT, and so do those who started us.
 begin() { # arguments: in the background; sets $pid, which is vanguard's
-    (cd "$tmp" && exec "${user[@]}" ./vanguard lab "$@") >"$tmp/out" 2>"$tmp/err" &
+    (cd "$tmp" && exec env --default-signal "${user[@]}" ./vanguard lab "$@") >"$tmp/out" 2>"$tmp/err" &
     pid=$!
 }
 wait_for() { # what, command...
