@@ -156,10 +156,13 @@ VERBS.reload = {
 
 VERBS.top = {
    args = "[N]",
-   request = function (words) return { n = words[1] and math.tointeger(tonumber(words[1])) or words[1] } end,
+   request = function (words, o)
+      return { n = words[1] and math.tointeger(tonumber(words[1])) or words[1],
+               by = o.by, measure = o.measure, verdict = o.verdict }
+   end,
    finish = function (answers, _, o)
       local rows = rows_of(answers)
-      if o.json then show_json(rows) elseif #rows == 0 then print("no samples yet") else show(view.top(rows)) end
+      if o.json then show_json(rows) elseif #rows == 0 then print("no samples yet") else show(view.top(rows, o.by)) end
       return 0
    end,
 }

@@ -118,14 +118,28 @@ function view.list (rows)
    return lines
 end
 
--- seconds: of the program; the rates are those of all of them.
-function view.top (rows)
-   local lines, cells = {}, {}
-   for i, r in ipairs(rows) do
-      cells[i] = { r.address, r.bps and scaled(r.bps, "bit") or "-", scaled(r.bytes, "B"),
-                   r.error > 0 and "- " .. scaled(r.error, "B") or "", r.interface }
+-- What a row of the top is about.
+function view.talker (r)
+   if r.source and r.destination then
+      local function port (address, number)
+         if not number then return address end
+         return (address:find(":") and "[%s]:%d" or "%s:%d"):format(address, number)
+      end
+      return ("%s > %s %s"):format(port(r.source, r.sport), port(r.destination, r.port), r.protocol)
    end
-   add_table(lines, { "TOP SOURCES", "BIT/S", "ABOUT", "OR LESS BY", "INTERFACE" }, cells)
+   return r.source or r.destination or r.port and r.protocol .. "/" .. r.port or r.protocol
+end
+
+-- by: the dimension; rows with a `rate`, a second, show it.
+function view.top (rows, by)
+   local lines, cells = {}, {}
+   local what = rows[1] and rows[1].packets and "packets" or "bytes"
+   local function count (n) return what == "bytes" and scaled(n, "B") or view.thousands(n) end
+   for i, r in ipairs(rows) do
+      cells[i] = { view.talker(r), r.rate and (what == "bytes" and scaled(8 * r.rate, "bit") or view.thousands(math.floor(r.rate))) or "-",
+                   count(r[what]), r.error > 0 and "- " .. count(r.error) or "", r.interface }
+   end
+   add_table(lines, { ("TOP %sS"):format((by or "source"):upper()), what == "bytes" and "BIT/S" or "PACKETS/S", "ABOUT", "OR LESS BY", "INTERFACE" }, cells)
    return lines
 end
 

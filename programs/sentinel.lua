@@ -10,13 +10,14 @@ local program = {
    args = "IFACE...\nban PREFIX [--ttl TIME] [--force]\nunban|allow|disallow PREFIX\nlist [--kind KIND]\nwhy ADDRESS\n" ..
           "top [N]\nflush\nreload\nstatus\nbudget --speed 2.5G --clock 1.2GHz",
    help = "Counts, limits and blocks the sources that come by IFACE, in front of the kernel (XDP), until it is ended. On a " ..
-          "terminal it shows what happens (q quits), otherwise it prints JSON, one object a line: every event, and a " ..
+          "terminal it shows what happens (q quits, t shows other top lists), otherwise it prints JSON, one object a line: every event, and a " ..
           "status now and then. The other forms talk to the one that runs.\v" ..
           "Begin with a dry run, which counts and tells what it would do:\n\n" ..
           "  vanguard sentinel eth0 --dry-run\n" ..
           "  vanguard sentinel eth0 --allow 192.0.2.0/24 --src-syn 2000 --ttl 5min\n" ..
           "  vanguard sentinel ban 203.0.113.7 --ttl 1h\n" ..
           "  vanguard sentinel why 203.0.113.7\n" ..
+          "  vanguard sentinel top --by port --verdict dropped\n" ..
           "  vanguard ctl sentinel set eth0.src_udp=20000\n\n" ..
           "A limit of 0 is none. All parameters: vanguard apps FlowSentinel; a file that returns a table of them is for " ..
           "--config, one of them for --set; options outweigh the file.",
@@ -40,7 +41,7 @@ local program = {
         doc = "what a pinned program does when nobody looks after it" },
       { name = "snapshot", type = "string", arg = "FILE",
         doc = "keep blocks and bans in it (/var/lib/vanguard/IFACE.sentinel); none: they end with us" },
-      { name = "sample", type = "integer", minimum = "0", maximum = "16777216", arg = "N", doc = "one frame in N is looked at for the top sources; 0: none" },
+      { name = "sample", type = "integer", minimum = "0", maximum = "16777216", arg = "N", doc = "one frame in N is looked at for the top lists; 0: none" },
       { name = "json", type = "flag", doc = "JSON on a terminal too; of the other forms: the answer as JSON" },
       { name = "interval", short = "i", type = "duration", arg = "TIME", doc = "between two looks (1s), two status lines (10s)" },
       { name = "duration", short = "d", type = "duration", arg = "TIME", doc = "end after that time" },
@@ -48,6 +49,9 @@ local program = {
       { name = "name", short = "n", type = "string", arg = "NAME", doc = "what the others know it by (sentinel)" },
       { name = "force", type = "flag", doc = "ban: though it is allowed, or very short a prefix" },
       { name = "kind", type = "choice", choices = { "own", "allowed", "banned", "blocked" }, arg = "KIND", doc = "list: only those" },
+      { name = "by", type = "choice", choices = { "source", "destination", "port", "flow" }, arg = "WHAT", doc = "top: the heaviest of these (source)" },
+      { name = "measure", type = "choice", choices = { "bytes", "packets" }, arg = "WHAT", doc = "top: by these (bytes)" },
+      { name = "verdict", type = "choice", choices = { "all", "passed", "dropped" }, arg = "WHAT", doc = "top: of what became of them (all)" },
       { name = "speed", type = "string", arg = "RATE", default = "1G", doc = "budget: of the line" },
       { name = "clock", type = "string", arg = "HZ", default = "2.6GHz", doc = "budget: of a core" },
       { name = "cores", type = "integer", minimum = "1", maximum = "1024", arg = "N", doc = "budget: that share the work (1)" },
@@ -279,14 +283,17 @@ end
 
 local EVENTS = 200 -- that are kept
 
-local function talkers (before, seconds)
-   local was, rows = {}, rows_of_all("top", { n = 10 })
-   for _, r in ipairs(before) do was[r.interface .. " " .. r.address] = r.bytes end
+-- What `t` goes through.
+local TOPS = { { by = "source" }, { by = "destination" }, { by = "port" }, { by = "flow" }, { by = "source", verdict = "dropped" } }
+
+local function talkers (before, seconds, ask)
+   local was, rows = {}, rows_of_all("top", { n = 10, by = ask.by, verdict = ask.verdict })
+   for _, r in ipairs(before) do was[r.interface .. " " .. view.talker(r)] = r.bytes end
    for _, r in ipairs(rows) do
-      local bytes = was[r.interface .. " " .. r.address]
-      if bytes and seconds > 0 then r.bps = 8 * (r.bytes - bytes) / seconds end
+      local bytes = was[r.interface .. " " .. view.talker(r)]
+      if bytes and seconds > 0 then r.rate = (r.bytes - bytes) / seconds end
    end
-   table.sort(rows, function (a, b) return (a.bps or 0) > (b.bps or 0) end)
+   table.sort(rows, function (a, b) return (a.rate or 0) > (b.rate or 0) end)
    return rows
 end
 
@@ -309,7 +316,10 @@ local function screen_lines (state, height)
    add(lines, view.status(g.look), height)
    local blocks = rows_of_all("list", { kind = "blocked", limit = 8 })
    if #blocks > 0 then add(lines, view.list(blocks), 9) end
-   if #state.talkers > 0 then add(lines, view.top(state.talkers), 9) end
+   if #state.talkers > 0 then
+      local ask = TOPS[state.top]
+      add(lines, view.top(state.talkers, ask.verdict and ask.verdict .. " " .. ask.by or ask.by), 9)
+   end
    lines[#lines + 1] = { "" }
    lines[#lines + 1] = { "EVENTS", "bold" }
    for i = #state.events, math.max(1, #state.events - math.max(3, height - #lines) + 1), -1 do
@@ -328,11 +338,11 @@ local function draw (state)
 end
 
 local function begin_screen (o)
-   local state = { shown = 1, events = {}, talkers = {} }
+   local state = { shown = 1, top = 1, events = {}, talkers = {} }
    screen.open()
    local function look ()
       look_at_all()
-      state.talkers = talkers(state.talkers, guards[1].look.seconds)
+      state.talkers = talkers(state.talkers, guards[1].look.seconds, TOPS[state.top])
       draw(state)
    end
    timer.every(o.interval or 1, look)
@@ -341,6 +351,7 @@ local function begin_screen (o)
       if key == "q" or key == "end" then return engine.stop() end
       local events = #state.events
       news_of_all(function (event) state.events[#state.events + 1] = os.date("%H:%M:%S ") .. view.event(event) end)
+      if key == "t" then state.top, state.talkers = state.top % #TOPS + 1, {} end
       if key == "n" then state.shown = state.shown % #guards + 1 end
       if #state.events > 2 * EVENTS then state.events = table.move(state.events, #state.events - EVENTS + 1, #state.events, 1, {}) end
       if key or #state.events ~= events then draw(state) end

@@ -73,10 +73,11 @@ double guard_number(const struct value *row, const char *name)
                                          : (double)value->integer;
 }
 
-const struct value *guard_row(const struct value *list, const char *address)
+const struct value *guard_row(const struct value *list, const char *field,
+                              const char *text)
 {
     for (size_t i = 0; i < list->table->count; i++)
-        if (!strcmp(value_get(&list->table->fields[i].value, "address")->string, address))
+        if (!strcmp(value_get(&list->table->fields[i].value, field)->string, text))
             return &list->table->fields[i].value;
     return NULL;
 }

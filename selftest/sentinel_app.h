@@ -22,7 +22,8 @@ void guard_refuses(struct engine *engine, const char *what, const char *operatio
     __attribute__((sentinel));
 
 double guard_number(const struct value *row, const char *name);
-const struct value *guard_row(const struct value *list, const char *address);
+const struct value *guard_row(const struct value *list, const char *field,
+                              const char *text);
 uint64_t guard_drops(struct engine *engine);
 
 /* Breathes before and after. */

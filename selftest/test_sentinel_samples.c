@@ -289,7 +289,7 @@ static int recall(const struct crowd *c, const struct value *top, int n)
     for (int i = 0; i < n; i++) {
         char text[32];
         name_source(c->order[i], text);
-        found += guard_row(&head, text) != NULL;
+        found += guard_row(&head, "source", text) != NULL;
     }
     return found;
 }
@@ -316,8 +316,8 @@ static double worst_rate(const struct crowd *c, const struct value *half,
         char text[32];
         int source = c->order[i];
         name_source(source, text);
-        double told = guard_number(guard_row(top, text), "bytes") -
-                      guard_number(guard_row(half, text), "bytes");
+        double told = guard_number(guard_row(top, "source", text), "bytes") -
+                      guard_number(guard_row(half, "source", text), "bytes");
         double truth = (double)(c->bytes[source] - c->half[source]);
         worst = fmax(worst, fabs(told / truth - 1));
     }

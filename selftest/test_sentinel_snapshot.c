@@ -299,19 +299,22 @@ START_TEST(all_kinds_outlive_a_process)
     engine = begin(NULL, NULL);
     struct value list = guard_ask(engine, "list", "limit", "20000", NULL);
     ck_assert_uint_eq(list.table->count, 6); /* one ban is over */
-    const struct value *row = guard_row(&list, "198.51.100.7");
+    const struct value *row = guard_row(&list, "address", "198.51.100.7");
     ck_assert_ptr_nonnull(row);
     ck_assert_str_eq(value_get(row, "kind")->string, "blocked");
     ck_assert_str_eq(value_get(row, "detection")->string, "src_syn");
     ck_assert_double_ge(guard_number(row, "remaining"), 96);
     ck_assert_double_le(guard_number(row, "remaining"), 98);
-    ck_assert_ptr_nonnull(guard_row(&list, "2001:db8:1:2::/64"));
-    ck_assert_str_eq(value_get(guard_row(&list, "203.0.113.0/24"), "kind")->string,
-                     "banned");
-    ck_assert_str_eq(value_get(guard_row(&list, "203.0.113.128/25"), "kind")->string,
-                     "allowed");
-    ck_assert_double_eq(guard_number(guard_row(&list, "192.0.2.9"), "remaining"), 0);
-    ck_assert_str_eq(value_get(guard_row(&list, "192.0.2.11"), "kind")->string,
+    ck_assert_ptr_nonnull(guard_row(&list, "address", "2001:db8:1:2::/64"));
+    ck_assert_str_eq(
+        value_get(guard_row(&list, "address", "203.0.113.0/24"), "kind")->string,
+        "banned");
+    ck_assert_str_eq(
+        value_get(guard_row(&list, "address", "203.0.113.128/25"), "kind")->string,
+        "allowed");
+    ck_assert_double_eq(
+        guard_number(guard_row(&list, "address", "192.0.2.9"), "remaining"), 0);
+    ck_assert_str_eq(value_get(guard_row(&list, "address", "192.0.2.11"), "kind")->string,
                      "allowed");
     value_free(&list);
     struct value status = guard_ask(engine, "status", NULL);
@@ -333,8 +336,8 @@ START_TEST(the_parameters_come_first)
     engine_free(engine);
     engine = begin(_i ? "source_prefix6" : "allow", _i ? "56" : "198.51.100.0/24");
     struct value list = guard_ask(engine, "list", "limit", "20000", NULL);
-    ck_assert_int_eq(!guard_row(&list, "198.51.100.7"), !_i);
-    ck_assert_int_eq(!guard_row(&list, "2001:db8:1:2::/64"), _i);
+    ck_assert_int_eq(!guard_row(&list, "address", "198.51.100.7"), !_i);
+    ck_assert_int_eq(!guard_row(&list, "address", "2001:db8:1:2::/64"), _i);
     value_free(&list);
     engine_free(engine);
 }

@@ -28,13 +28,6 @@
 #define DISSECT_OPTIONS 40     /* of IPv4 or TCP: a byte each at the least */
 #define DISSECT_REACH   0x7fff /* more than tags, headers and 9 times 2,048 bytes */
 
-#define PROTOCOL_ICMP   1
-#define PROTOCOL_IGMP   2
-#define PROTOCOL_TCP    6
-#define PROTOCOL_UDP    17
-#define PROTOCOL_AH     51
-#define PROTOCOL_ICMPV6 58
-
 struct dissector {
     const __u8 *data, *at, *end; /* what is there: the frame, or its first part */
     const volatile struct sentinel_policy *policy;

@@ -30,7 +30,7 @@
 #define GC_TICKS    10
 #define LOOK_TICKS  20
 #define WATCH_TICKS 2
-#define TALKERS     1024
+#define SCANS       1024 /* sources that were told of */
 #define BUFFER_MTU  3400 /* what a driver's buffer of a page holds at least */
 
 enum { PACKETS, PASSED, WOULD_DROP, ANSWERED, DROP_NO_OUTPUT, FIRST_REASON };
@@ -121,8 +121,7 @@ static void capture(struct flow_sentinel *s, const struct sentinel_frame *frame,
 void sentinel_sampled(struct flow_sentinel *s, const struct sentinel_frame *frame,
                       uint32_t rate, const uint8_t *bytes, uint32_t captured)
 {
-    if (frame->family)
-        space_saving_update(s->talkers, frame->src, (uint64_t)frame->bytes * rate);
+    talkers_add(s->talkers, frame, rate);
     if (s->capture.file)
         capture(s, frame, bytes, captured);
 }
@@ -430,9 +429,9 @@ static int start(struct app *app, struct error *err)
     if (guarded_new(&s->guarded, (uint32_t)conf->destinations))
         return error_set(err, ERROR_RUN, ENOMEM, "no memory for the protected addresses");
     s->random = random_key(app->engine->options.seed, app->name, "sample");
-    s->talkers = space_saving_new(sizeof(struct path_address), TALKERS, &seed);
-    s->scans = table_new(sizeof(struct path_address), sizeof(uint64_t), TALKERS, &seed,
-                         TABLE_LRU);
+    s->talkers = talkers_new(&seed);
+    s->scans =
+        table_new(sizeof(struct path_address), sizeof(uint64_t), SCANS, &seed, TABLE_LRU);
     if (!s->talkers || !s->scans)
         return error_set(err, ERROR_RUN, ENOMEM, "no memory for the top talkers");
     error = open_hook(app, err);
@@ -466,7 +465,7 @@ static void stop(struct app *app)
     path_free(s->path);
     if (s->detach && *s->pin)
         pins_remove(s->pin);
-    space_saving_free(s->talkers);
+    talkers_free(s->talkers);
     table_free(s->scans);
     lists_clear(&s->lists);
     if (s->hook)

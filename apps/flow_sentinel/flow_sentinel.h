@@ -5,11 +5,11 @@
 #include "apps/flow_sentinel/parameters.h"
 #include "apps/flow_sentinel/path.h"
 #include "apps/flow_sentinel/surroundings.h"
+#include "apps/flow_sentinel/talkers.h"
 #include "engine/engine.h"
 #include "lib/hook.h"
 #include "lib/pcapng.h"
 #include "lib/random.h"
-#include "lib/space_saving.h"
 #include "lib/table.h"
 
 #define PIN_SIZE  128
@@ -60,8 +60,8 @@ struct flow_sentinel {
     bool detach;         /* what is pinned goes when we do */
     struct table *scans; /* by source: the `scan` of a suspect that was told of */
     struct pcapng_file capture;
-    struct hook *hook;            /* NULL: nobody is told */
-    struct space_saving *talkers; /* sources by bytes, of samples */
+    struct hook *hook; /* NULL: nobody is told */
+    struct talkers *talkers;
     struct timer timer;
     uint64_t ticks;
     struct random_key random; /* of samples */

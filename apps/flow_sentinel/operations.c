@@ -34,7 +34,8 @@ const struct operation_row sentinel_operations[] = {
     [DISALLOW] = { "disallow", "address=PREFIX" },
     [FLUSH] = { "flush", "all blocks of detections" },
     [WHY] = { "why", "address=ADDRESS: what is known of it" },
-    [TOP] = { "top", "the sources that send most; n=" },
+    [TOP] = { "top",
+              "who sends most; by=source, destination, port or flow; measure=bytes or packets; verdict=all, passed or dropped; n=" },
     [NEWS] = { "news", "events since the last time somebody asked" },
     [DETACH] = { "detach", "a pinned program goes with this process after all" },
     [RELOAD] = { "reload", "the files of lists, read again" },
@@ -81,6 +82,31 @@ static int argument_integer(const struct value *args, const char *name, int64_t 
         (value->kind != VALUE_INTEGER && value->kind != VALUE_STRING))
         return error_set(err, ERROR_CONFIG, EINVAL, "%s is no number of entries", name);
     return 0;
+}
+
+/* Of so many names; the choice stays when none is given. */
+static int argument_choice(const struct value *args, const char *name,
+                           const char *const *names, int count, int *choice,
+                           struct error *err)
+{
+    const struct value *value = args->kind == VALUE_TABLE ? value_get(args, name) : NULL;
+    char text[64], all[128] = "";
+    if (!value)
+        return 0;
+    for (int i = 0; i < count; i++) {
+        if (value->kind == VALUE_STRING && !strcmp(value->string, names[i])) {
+            *choice = i;
+            return 0;
+        }
+        size_t used = strlen(all);
+        snprintf(all + used, sizeof(all) - used, "%s%s",
+                 !i              ? ""
+                 : i < count - 1 ? ", "
+                                 : " or ",
+                 names[i]);
+    }
+    return error_set(err, ERROR_CONFIG, EINVAL, "%s: %s is not %s", name,
+                     value_format(text, sizeof(text), value), all);
 }
 
 /* ns; 0 when none was given. */
@@ -295,35 +321,20 @@ static void list_prefixes(struct listing *listing, const struct prefix_set *set,
     }
 }
 
-/* -1 when none is given. */
-static int argument_kind(const struct value *args, int *kind, struct error *err)
-{
-    const struct value *value =
-        args->kind == VALUE_TABLE ? value_get(args, "kind") : NULL;
-    char text[64];
-    *kind = -1;
-    for (int i = 0; value && value->kind == VALUE_STRING && i < KINDS; i++)
-        if (!strcmp(value->string, sentinel_kind_names[i]))
-            *kind = i;
-    return !value || *kind >= 0
-               ? 0
-               : error_set(err, ERROR_CONFIG, EINVAL,
-                           "kind: %s is not own, allowed, banned or blocked",
-                           value_format(text, sizeof(text), value));
-}
-
 static int list(struct app *app, const struct value *args, struct value *answer,
                 struct error *err)
 {
     struct flow_sentinel *s = app->state;
     const struct sentinel_conf *conf = app->conf;
     struct listing listing = { .answer = answer,
+                               .kind = -1,
                                .now = sentinel_now(app),
                                .room = 1000,
                                .source_bits = (uint8_t)conf->source_prefix6 };
     int error = argument_integer(args, "limit", &listing.room, err);
     if (!error)
-        error = argument_kind(args, &listing.kind, err);
+        error =
+            argument_choice(args, "kind", sentinel_kind_names, KINDS, &listing.kind, err);
     if (error)
         return error;
     *answer = value_table();
@@ -518,26 +529,65 @@ static int news(struct app *app, const struct value *args, struct value *answer,
     return 0;
 }
 
+static void add_port(struct value *row, const struct talker_key *key)
+{
+    char number[4];
+    snprintf(number, sizeof(number), "%u", key->protocol);
+    const char *name = key->protocol == PROTOCOL_TCP      ? "tcp"
+                       : key->protocol == PROTOCOL_UDP    ? "udp"
+                       : key->protocol == PROTOCOL_ICMP   ? "icmp"
+                       : key->protocol == PROTOCOL_ICMPV6 ? "icmp6"
+                                                          : number;
+    value_table_add(row, "protocol", value_string(name));
+    if (key->sport)
+        add_integer(row, "sport", key->sport);
+    if (key->dport)
+        add_integer(row, "port", key->dport);
+}
+
+static struct value talker_row(const struct talker *talker, enum talker_dimension by,
+                               const char *measure)
+{
+    struct value row = value_table();
+    if (by == TALKER_SOURCE || by == TALKER_FLOW)
+        value_table_add(&row, "source", address_value(talker->key.src, 128));
+    if (by == TALKER_DESTINATION || by == TALKER_FLOW)
+        value_table_add(&row, "destination", address_value(talker->key.dst, 128));
+    if (by == TALKER_PORT || by == TALKER_FLOW)
+        add_port(&row, &talker->key);
+    add_integer(&row, measure, talker->count);
+    add_integer(&row, "error", talker->error);
+    return row;
+}
+
 static int top(struct app *app, const struct value *args, struct value *answer,
                struct error *err)
 {
+    static const char *const dimensions[] = { "source", "destination", "port", "flow" };
+    static const char *const measures[] = { "bytes", "packets" };
+    static const char *const parts[] = { "all", "passed", "dropped" };
     struct flow_sentinel *s = app->state;
+    int by = TALKER_SOURCE, measure = TALKER_BYTES, part = TALKER_ALL;
     int64_t n = 10;
     int error = argument_integer(args, "n", &n, err);
-    if (error)
+    if (error ||
+        (error = argument_choice(args, "by", dimensions, TALKER_DIMENSIONS, &by, err)) ||
+        (error = argument_choice(args, "measure", measures, TALKER_MEASURES, &measure,
+                                 err)) ||
+        (error = argument_choice(args, "verdict", parts, 3, &part, err)))
         return error;
-    n = n < 1024 ? n : 1024;
-    struct space_saving_entry *entries = calloc((size_t)n + 1, sizeof(*entries));
-    uint32_t count = entries ? space_saving_top(s->talkers, entries, (uint32_t)n) : 0;
+    n = n < TALKERS ? n : TALKERS;
+    struct talker *rows = calloc((size_t)n + 1, sizeof(*rows));
+    uint32_t count = rows ? talkers_top(s->talkers, (enum talker_dimension)by,
+                                        (enum talker_measure)measure,
+                                        (enum talker_part)part, rows, (uint32_t)n)
+                          : 0;
     *answer = value_table();
-    for (uint32_t i = 0; i < count; i++) {
-        struct value row = value_table();
-        value_table_add(&row, "address", address_value(entries[i].key, 128));
-        add_integer(&row, "bytes", entries[i].count);
-        add_integer(&row, "error", entries[i].error);
-        value_table_add(answer, NULL, row);
-    }
-    free(entries);
+    for (uint32_t i = 0; i < count; i++)
+        value_table_add(
+            answer, NULL,
+            talker_row(&rows[i], (enum talker_dimension)by, measures[measure]));
+    free(rows);
     return 0;
 }
 

@@ -21,6 +21,13 @@
 
 #define SENTINEL_SCHEMA 2 /* of what pinned tables hold: another one is not taken over */
 
+#define PROTOCOL_ICMP   1
+#define PROTOCOL_IGMP   2
+#define PROTOCOL_TCP    6
+#define PROTOCOL_UDP    17
+#define PROTOCOL_AH     51
+#define PROTOCOL_ICMPV6 58
+
 /* What a frame is, as far as the thresholds care. */
 enum sentinel_class {
     CLASS_NON_IP,
