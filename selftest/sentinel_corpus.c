@@ -31,6 +31,13 @@
     "0000000000000000"
 
 /* clang-format off */
+const uint32_t corpus_tags[CORPUS_TAGS][4] = {
+    { 0 },
+    { 0x81000005 },
+    { 0x88a8f064, 0x8100000a },
+    { 0x9100efff, 0x88a80001, 0x81002000 },
+};
+
 const struct corpus_row corpus[] = {
     PORTS("fine", NONE, "", "ip tcp:10", ACK, 0),
     PORTS("fine", NONE, "", "ip tcp:18 +7", TCP, 7),

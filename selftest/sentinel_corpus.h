@@ -2,6 +2,7 @@
  *
  *   corpus             rows, up to one without a kind
  *   CORPUS_SETTINGS    with which they are judged
+ *   corpus_tags        with which each is tagged: none, one, two, three
  */
 #pragma once
 #include "selftest/sentinel_frames.h"
@@ -17,6 +18,9 @@ struct corpus_row {
 };
 
 extern const struct corpus_row corpus[];
+
+#define CORPUS_TAGS 4
+extern const uint32_t corpus_tags[CORPUS_TAGS][4];
 
 #define CORPUS_SETTINGS                                                                  \
     {                                                                                    \

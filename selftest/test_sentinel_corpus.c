@@ -7,15 +7,6 @@
 
 #define STEP 50000000ull /* ns between frames: no limit is near */
 
-static const uint32_t tag_sets[][4] = {
-    { 0 },
-    { 0x81000005 },
-    { 0x88a8f064, 0x8100000a },
-    { 0x9100efff, 0x88a80001, 0x81002000 },
-};
-
-#define TAG_SETS (sizeof(tag_sets) / sizeof(*tag_sets))
-
 static const struct corpus_row *row;
 
 static struct sentinel_frame judge(struct sentinel_rig *rig,
@@ -34,7 +25,7 @@ static void check(const struct sentinel_frame *f, const struct made_frame *made,
                   sentinel_reason_rows[f->reason].name);
     ck_assert_uint_eq(f->tags, (unsigned)tags);
     ck_assert_uint_eq(f->bytes, made->frame.length);
-    ck_assert_uint_eq(f->vlan, tags ? tag_sets[tags][0] & 0xfff : 0xffff);
+    ck_assert_uint_eq(f->vlan, tags ? corpus_tags[tags][0] & 0xfff : 0xffff);
     if (row->class == CORPUS_ANY)
         return;
     ck_assert_msg(f->class == row->class && f->sport == row->sport &&
@@ -51,10 +42,10 @@ static void check(const struct sentinel_frame *f, const struct made_frame *made,
 static void run_row(struct sentinel_rig *rig)
 {
     for (int family = 4; family <= 6; family += 2)
-        for (size_t tags = 0; tags < TAG_SETS; tags++) {
+        for (size_t tags = 0; tags < CORPUS_TAGS; tags++) {
             if (family == 6 && strncmp(row->text, "ip ", 3))
                 continue;
-            struct made_frame made = frames_make(row->text, family, tag_sets[tags]);
+            struct made_frame made = frames_make(row->text, family, corpus_tags[tags]);
             struct sentinel_frame frame = judge(rig, &made);
             check(&frame, &made, family, (int)tags);
         }
@@ -170,8 +161,8 @@ START_TEST(tags_cut_off)
 {
     struct sentinel_rig rig;
     rig_open(&rig, NULL);
-    for (size_t tags = 0; tags < TAG_SETS; tags++) {
-        struct made_frame made = frames_make("ip tcp:10", _i, tag_sets[tags]);
+    for (size_t tags = 0; tags < CORPUS_TAGS; tags++) {
+        struct made_frame made = frames_make("ip tcp:10", _i, corpus_tags[tags]);
         uint32_t l3 = made.l3, size = _i == 4 ? 20 : 40;
         for (uint32_t length = 14; length < l3 + size; length++) {
             made.frame.length = length;
@@ -219,8 +210,8 @@ START_TEST(fewer_tags)
     char text[32];
     snprintf(text, sizeof(text), "vlan_max=%d", _i);
     rig_open(&rig, text);
-    for (size_t tags = 0; tags < TAG_SETS; tags++) {
-        struct made_frame made = frames_make("ip4 tcp:10", 4, tag_sets[tags]);
+    for (size_t tags = 0; tags < CORPUS_TAGS; tags++) {
+        struct made_frame made = frames_make("ip4 tcp:10", 4, corpus_tags[tags]);
         struct sentinel_frame frame = judge(&rig, &made);
         ck_assert_uint_eq(frame.reason,
                           tags <= (size_t)_i ? REASON_NONE : REASON_VLAN_DEEP);
@@ -238,7 +229,7 @@ START_TEST(a_tag_beside_the_frame)
     struct sentinel_frame frame;
     rig_open(&rig, "vlan_max=2");
     for (size_t tags = 0; tags < 3; tags++) {
-        struct made_frame made = frames_make("ip4 tcp:10", 4, tag_sets[tags]);
+        struct made_frame made = frames_make("ip4 tcp:10", 4, corpus_tags[tags]);
         path_judge(rig.user, &frame, made.frame.data, made.frame.length, 77, rig.now);
         ck_assert_uint_eq(frame.vlan, 77);
         ck_assert_uint_eq(frame.tags, tags + 1);

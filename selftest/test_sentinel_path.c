@@ -3,6 +3,7 @@
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -12,7 +13,7 @@
 #include "lib/prefix.h"
 #include "selftest/private_network.h"
 #include "selftest/selftest.h"
-#include "selftest/sentinel_rig.h"
+#include "selftest/sentinel_corpus.h"
 
 #define PIN "/tmp/vanguard-bpffs/pins/d0"
 
@@ -233,6 +234,80 @@ START_TEST(policies_change_under_load)
 }
 END_TEST
 
+/* --- the corpus ------------------------------------------------------------------------ */
+
+#define NO_LIMITS                                                                        \
+    "src_syn.pps=0 src_udp.pps=0 src_icmp.pps=0 src_pps.pps=0 src_bps.rate=0 "           \
+    "src_malformed.pps=0 src_flags.pps=0 dst_syn_hard_pps=0 "
+
+static void keep_sample(const struct sentinel_sample *sample, void *user)
+{
+    *(struct sentinel_frame *)user = sample->frame;
+}
+
+/* What the program on the wire says of a frame, but for the time. */
+static struct sentinel_frame on_the_wire(const struct network *n, struct path *path,
+                                         const struct rig_frame *frame)
+{
+    struct sentinel_frame seen = { 0 };
+    ck_assert_int_eq(send(n->socket, frame->data, frame->length, 0), frame->length);
+    for (int i = 0; i < 5000 && !path_samples(path, keep_sample, &seen); i++)
+        poll(NULL, 0, 1);
+    seen.now = 0;
+    return seen;
+}
+
+/* Frames of one row, with tags, on the wire and by both paths without it. Returns how many. */
+static int send_row(const struct network *n, struct path *path, struct sentinel_rig *rig,
+                    const struct corpus_row *row)
+{
+    int sent = 0;
+    for (int family = 4; family <= 6; family += 2)
+        for (int tags = 0; tags < CORPUS_TAGS; tags++) {
+            struct made_frame made = frames_make(row->text, family, corpus_tags[tags]);
+            if ((family == 6 && strncmp(row->text, "ip ", 3)) || made.frame.length < 14)
+                continue; /* nobody can send less */
+            struct sentinel_frame seen = on_the_wire(n, path, &made.frame);
+            struct sentinel_frame judged =
+                rig_judge(rig, made.frame.data, made.frame.length);
+            judged.now = 0;
+            ck_assert_msg(!memcmp(&seen, &judged, sizeof(seen)),
+                          "%s \"%s\" (IPv%d, %d tags): verdict %u, not %u; %s, not %s",
+                          row->kind, row->text, family, tags, seen.verdict,
+                          judged.verdict, sentinel_reason_rows[seen.reason].name,
+                          sentinel_reason_rows[judged.reason].name);
+            sent++;
+        }
+    return sent;
+}
+
+/* Every kind of frame by a real driver, native and generic, and by the paths that need none. */
+START_TEST(the_corpus_on_a_wire)
+{
+    static const char *const settings[] = CORPUS_SETTINGS;
+    struct network n;
+    struct error err;
+    int sent = 0;
+    if (!prepare(&n))
+        return;
+    shell("ip link set g0 mtu 3400 && ip link set d0 mtu 3400");
+    struct path *path = open_path(&n, NULL, _i ? XDP_ATTACH_GENERIC : XDP_ATTACH_NATIVE);
+    for (size_t i = 0; i < CORPUS_NSETTINGS; i++) {
+        char all[512];
+        struct sentinel_rig rig;
+        snprintf(all, sizeof(all), NO_LIMITS "%s", settings[i]);
+        rig_open(&rig, all);
+        ck_assert_msg(!path_set_policy(path, &rig.policy, &err), "%s", err.text);
+        for (const struct corpus_row *row = corpus; row->kind; row++)
+            if (!strcmp(row->settings, settings[i]))
+                sent += send_row(&n, path, &rig, row);
+        rig_close(&rig);
+    }
+    ck_assert_int_gt(sent, 500);
+    path_free(path);
+}
+END_TEST
+
 static Suite *suite_sentinel_path(void)
 {
     Suite *suite = suite_create("sentinel_path");
@@ -244,6 +319,7 @@ static Suite *suite_sentinel_path(void)
     tcase_add_test(tcase, an_interface_that_came_back);
     tcase_add_test(tcase, somebody_elses_program_stays);
     tcase_add_test(tcase, policies_change_under_load);
+    tcase_add_loop_test(tcase, the_corpus_on_a_wire, 0, 2);
     suite_add_tcase(suite, tcase);
     return suite;
 }
