@@ -2,6 +2,7 @@
 --
 --   quantity.parse("5%") -> 0.05, "share"      nil when it is none; a number is itself
 --   quantity.format(0.05, "share") -> "5%"
+--   quantity.thousands(1234567) -> "1,234,567"
 local quantity = {}
 
 function quantity.parse (value)
@@ -33,6 +34,11 @@ function quantity.format (value, kind)
    if SCALES[kind] then return scaled(value, SCALES[kind]) end
    if value == math.floor(value) and math.abs(value) < 1e15 then return ("%d"):format(value) end
    return ("%.6g"):format(value)
+end
+
+function quantity.thousands (number)
+   local grouped = ("%d"):format(math.floor(number + 0.5)):reverse():gsub("(%d%d%d)", "%1,"):reverse()
+   return (grouped:gsub("^,", ""))
 end
 
 return quantity

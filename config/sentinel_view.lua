@@ -8,12 +8,9 @@
 --
 -- A line is { text, style }. Looks are those of sentinel_status, rows and events those of FlowSentinel's
 -- operations with `interface` added.
-local view = {}
+local quantity = require "config.quantity"
 
-function view.thousands (number)
-   local grouped = ("%d"):format(math.floor(number + 0.5)):reverse():gsub("(%d%d%d)", "%1,"):reverse()
-   return (grouped:gsub("^,", ""))
-end
+local view = {}
 
 local function scaled (number, unit)
    for _, prefix in ipairs { "", "k", "M", "G", "T" } do
@@ -49,7 +46,7 @@ end
 local COUNTS = "%-16s %14s %12s %16s %12s"
 
 local function count_line (name, c)
-   return { COUNTS:format(name, view.thousands(c.pps), scaled(c.bps, "bit"), view.thousands(c.packets), scaled(c.bytes, "B")) }
+   return { COUNTS:format(name, quantity.thousands(c.pps), scaled(c.bps, "bit"), quantity.thousands(c.packets), scaled(c.bytes, "B")) }
 end
 
 local function heading (name) return { COUNTS:format(name, "PACKETS/S", "BIT/S", "PACKETS", "BYTES"), "bold" } end
@@ -111,7 +108,7 @@ function view.list (rows)
    for i, r in ipairs(rows) do
       local why = r.list and "list" or r.detection
       cells[i] = { r.address, cell(r.kind), cell(why), r.remaining and view.time(r.remaining) or "for good",
-                   r.packets and view.thousands(r.packets) or "-", r.bytes and scaled(r.bytes, "B") or "-",
+                   r.packets and quantity.thousands(r.packets) or "-", r.bytes and scaled(r.bytes, "B") or "-",
                    r.idle and view.time(r.idle) or "-", r.interface }
    end
    add_table(lines, { "ADDRESS", "KIND", "BY", "REMAINING", "PACKETS", "BYTES", "IDLE", "INTERFACE" }, cells)
@@ -134,9 +131,9 @@ end
 function view.top (rows, by)
    local lines, cells = {}, {}
    local what = rows[1] and rows[1].packets and "packets" or "bytes"
-   local function count (n) return what == "bytes" and scaled(n, "B") or view.thousands(n) end
+   local function count (n) return what == "bytes" and scaled(n, "B") or quantity.thousands(n) end
    for i, r in ipairs(rows) do
-      cells[i] = { view.talker(r), r.rate and (what == "bytes" and scaled(8 * r.rate, "bit") or view.thousands(math.floor(r.rate))) or "-",
+      cells[i] = { view.talker(r), r.rate and (what == "bytes" and scaled(8 * r.rate, "bit") or quantity.thousands(math.floor(r.rate))) or "-",
                    count(r[what]), r.error > 0 and "- " .. count(r.error) or "", r.interface }
    end
    add_table(lines, { ("TOP %sS"):format((by or "source"):upper()), what == "bytes" and "BIT/S" or "PACKETS/S", "ABOUT", "OR LESS BY", "INTERFACE" }, cells)
@@ -153,7 +150,7 @@ local function facts_of (r)
       facts[#facts + 1] = r.kind .. (r.remaining and (r.active and ", " .. view.time(r.remaining) .. " left" or ", which is over") or " for good")
    end
    if r.packets and r.packets > 0 then
-      facts[#facts + 1] = ("%s packets (%s)%s"):format(view.thousands(r.packets), scaled(r.bytes, "B"),
+      facts[#facts + 1] = ("%s packets (%s)%s"):format(quantity.thousands(r.packets), scaled(r.bytes, "B"),
                                                      r.idle and ", the last " .. view.time(r.idle) .. " ago" or "")
    end
    return #facts > 0 and table.concat(facts, "; ") or "nothing is held against it"
@@ -176,7 +173,7 @@ end
 
 local function state_change (e)
    return ("%s: %s of %s: %s%s%s"):format(e.interface, e.detection, e.destination, e.state,
-                                          e.rate and (" at %s/s"):format(view.thousands(e.rate)) or "", e.dry_run and " (dry run)" or "")
+                                          e.rate and (" at %s/s"):format(quantity.thousands(e.rate)) or "", e.dry_run and " (dry run)" or "")
 end
 
 function view.event (e)

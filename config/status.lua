@@ -9,6 +9,7 @@
 -- order = names of the words in the order of their creation, latency = { count, p50, p90,
 -- p99, max } in ns }. Everything that is shown comes from the engine's shared counters;
 -- the engine itself is not asked.
+local quantity = require "config.quantity"
 local status = {}
 
 local ASLEEP = 5e6 -- ns without a sign of life after which an engine is taken to sleep
@@ -141,13 +142,6 @@ end
 
 -- As text -----------------------------------------------------------------------------
 
--- 1234567 as "1,234,567".
-local function thousands(number)
-   local digits = ("%d"):format(math.floor(number + 0.5))
-   local grouped = digits:reverse():gsub("(%d%d%d)", "%1,"):reverse()
-   return (grouped:gsub("^,", ""))
-end
-
 local function bits(number)
    for _, unit in ipairs { "", "k", "M", "G" } do
       if number < 1000 or unit == "G" then
@@ -179,7 +173,7 @@ status.HEADING = SUMMARY:format("NAME", "PID", "UP", "FPS", "GBPS", "FPB", "BPP"
 
 function status.summary(s)
    local load = s.load
-   return SUMMARY:format(cut(s.name, 20), s.pid, up(s.uptime), thousands(load.fps),
+   return SUMMARY:format(cut(s.name, 20), s.pid, up(s.uptime), quantity.thousands(load.fps),
                          ("%.3f"):format(load.gbps), ("%.0f"):format(load.fpb),
                          ("%.0f"):format(load.bpp), ("%.0f%%"):format(100 * load.sleep))
 end
@@ -207,22 +201,22 @@ function status.lines(s, width)
    local load, lines = s.load, {}
    width = math.min(width, 99)
    lines[1] = { ("%s  pid %d  up %s  packets in use %s"):format(
-      s.name, s.pid, up(s.uptime), thousands(s.packets_in_use)), "bold" }
+      s.name, s.pid, up(s.uptime), quantity.thousands(s.packets_in_use)), "bold" }
    lines[2] = { ("load: fps: %s  Gbps: %.3f  fpb: %.0f  bpp: %.0f  sleep: %.0f%%"):format(
-      thousands(load.fps), load.gbps, load.fpb, load.bpp, 100 * load.sleep) }
+      quantity.thousands(load.fps), load.gbps, load.fpb, load.bpp, 100 * load.sleep) }
    lines[3] = { latency_line(s.breath_latency) }
    local LINK, APP, DROP = "%12s %8s %10s %12s", "%8s %12s", "%12s %14s"
    local CORE = "%12s %8s %8s %14s"
    add_table(lines, width, { "CORE", CORE:format("FPS", "FPB", "SLEEP", "TO OTHERS/S") },
              s.cores or {}, function (core)
-      return tostring(core.core), CORE:format(thousands(core.fps), ("%.0f"):format(core.fpb),
+      return tostring(core.core), CORE:format(quantity.thousands(core.fps), ("%.0f"):format(core.fpb),
                                               ("%.0f%%"):format(100 * core.sleep),
-                                              thousands(core.crossed))
+                                              quantity.thousands(core.crossed))
    end)
    add_table(lines, width, { "LINK", LINK:format("PACKETS/S", "BIT/S", "DROPS/S", "DROPS") },
              s.links, function (link)
-      return link.name, LINK:format(thousands(link.pps), bits(link.bps),
-                                    thousands(link.drops_per_second), thousands(link.drops))
+      return link.name, LINK:format(quantity.thousands(link.pps), bits(link.bps),
+                                    quantity.thousands(link.drops_per_second), quantity.thousands(link.drops))
    end)
    add_table(lines, width, { "APP", APP:format("TIME", "PER BREATH") }, s.apps, function (app)
       return app.name, APP:format(("%.0f%%"):format(100 * app.share),
@@ -230,8 +224,8 @@ function status.lines(s, width)
    end)
    add_table(lines, width, { "DROPPED", DROP:format("PER SECOND", "TOTAL") }, s.drops,
              function (drop)
-      return drop.app .. ": " .. drop.reason, DROP:format(thousands(drop.per_second),
-                                                         thousands(drop.drops))
+      return drop.app .. ": " .. drop.reason, DROP:format(quantity.thousands(drop.per_second),
+                                                         quantity.thousands(drop.drops))
    end)
    return lines
 end
