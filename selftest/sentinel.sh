@@ -21,7 +21,7 @@ cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
 JSON=$PWD/selftest/json_value.lua
-SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies forged_friends dry_run udp_limit icmp_limit ttl reload swap_under_flood accounting interfaces mistakes cleanup pinned fail_modes soak snapshot health reread paused clock outputs document"
+SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies forged_friends dry_run udp_limit icmp_limit ttl reload swap_under_flood accounting interfaces mistakes cleanup comes_back pinned fail_modes soak snapshot health reread paused clock outputs document"
 
 id=vs$$
 tmp=$(mktemp -d)

@@ -23,6 +23,25 @@ test_cleanup() {
     equal "the report" "$(value "$tmp/report" type interfaces.1.received.packets interfaces.1.passed.packets | xargs)" "report 10 10"
 }
 
+# The interface goes, as with its driver, and comes back: so does the program, and with all it knew.
+test_comes_back() {
+    ip -n "$id-dut" link add e0 type veth peer name e1
+    ip -n "$id-dut" link set e0 up
+    start e0
+    code 0 ban 198.51.100.1
+    ip -n "$id-dut" link del e0
+    wait_for "the event" event detached
+    sleep 1.2
+    equal "events" "$(grep -c '"event":"detached"' "$tmp/out")" 1
+    ip -n "$id-dut" link add e0 type veth peer name e1
+    wait_for "the event" event attached
+    quiet dut ip link show e0 | grep -q prog/xdp || fail "no program on e0"
+    code 0 why 198.51.100.1
+    grep -q banned "$tmp/answer" || fail "the ban is forgotten"
+    stop
+    ip -n "$id-dut" link del e0
+}
+
 # A bpffs that outlives who starts in it: everything in one mount namespace, that of $holder.
 hold_mounts() {
     ip netns exec "$id-dut" unshare -m sleep 300 &

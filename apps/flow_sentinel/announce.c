@@ -19,9 +19,14 @@ struct announcement {
 
 const char *sentinel_event_name(const struct sentinel_event *event)
 {
-    static const char *const names[] = { "block",    "extend", "limit",
-                                         "pressure", "full",   "state" };
-    return names[event->kind % 6];
+    static const char *const names[] = { "block", "extend", "limit",    "pressure",
+                                         "full",  "state",  "detached", "attached" };
+    return names[event->kind & 7];
+}
+
+bool sentinel_event_is_of_interface(const struct sentinel_event *event)
+{
+    return event->kind == EVENT_DETACHED || event->kind == EVENT_ATTACHED;
 }
 
 unsigned sentinel_source_bits(const uint32_t key[4], unsigned source_prefix6)
@@ -64,24 +69,31 @@ static void add_address(struct announcement *a, const char *variable, const char
     add(a, variable, key, sentinel_address_text(address, bits, text), true);
 }
 
+static void add_what(struct announcement *a, const struct sentinel_event *event,
+                     unsigned source_bits)
+{
+    add(a, "DETECTION", "detection", detection_name(event->detection), true);
+    add_address(a, "DESTINATION", "destination", event->dst, 128);
+    if (event->kind == EVENT_STATE) {
+        add(a, "STATE", "state", detect_state_names[event->state & 3], true);
+        add_number(a, "RATE", "rate", event->rate);
+        add_number(a, "THRESHOLD", "threshold", event->threshold);
+    } else {
+        add_address(a, "SOURCE", "source", event->src,
+                    sentinel_source_bits(event->src, source_bits));
+        add_number(a, "TTL", "ttl", (double)event->ttl / 1e9);
+    }
+    add(a, "DRY_RUN", "dry_run", event->dry_run ? "true" : "false", false);
+}
+
 void announce_event(struct hook *hook, const struct sentinel_event *event,
                     const char *ifname, unsigned source_bits)
 {
     struct announcement a = { .json = "{", .length = 1 };
     add(&a, "EVENT", "event", sentinel_event_name(event), true);
-    add(&a, "DETECTION", "detection", detection_name(event->detection), true);
     add(&a, "INTERFACE", "interface", ifname ? ifname : "", true);
-    add_address(&a, "DESTINATION", "destination", event->dst, 128);
-    if (event->kind == EVENT_STATE) {
-        add(&a, "STATE", "state", detect_state_names[event->state & 3], true);
-        add_number(&a, "RATE", "rate", event->rate);
-        add_number(&a, "THRESHOLD", "threshold", event->threshold);
-    } else {
-        add_address(&a, "SOURCE", "source", event->src,
-                    sentinel_source_bits(event->src, source_bits));
-        add_number(&a, "TTL", "ttl", (double)event->ttl / 1e9);
-    }
-    add(&a, "DRY_RUN", "dry_run", event->dry_run ? "true" : "false", false);
+    if (!sentinel_event_is_of_interface(event))
+        add_what(&a, event, source_bits);
     a.length += (size_t)snprintf(a.json + a.length, sizeof(a.json) - a.length, "}\n");
     hook_post(hook, a.environment, a.json, a.length);
 }

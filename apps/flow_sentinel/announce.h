@@ -18,6 +18,9 @@ void announce_event(struct hook *hook, const struct sentinel_event *event,
 
 const char *sentinel_event_name(const struct sentinel_event *event);
 
+/* Then it has neither a source nor a destination. */
+bool sentinel_event_is_of_interface(const struct sentinel_event *event);
+
 /* Of 128, of the key of a source: a network, or an address of IPv4. */
 unsigned sentinel_source_bits(const uint32_t key[4], unsigned source_prefix6);
 

@@ -33,7 +33,7 @@
 #define SCANS       1024 /* sources that were told of */
 #define BUFFER_MTU  3400 /* what a driver's buffer of a page holds at least */
 
-enum { PACKETS, PASSED, WOULD_DROP, ANSWERED, DROP_NO_OUTPUT, FIRST_REASON };
+enum { PACKETS, PASSED, WOULD_DROP, ANSWERED, REATTACHED, DROP_NO_OUTPUT, FIRST_REASON };
 
 #define COUNTER_ROW(NAME, name, action, doc)                                             \
     [FIRST_REASON + REASON_##NAME] = { "drop_" #name, doc },
@@ -43,6 +43,8 @@ static const struct counter_row counters[] = {
     [PASSED] = { "passed", "... that passed" },
     [WOULD_DROP] = { "would_drop", "... of them such as a dry run did not drop" },
     [ANSWERED] = { "answered", "SYNs answered with a cookie" },
+    [REATTACHED] = { "reattached",
+                     "times that the interface came back, and the program" },
     [DROP_NO_OUTPUT] = { "drop_no_output",
                          "packets that passed while nothing was linked" },
     SENTINEL_REASONS(COUNTER_ROW){ NULL, NULL },
@@ -233,6 +235,29 @@ static void scan_one(const struct path_address *key, const void *value, void *us
     keep_event(&event, app);
 }
 
+static void tell_of_interface(struct app *app, enum sentinel_event_kind kind)
+{
+    struct sentinel_event event = { .time = sentinel_now(app), .kind = (uint8_t)kind };
+    keep_event(&event, app);
+}
+
+/* Is the program where it should be? Told once, when that changes. */
+static void watch_interface(struct app *app)
+{
+    struct flow_sentinel *s = app->state;
+    struct error err;
+    int found = kernel_path_watch(s->path, &err);
+    if (found < 0 && !s->detached) {
+        app_log(app, "no program: %s", err.text);
+        tell_of_interface(app, EVENT_DETACHED);
+    } else if (found > 0) {
+        app_log(app, "again %s", kernel_path_describe(s->path));
+        app_count(app, REATTACHED, 1);
+        tell_of_interface(app, EVENT_ATTACHED);
+    }
+    s->detached = found < 0;
+}
+
 static void look_after(struct app *app)
 {
     struct flow_sentinel *s = app->state;
@@ -255,6 +280,8 @@ static void look_after(struct app *app)
     if (in_kernel(app) && s->ticks % LOOK_TICKS == 0)
         sentinel_look_around(app);
     if (++s->ticks % GC_TICKS == 0) {
+        if (in_kernel(app))
+            watch_interface(app);
         collect(s, now);
         if (((const struct sentinel_conf *)app->conf)->scan_ports)
             path_suspects(s->path, scan_one, app);

@@ -62,6 +62,7 @@ struct flow_sentinel {
     struct pcapng_file capture;
     struct hook *hook; /* NULL: nobody is told */
     struct talkers *talkers;
+    bool detached; /* the interface is gone, and the program with it */
     struct timer timer;
     uint64_t ticks;
     struct random_key random; /* of samples */

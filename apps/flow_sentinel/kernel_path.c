@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,6 +193,25 @@ static int attach(struct kernel_path *k, struct error *err)
     if (k->pin && bpf_obj_pin(k->link, pins_name(path, k->pin, "link")))
         return error_system(err, ERROR_RUN, "cannot pin %s", path);
     return 0;
+}
+
+int kernel_path_watch(struct path *path, struct error *err)
+{
+    struct kernel_path *k = kernel(path);
+    struct bpf_link_info info = { 0 };
+    uint32_t size = sizeof(info);
+    if (k->options.test ||
+        (k->link >= 0 && !bpf_obj_get_info_by_fd(k->link, &info, &size) &&
+         info.xdp.ifindex))
+        return 0;
+    if (k->link >= 0)
+        close(k->link);
+    k->link = -1;
+    k->options.index = if_nametoindex(k->ifname);
+    if (!k->options.index)
+        return error_set(err, ERROR_RUN, ENODEV, "%s is gone", k->ifname);
+    int error = attach(k, err);
+    return error ? error : 1;
 }
 
 /* --- sources ---------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
  *   kernel_path_new        load and attach, or take over what an earlier process left
  *   kernel_path_test       run the program on a frame (BPF_PROG_TEST_RUN)
  *   kernel_path_set_clock  after a while, for the machine may have slept
+ *   kernel_path_watch      after a while, for the interface may have gone and come back
  *   kernel_path_describe   "native", "generic (native: why not)", "taken over"
  *   kernel_path_fd         readable when there are events
  *   kernel_path_program    its descriptor
@@ -35,6 +36,10 @@ struct kernel_path_options {
  * interface. */
 struct path *kernel_path_new(const struct kernel_path_options *options,
                              const struct sentinel_policy *policy, struct error *err);
+
+/* A program goes with its interface; when there is one of that name again, so is the program. 0:
+ * nothing happened, 1: it is attached again, else an error: what is wrong now. */
+int kernel_path_watch(struct path *path, struct error *err);
 
 /* Its clock goes by ticks of the kernel, which stand still with the machine. */
 void kernel_path_set_clock(const struct path *path);

@@ -493,6 +493,10 @@ static void add_event(struct value *answer, const struct sentinel_event *event,
     struct value row = value_table();
     value_table_add(&row, "time", seconds(event->time));
     value_table_add(&row, "event", value_string(sentinel_event_name(event)));
+    if (sentinel_event_is_of_interface(event)) {
+        value_table_add(answer, NULL, row);
+        return;
+    }
     value_table_add(&row, "detection", value_string(detection_name(event->detection)));
     value_table_add(&row, "destination", address_value(event->dst, 128));
     value_table_add(&row, "dry_run", value_bool(event->dry_run));

@@ -341,7 +341,9 @@ enum sentinel_event_kind {
     EVENT_LIMIT,
     EVENT_PRESSURE,
     EVENT_FULL,
-    EVENT_STATE, /* of a destination: from user space (detect.h) */
+    EVENT_STATE,    /* of a destination: from user space (detect.h) ... */
+    EVENT_DETACHED, /* ... of the interface: it is gone, and the program with it */
+    EVENT_ATTACHED, /* it came back */
 };
 
 struct sentinel_event {
