@@ -142,6 +142,11 @@ void *shared_table_next(const struct shared_table *table, uint64_t *at)
     uint64_t words = ((uint64_t)table->view.mask + 1) * SHARED_WORDS;
     const uint32_t *word = table->view.buckets;
     while (*at < words) {
+        if (*at % SHARED_WORDS == 0 &&
+            !shared_may_have(table->view, (uint32_t)(*at / SHARED_WORDS))) {
+            *at += SHARED_WORDS; /* whose memory need not be touched */
+            continue;
+        }
         uint32_t found = *(const volatile uint32_t *)&word[(*at)++];
         uint32_t *slot = found ? shared_slot_of(table->view, found) : NULL;
         if (slot)
