@@ -12,41 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "apps/flow_sentinel/kernel_tables.h"
 #include "apps/flow_sentinel/pins.h"
 #include "flow_sentinel.skel.h"
-#include "lib/shared_table.h"
-
-#define BATCH    4096 /* entries of a map that one call brings */
-#define MAPPINGS 5
-
-struct kernel_path {
-    struct path path;
-    struct kernel_path_options options;
-    struct flow_sentinel_bpf *bpf; /* what runs now */
-    struct sentinel_policy policy;
-    int link; /* -1: not attached */
-    int cpus;
-    struct mapping {
-        void *at;
-        size_t size;
-    } mappings[MAPPINGS];
-    struct shared_table *entries, *destinations;
-    struct ring_buffer *events, *samples;
-    const volatile unsigned long *event_positions, *sample_positions;
-    int measuring; /* -1: not */
-    uint32_t measured;
-    uint64_t runs, run_time; /* at the beginning of it */
-    void (*each_event)(const struct sentinel_event *event, void *user);
-    void (*each_sample)(const struct sentinel_sample *sample, void *user);
-    void *user;
-    char description[XDP_ATTACH_DESCRIPTION];
-    char *ifname, *pin;
-};
-
-static struct kernel_path *kernel(const struct path *path)
-{
-    return (struct kernel_path *)path;
-}
 
 /* --- loading ------------------------------------------------------------------------------- */
 
@@ -154,15 +122,6 @@ static int old_link(const struct kernel_path *k)
     return -1;
 }
 
-/* Who was protected is this process's to say. */
-static void clear_destinations(const struct kernel_path *k)
-{
-    uint64_t at = 0;
-    void *value;
-    while ((value = shared_table_next(k->destinations, &at)))
-        shared_table_remove(k->destinations, shared_table_key(value));
-}
-
 static int take_over(struct kernel_path *k, int link, struct error *err)
 {
     if (bpf_link_update(link, bpf_program__fd(k->bpf->progs.flow_sentinel), NULL)) {
@@ -170,7 +129,7 @@ static int take_over(struct kernel_path *k, int link, struct error *err)
         return error_system(err, ERROR_RUN, "cannot take over the XDP program of %s",
                             k->ifname);
     }
-    clear_destinations(k);
+    kernel_tables_unprotect(k); /* who is, is this process's to say */
     k->link = link;
     snprintf(k->description, sizeof(k->description), "taken over");
     return 0;
@@ -212,172 +171,6 @@ int kernel_path_watch(struct path *path, struct error *err)
         return error_set(err, ERROR_RUN, ENODEV, "%s is gone", k->ifname);
     int error = attach(k, err);
     return error ? error : 1;
-}
-
-/* --- sources ---------------------------------------------------------------------------------- */
-
-static bool get(struct path *path, const struct path_address *key,
-                struct sentinel_entry *entry)
-{
-    const struct sentinel_entry *found = shared_table_find(kernel(path)->entries, key);
-    if (found)
-        *entry = *found;
-    return found;
-}
-
-static void count_block(struct path *path, const struct path_address *key,
-                        uint64_t change)
-{
-    struct sentinel_entry entry;
-    if (get(path, key, &entry) && entry.kind == KIND_BLOCKED)
-        __atomic_fetch_add(&path->state->blocks, change, __ATOMIC_RELAXED);
-}
-
-static int put(struct path *path, const struct path_address *key,
-               const struct sentinel_entry *entry)
-{
-    count_block(path, key, (uint64_t)-1);
-    int error = shared_table_put(kernel(path)->entries, key, entry);
-    count_block(path, key, 1);
-    return error;
-}
-
-static bool remove_entry(struct path *path, const struct path_address *key)
-{
-    count_block(path, key, (uint64_t)-1);
-    return shared_table_remove(kernel(path)->entries, key);
-}
-
-static void entries(struct path *path, path_visit *each, void *user)
-{
-    uint64_t at = 0;
-    void *value;
-    while ((value = shared_table_next(kernel(path)->entries, &at)))
-        each(shared_table_key(value), value, user);
-}
-
-/* In batches, that a change of the map does not disturb. */
-static void each_of(const struct bpf_map *map, path_visit *each, void *user)
-{
-    size_t size = bpf_map__value_size(map);
-    struct path_address *keys = malloc(BATCH * sizeof(*keys));
-    uint8_t *values = malloc(BATCH * size);
-    uint32_t at = 0, next;
-    bool first = true;
-    int error = keys && values ? 0 : -ENOMEM;
-    while (!error) {
-        uint32_t count = BATCH;
-        error = bpf_map_lookup_batch(bpf_map__fd(map), first ? NULL : &at, &next, keys,
-                                     values, &count, NULL);
-        if (error && errno != ENOENT)
-            break;
-        for (uint32_t i = 0; i < count; i++)
-            each(&keys[i], values + i * size, user);
-        at = next;
-        first = false;
-    }
-    free(keys);
-    free(values);
-}
-
-static void suspects(struct path *path, path_visit *each, void *user)
-{
-    each_of(kernel(path)->bpf->maps.suspects, each, user);
-}
-
-/* --- lists -------------------------------------------------------------------------------------- */
-
-static int list_failed(size_t count, int error, struct error *err)
-{
-    return error_set(err, ERROR_RUN, -error, "no room for a list of %zu prefixes: %s",
-                     count, strerror(-error));
-}
-
-/* One trie holds both families: what is said of ::/0 is not said of ::ffff:0:0/96. There, unless
- * the list has something to say, is an entry that expired long ago. */
-static int fill_list(int map, const struct path_listed *list, size_t count)
-{
-    const struct sentinel_prefix ipv4 = { .bits = 96,
-                                          .address[2] = __builtin_bswap32(0xffff) };
-    const struct sentinel_entry nothing = { .expires = 1 };
-    if (bpf_map_update_elem(map, &ipv4, &nothing, BPF_ANY))
-        return -errno;
-    for (size_t i = 0; i < count; i++)
-        if (bpf_map_update_elem(map, &list[i].prefix, &list[i].entry, BPF_ANY))
-            return -errno;
-    return 0;
-}
-
-static int set_list(struct path *path, const struct path_listed *list, size_t count,
-                    struct error *err)
-{
-    uint32_t slot = 0;
-    int outer = bpf_map__fd(kernel(path)->bpf->maps.prefixes), error;
-    if (!count) {
-        error = bpf_map_delete_elem(outer, &slot) && errno != ENOENT ? -errno : 0;
-        return error ? list_failed(count, error, err) : 0;
-    }
-    LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
-    int map =
-        bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "prefixes", sizeof(struct sentinel_prefix),
-                       sizeof(struct sentinel_entry), 524288, &opts);
-    if (map < 0)
-        return list_failed(count, -errno, err);
-    error = fill_list(map, list, count);
-    if (!error && bpf_map_update_elem(outer, &slot, &map, BPF_ANY))
-        error = -errno;
-    close(map);
-    return error ? list_failed(count, error, err) : 0;
-}
-
-/* --- destinations ---------------------------------------------------------------------------------- */
-
-static int put_destination(struct path *path, const struct path_address *key,
-                           const struct sentinel_destination *to)
-{
-    if (to->index >= bpf_map__max_entries(kernel(path)->bpf->maps.destination_counts))
-        return -ENOSPC;
-    return shared_table_put(kernel(path)->destinations, key, to);
-}
-
-static bool get_destination(struct path *path, const struct path_address *key,
-                            struct sentinel_destination *to)
-{
-    const struct sentinel_destination *found =
-        shared_table_find(kernel(path)->destinations, key);
-    if (found)
-        *to = *found;
-    return found;
-}
-
-static bool remove_destination(struct path *path, const struct path_address *key)
-{
-    return shared_table_remove(kernel(path)->destinations, key);
-}
-
-/* The sum over CPUs of a value that is but 64-bit words. */
-static void sum_cpus(const struct kernel_path *k, const struct bpf_map *map,
-                     uint32_t index, void *sum, size_t size)
-{
-    uint64_t *words = calloc((size_t)k->cpus, size), *total = sum;
-    memset(sum, 0, size);
-    if (words && !bpf_map_lookup_elem(bpf_map__fd(map), &index, words))
-        for (int cpu = 0; cpu < k->cpus; cpu++)
-            for (size_t i = 0; i < size / sizeof(*words); i++)
-                total[i] += words[(size_t)cpu * (size / sizeof(*words)) + i];
-    free(words);
-}
-
-static void counts(struct path *path, uint32_t index,
-                   struct sentinel_destination_counts *sum)
-{
-    sum_cpus(kernel(path), kernel(path)->bpf->maps.destination_counts, index, sum,
-             sizeof(*sum));
-}
-
-static void totals(struct path *path, struct sentinel_totals *sum)
-{
-    sum_cpus(kernel(path), kernel(path)->bpf->maps.totals, 0, sum, sizeof(*sum));
 }
 
 /* --- news ------------------------------------------------------------------------------------------- */
@@ -481,10 +274,7 @@ bool kernel_path_measure_end(struct path *path, uint64_t *runs, uint64_t *ns)
 static void kernel_free(struct path *path)
 {
     struct kernel_path *k = kernel(path);
-    shared_table_free(k->entries);
-    shared_table_free(k->destinations);
-    for (int i = 0; i < MAPPINGS && k->mappings[i].at; i++)
-        munmap(k->mappings[i].at, k->mappings[i].size);
+    kernel_tables_unmap(k);
     ring_buffer__free(k->events);
     ring_buffer__free(k->samples);
     if (k->event_positions)
@@ -503,69 +293,22 @@ static void kernel_free(struct path *path)
 
 static const struct path_ops kernel_ops = {
     .set_policy = set_policy,
-    .get = get,
-    .put = put,
-    .remove = remove_entry,
-    .entries = entries,
-    .set_list = set_list,
-    .put_destination = put_destination,
-    .get_destination = get_destination,
-    .remove_destination = remove_destination,
-    .counts = counts,
-    .suspects = suspects,
-    .totals = totals,
+    .get = kernel_get,
+    .put = kernel_put,
+    .remove = kernel_remove,
+    .entries = kernel_entries,
+    .set_list = kernel_set_list,
+    .put_destination = kernel_put_destination,
+    .get_destination = kernel_get_destination,
+    .remove_destination = kernel_remove_destination,
+    .counts = kernel_counts,
+    .suspects = kernel_suspects,
+    .totals = kernel_totals,
     .events = events,
     .samples = samples,
     .backlog = backlog,
     .free = kernel_free,
 };
-
-/* Into this process; until kernel_free. */
-static void *map_values(struct kernel_path *k, const struct bpf_map *map)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t value = (bpf_map__value_size(map) + 7) & ~(size_t)7;
-    size_t size = (value * bpf_map__max_entries(map) + page - 1) & ~(page - 1);
-    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-    if (at == MAP_FAILED)
-        return NULL;
-    struct mapping *mapping = k->mappings;
-    while (mapping->at)
-        mapping++;
-    *mapping = (struct mapping){ at, size };
-    return at;
-}
-
-static struct shared_table *open_table(struct kernel_path *k, struct shared_head *head,
-                                       const struct bpf_map *buckets,
-                                       const struct bpf_map *slots, size_t value_size)
-{
-    void *words = map_values(k, buckets), *values = map_values(k, slots);
-    if (!head->seed)
-        head->seed = k->options.secret;
-    return words && values
-               ? shared_table_open(head, words, bpf_map__max_entries(buckets), values,
-                                   bpf_map__max_entries(slots), value_size)
-               : NULL;
-}
-
-static int map_tables(struct kernel_path *k, struct error *err)
-{
-    struct sentinel_state *state = map_values(k, k->bpf->maps.data_shared);
-    if (state) {
-        k->path.state = state;
-        state->schema = SENTINEL_SCHEMA;
-        state->secret = k->options.secret;
-        k->entries = open_table(k, &state->entries, k->bpf->maps.entry_buckets,
-                                k->bpf->maps.entry_slots, sizeof(struct sentinel_entry));
-        k->destinations = open_table(
-            k, &state->destinations, k->bpf->maps.destination_buckets,
-            k->bpf->maps.destination_slots, sizeof(struct sentinel_destination));
-    }
-    if (k->entries && k->destinations)
-        return 0;
-    return error_system(err, ERROR_RUN, "cannot map the tables of the XDP program");
-}
 
 static int open_rings(struct kernel_path *k, struct error *err)
 {
@@ -602,7 +345,7 @@ struct path *kernel_path_new(const struct kernel_path_options *options,
     k->ifname = strdup(options->ifname);
     k->pin = options->pin ? strdup(options->pin) : NULL;
     k->bpf = load(k, policy, err);
-    if (k->bpf && !map_tables(k, err) && !open_rings(k, err)) {
+    if (k->bpf && !kernel_tables_map(k, err) && !open_rings(k, err)) {
         kernel_path_set_clock(&k->path);
         if (options->test || !attach(k, err))
             return &k->path;
