@@ -356,6 +356,44 @@ START_TEST(the_heaviest_are_known)
 }
 END_TEST
 
+/* A banned source is known by its address alone; which ports it is after is asked of samples. */
+START_TEST(what_is_dropped_has_ports)
+{
+    struct engine *engine = begin("1");
+    struct rig_frame good = rig_tcp("198.51.100.8", "192.0.2.1", 1024, 443, 0x18, 1000);
+    struct rig_frame bad = rig_udp("198.51.100.7", "192.0.2.1", 1024, 53, 100);
+    struct rig_frame bad6 = rig_tcp("2001:db8:7::7", "2001:db8::1", 1025, 80, 2, 0);
+    guard_tell(engine, "ban", "address", "198.51.100.7", NULL);
+    guard_tell(engine, "ban", "address", "2001:db8:7::/48", NULL);
+    for (int i = 0; i < 10; i++) {
+        test_inject_bytes(engine, "in", good.data, good.length);
+        test_inject_bytes(engine, "in", bad.data, bad.length);
+        test_inject_bytes(engine, "in", i & 1 ? bad6.data : bad.data,
+                          i & 1 ? bad6.length : bad.length);
+    }
+    test_breathe(engine, 20);
+    struct value top = guard_ask(engine, "top", "by", "port", "measure", "packets",
+                                 "verdict", "dropped", NULL);
+    ck_assert_uint_eq(top.table->count, 2);
+    const struct value *first = &top.table->fields[0].value;
+    ck_assert_str_eq(value_get(first, "protocol")->string, "udp");
+    ck_assert_double_eq(guard_number(first, "port"), 53);
+    ck_assert_double_eq(guard_number(first, "packets"), 15);
+    ck_assert_double_eq(guard_number(&top.table->fields[1].value, "port"), 80);
+    value_free(&top);
+    top = guard_ask(engine, "top", "by", "flow", "verdict", "passed", NULL);
+    ck_assert_uint_eq(top.table->count, 1);
+    first = &top.table->fields[0].value;
+    ck_assert_str_eq(value_get(first, "destination")->string, "192.0.2.1");
+    ck_assert_double_eq(guard_number(first, "sport"), 1024);
+    ck_assert_double_eq(guard_number(first, "bytes"), 10.0 * good.length);
+    value_free(&top);
+    guard_refuses(engine, "source, destination, port or flow", "top", "by", "colour",
+                  NULL);
+    engine_free(engine);
+}
+END_TEST
+
 static Suite *suite_sentinel_samples(void)
 {
     Suite *suite = suite_create("sentinel_samples");
@@ -363,6 +401,7 @@ static Suite *suite_sentinel_samples(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, one_in_so_many);
     tcase_add_test(tcase, detections_do_not_see_samples);
+    tcase_add_test(tcase, what_is_dropped_has_ports);
     tcase_add_loop_test(tcase, events_outlive_an_overload, 0, 2);
     tcase_add_loop_test(tcase, the_heaviest_are_known, 0, 2);
     suite_add_tcase(suite, tcase);

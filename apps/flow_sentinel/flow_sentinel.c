@@ -22,6 +22,7 @@
 #include "apps/flow_sentinel/announce.h"
 #include "apps/flow_sentinel/kernel_path.h"
 #include "apps/flow_sentinel/pins.h"
+#include "lib/frame.h"
 #include "lib/interface.h"
 #include "lib/owner.h"
 #include "lib/random.h"
@@ -120,10 +121,30 @@ static void capture(struct flow_sentinel *s, const struct sentinel_frame *frame,
     pcapng_write(&s->capture, &packet);
 }
 
+/* Of a frame that its addresses decided nobody has looked at the rest yet. */
+static struct sentinel_frame look_closer(const struct sentinel_frame *frame,
+                                         const uint8_t *bytes, uint32_t captured)
+{
+    struct sentinel_frame found = *frame;
+    struct frame parsed;
+    frame_parse(&parsed, bytes, captured);
+    found.protocol = parsed.protocol;
+    if (frame_is_tcp(&parsed) || frame_is_udp(&parsed)) {
+        found.sport = frame_source_port(&parsed);
+        found.dport = frame_destination_port(&parsed);
+    }
+    return found;
+}
+
 void sentinel_sampled(struct flow_sentinel *s, const struct sentinel_frame *frame,
                       uint32_t rate, const uint8_t *bytes, uint32_t captured)
 {
-    talkers_add(s->talkers, frame, rate);
+    struct sentinel_frame closer;
+    if (frame->family && !frame->l4) {
+        closer = look_closer(frame, bytes, captured);
+        talkers_add(s->talkers, &closer, rate);
+    } else
+        talkers_add(s->talkers, frame, rate);
     if (s->capture.file)
         capture(s, frame, bytes, captured);
 }
