@@ -30,6 +30,7 @@
     APP(tap)                                                                             \
     APP(tee)                                                                             \
     APP(truncate)                                                                        \
+    APP(vxlan_nat)                                                                       \
     APP(xdp_socket)
 
 #define DECLARE(NAME) extern const struct app_class NAME##_class;

@@ -1,0 +1,215 @@
+/* plan: VxlanNat's parameters, and what they come to. */
+#include "apps/vxlan_nat/plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/prefix_file.h"
+
+#define ALLOW_MAX 65536
+
+static const char *const matches[] = { "src", "dst", "either", "both", NULL };
+static const char *const inner_vlans[] = { "drop", "strip", "keep", NULL };
+
+#define CONF struct vxlan_nat_conf
+
+const struct param vxlan_nat_params[] = {
+    PARAM_STRING(CONF, ports, "4789", "UDP ports of VXLAN, N,N,... up to 8"),
+    PARAM_STRING(CONF, vnis, "any", "networks: any, or N,N-M,... up to 16"),
+    PARAM_STRING(CONF, vteps, "",
+                 "our tunnel addresses, as prefixes; none: whatever comes"),
+    PARAM_STRING(CONF, peers, "", "tunnels may come from these prefixes; none: from all"),
+    PARAM_VALUE(CONF, allow, "",
+                "prefixes whose packets may pass: \"192.0.2.0/24 2001:db8::/32\", or a "
+                "list; without any none may"),
+    PARAM_STRING(CONF, allow_file, "", "more of them, one a line"),
+    PARAM_ENUM(CONF, match, "src", matches, "what of the inner packet is to be allowed"),
+    PARAM_VALUE(CONF, rules, "",
+                "{ { vni = 42, proto = \"tcp\", dst = \"198.51.100.0/24\", port = "
+                "\"8080\", to = \"172.30.82.95:8081\" }, ... }: the most specific one "
+                "decides; only `to` must be there"),
+    PARAM_BOOL(CONF, forward_rest, "false",
+               "what no rule is for goes on as it is, and is not dropped"),
+    PARAM_BOOL(CONF, strict, "false", "reserved bits of VXLAN must be 0"),
+    PARAM_BOOL(CONF, udp6_zero, "false", "outer UDP over IPv6 may be without a checksum"),
+    PARAM_BOOL(CONF, verify_csum, "false", "a wrong outer UDP checksum drops"),
+    PARAM_ENUM(CONF, inner_vlan, "drop", inner_vlans, "what becomes of inner VLAN tags"),
+    PARAM_BOOL(CONF, clear_df, "true",
+               "DF is cleared, with a new identification: there is nobody whom an ICMP "
+               "error would reach"),
+    PARAM_BOOL(CONF, decrement_ttl, "false", "as a router would"),
+    PARAM_INTEGER(CONF, mtu, "0", "0", "65535",
+                  "longer inner packets are sent in fragments, those of IPv6 dropped; 0: "
+                  "none is too long"),
+    PARAM_STRING(CONF, smac, "", "source MAC that they get; none: they keep theirs"),
+    PARAM_STRING(CONF, dmac, "", "destination MAC"),
+    PARAM_END,
+};
+
+static int wrong(struct error *err, const char *name, const char *text)
+{
+    return error_set(err, ERROR_CONFIG, EINVAL, "%s: \"%.80s\" is wrong", name, text);
+}
+
+/* "N,N-M,...": calls back for each range within most; false at the first that is none. */
+static bool each_range(const char *text, unsigned long most,
+                       bool (*take)(unsigned long first, unsigned long last, void *user),
+                       void *user)
+{
+    for (char *end; *text; text = *end ? end + 1 : end) {
+        unsigned long first = strtoul(text, &end, 10), last = first;
+        if (end == text || *text < '0' || *text > '9')
+            return false;
+        if (*end == '-') {
+            const char *from = end + 1;
+            last = strtoul(from, &end, 10);
+            if (end == from || *from < '0' || *from > '9')
+                return false;
+        }
+        if ((*end && (*end != ',' || !end[1])) || last < first || last > most ||
+            !take(first, last, user))
+            return false;
+    }
+    return true;
+}
+
+static bool add_port(unsigned long first, unsigned long last, void *user)
+{
+    struct vxlan_policy *policy = user;
+    for (; first <= last; first++) {
+        if (!first || policy->nports == VXLAN_PORTS)
+            return false;
+        policy->ports[policy->nports++] = (uint16_t)first;
+    }
+    return true;
+}
+
+static bool add_vni(unsigned long first, unsigned long last, void *user)
+{
+    struct vxlan_policy *policy = user;
+    if (policy->nvnis == VXLAN_RANGES)
+        return false;
+    policy->vnis[policy->nvnis].first = (uint32_t)first;
+    policy->vnis[policy->nvnis++].last = (uint32_t)last;
+    return true;
+}
+
+static int make_policy(struct vxlan_policy *policy, const struct vxlan_nat_conf *conf,
+                       struct error *err)
+{
+    *policy = (struct vxlan_policy){ .strict = conf->strict,
+                                     .udp6_zero = conf->udp6_zero,
+                                     .verify_csum = conf->verify_csum,
+                                     .inner_vlan = (uint8_t)conf->inner_vlan };
+    if (!each_range(conf->ports, 65535, add_port, policy) || !policy->nports)
+        return wrong(err, "ports", conf->ports);
+    if (strcmp(conf->vnis, "any") != 0 &&
+        (!each_range(conf->vnis, 0xffffff, add_vni, policy) || !policy->nvnis))
+        return wrong(err, "vnis", conf->vnis);
+    return 0;
+}
+
+static int insert(struct prefix_set **set, const struct prefix *prefix, struct error *err)
+{
+    if (!*set)
+        *set = prefix_set_new();
+    return *set && !prefix_set_insert(*set, prefix, 0)
+               ? 0
+               : error_set(err, ERROR_RUN, ENOMEM, "no room for more prefixes");
+}
+
+/* Of words between commas or spaces; NULL: none. */
+static int read_prefixes(struct prefix_set **set, const char *name, const char *text,
+                         struct error *err)
+{
+    char word[64];
+    int error = 0;
+    while (text && !error && *(text += strspn(text, ", "))) {
+        struct prefix prefix;
+        size_t length = strcspn(text, ", ");
+        snprintf(word, sizeof(word), "%.*s", (int)length, text);
+        if (length >= sizeof(word) || prefix_parse(&prefix, word))
+            return wrong(err, name, text);
+        error = insert(set, &prefix, err);
+        text += length;
+    }
+    return error;
+}
+
+static int read_allow(struct prefix_set **set, const struct value *value,
+                      struct error *err)
+{
+    char text[64];
+    size_t count = value->kind == VALUE_TABLE ? value->table->count : 1;
+    int error = 0;
+    if (value->kind == VALUE_NIL)
+        return 0;
+    for (size_t i = 0; i < count && !error; i++) {
+        const struct value *one =
+            value->kind == VALUE_TABLE ? &value->table->fields[i].value : value;
+        error = one->kind == VALUE_STRING
+                    ? read_prefixes(set, "allow", one->string, err)
+                    : wrong(err, "allow", value_format(text, sizeof(text), one));
+    }
+    return error;
+}
+
+static int read_allow_file(struct prefix_set **set, const char *path, struct error *err)
+{
+    const struct prefix_file file = { .path = path, .max = ALLOW_MAX, .really = true };
+    struct prefix_list list;
+    int error = path ? prefix_file_read(&file, &list, err) : 0;
+    if (error || !path)
+        return error;
+    for (size_t i = 0; i < list.count && !error; i++)
+        error = insert(set, &list.prefixes[i], err);
+    prefix_list_clear(&list);
+    return error;
+}
+
+static int read_mac(const char *name, const char *text, uint8_t mac[6], bool *given,
+                    struct error *err)
+{
+    int used = 0;
+    *given = text;
+    if (!text)
+        return 0;
+    if (sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2],
+               &mac[3], &mac[4], &mac[5], &used) != 6 ||
+        text[used] || mac[0] & (name[0] == 's'))
+        return wrong(err, name, text);
+    return 0;
+}
+
+void plan_clear(struct plan *plan)
+{
+    prefix_set_free(plan->allowed);
+    prefix_set_free(plan->vteps);
+    prefix_set_free(plan->peers);
+    rules_clear(&plan->rules);
+}
+
+int plan_make(struct plan *plan, const struct vxlan_nat_conf *conf, struct error *err)
+{
+    *plan = (struct plan){ 0 };
+    int error = make_policy(&plan->policy, conf, err);
+    if (!error)
+        error = read_allow(&plan->allowed, &conf->allow, err);
+    if (!error)
+        error = read_allow_file(&plan->allowed, conf->allow_file, err);
+    if (!error)
+        error = read_prefixes(&plan->vteps, "vteps", conf->vteps, err);
+    if (!error)
+        error = read_prefixes(&plan->peers, "peers", conf->peers, err);
+    if (!error)
+        error = read_mac("smac", conf->smac, plan->smac, &plan->has_smac, err);
+    if (!error)
+        error = read_mac("dmac", conf->dmac, plan->dmac, &plan->has_dmac, err);
+    if (!error)
+        error = rules_read(&plan->rules, &conf->rules, err);
+    if (error)
+        plan_clear(plan);
+    return error;
+}

@@ -1,0 +1,37 @@
+/* rewrite: an inner packet gets another destination; bytes in, bytes out.
+ *
+ *   rewrite_packet      addresses, ports, TTL, DF; checksums are kept in step
+ *   rewrite_fragment    one fragment of a packet that is too long
+ *
+ * Checksums are updated, not computed (RFC 1624, equation 3): a packet that was damaged stays so,
+ * one that was cut off by a mirror, or is a fragment, needs no more than what is there. RFC 6864
+ * allows a new identification where DF is cleared: packets with DF often have ID 0.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "apps/vxlan_nat/vxlan.bpf.h"
+
+struct rewrite_target {
+    uint8_t address[16]; /* of the packet's family, IPv4 mapped */
+    uint16_t port;
+    bool has_port;
+};
+
+struct rewrite {
+    const struct rewrite_target *to; /* NULL: it stays */
+    bool clear_df;
+    uint16_t id;    /* with clear_df, where DF was set */
+    bool decrement; /* TTL, which is 2 or more */
+};
+
+/* frame: the bytes that f is of. Returns whether DF was set and is not any more. */
+bool rewrite_packet(uint8_t *frame, const struct vxlan_frame *f,
+                    const struct rewrite *rewrite);
+
+/* The IPv4 packet at ip, of `total` bytes, becomes the fragment of it that begins at `offset` bytes
+ * of its payload, in `to`, which has room for mtu bytes. Returns its length; *next is where the
+ * next one begins, or 0 behind the last. offset: 0 or what *next was. mtu: 68 or more. */
+uint32_t rewrite_fragment(uint8_t *to, const uint8_t *ip, uint32_t total, uint32_t offset,
+                          uint32_t mtu, uint32_t *next);

@@ -1,0 +1,97 @@
+/* vxlan.bpf: what VxlanNat knows of a frame, and the names of all that may become of it.
+ *
+ *   VXLAN_REASONS         one row each; counters and names come of them
+ *   struct vxlan_policy   what is accepted
+ *   struct vxlan_frame    what was found in a frame (decap.bpf.h)
+ *
+ * Fixed-size types and nothing else, for an XDP program has the same ones. An address is 16
+ * bytes in the order of the wire, IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2).
+ */
+#pragma once
+#include <linux/types.h>
+
+/* Where a frame's way ends. Of VXLAN frames every one ends somewhere:
+ *
+ *   all = not ours + vxlan + OUTER;  vxlan = inner + TUNNEL;  inner = forwarded + NAT
+ */
+enum vxlan_stage {
+    STAGE_PASS,   /* not ours: the kernel's */
+    STAGE_OUTER,  /* dropped before it was known to be of our tunnels */
+    STAGE_TUNNEL, /* ... for what is in the tunnel */
+    STAGE_NAT,    /* ... because it may not, or cannot, go on */
+    STAGE_NOTE,   /* it goes on; this is counted */
+};
+
+#define VXLAN_REASONS(ROW)                                                               \
+    ROW(NOT_IP, not_ip, PASS, "neither IPv4 nor IPv6")                                   \
+    ROW(NOT_OURS, not_ours, PASS, "for another address")                                 \
+    ROW(NOT_VXLAN, not_vxlan, PASS, "not UDP, or for another port")                      \
+    ROW(L2_SHORT, l2_short, OUTER, "shorter than an Ethernet header and its tags")       \
+    ROW(IP_BAD, ip_bad, OUTER, "a damaged outer IP header")                              \
+    ROW(OUTER_FRAG, outer_frag, OUTER, "a fragment of the outer packet")                 \
+    ROW(OUTER_TTL, outer_ttl, OUTER, "outer TTL or hop limit 0")                         \
+    ROW(UDP_LEN, udp_len, OUTER, "UDP length below 8 or past the end")                   \
+    ROW(UDP_CSUM, udp_csum, OUTER, "a wrong outer UDP checksum")                         \
+    ROW(UDP6_ZERO, udp6_zero, OUTER, "no outer UDP checksum over IPv6 (RFC 6935)")       \
+    ROW(VTEP_DENIED, vtep_denied, OUTER, "the tunnel comes from somebody else")          \
+    ROW(VX_SHORT, vx_short, OUTER, "cut off in the VXLAN header")                        \
+    ROW(VX_NOFLAG, vx_noflag, OUTER, "the I flag is not set (RFC 7348, 5)")              \
+    ROW(VX_RESERVED, vx_reserved, OUTER, "reserved bits are set, and strict")            \
+    ROW(VX_VNI, vx_vni, OUTER, "of another network")                                     \
+    ROW(IN_SHORT, in_short, TUNNEL, "an inner frame without a payload")                  \
+    ROW(IN_MAC, in_mac, TUNNEL, "an inner source MAC that is zero or multicast")         \
+    ROW(IN_VLAN, in_vlan, TUNNEL, "an inner VLAN tag")                                   \
+    ROW(IN_ARP, in_arp, TUNNEL, "inner ARP")                                             \
+    ROW(IN_ETHERTYPE, in_ethertype, TUNNEL, "inner frame is neither IPv4 nor IPv6")      \
+    ROW(IN_IP_BAD, in_ip_bad, TUNNEL, "a damaged inner IP header")                       \
+    ROW(IN_MARTIAN, in_martian, NAT, "an inner source that cannot be one")               \
+    ROW(IN_LOOP, in_loop, NAT, "an inner address that is the tunnel's own")              \
+    ROW(NOT_ALLOWED, not_allowed, NAT, "not in the allowlist")                           \
+    ROW(IN_L4_SHORT, in_l4_short, NAT, "cut off in front of the ports")                  \
+    ROW(UNSUPPORTED_L4, unsupported_l4, NAT, "a protocol whose ports cannot be changed") \
+    ROW(NO_RULE, no_rule, NAT, "no rule says where to")                                  \
+    ROW(TTL_EXCEEDED, ttl_exceeded, NAT, "inner TTL used up")                            \
+    ROW(FRAG_EARLY, frag_early, NAT, "a fragment before the first one of its packet")    \
+    ROW(MTU, mtu, NAT, "longer than the next interface takes")                           \
+    ROW(NO_OUTPUT, no_output, NAT, "nothing is linked")                                  \
+    ROW(IN_TRUNC, in_trunc, NOTE, "an inner packet that was cut off by a mirror")
+
+#define VXLAN_REASON_ENUM(NAME, name, stage, doc) VX_##NAME,
+enum vxlan_reason { VX_NONE, VXLAN_REASONS(VXLAN_REASON_ENUM) VX_REASONS };
+
+enum vxlan_tags { INNER_VLAN_DROP, INNER_VLAN_STRIP, INNER_VLAN_KEEP };
+
+#define VXLAN_PORTS  8
+#define VXLAN_RANGES 16
+
+struct vxlan_policy {
+    __u16 ports[VXLAN_PORTS];
+    struct {
+        __u32 first, last;
+    } vnis[VXLAN_RANGES];
+    __u8 nports, nvnis; /* nvnis 0: any network */
+    __u8 strict, udp6_zero, verify_csum;
+    __u8 inner_vlan; /* enum vxlan_tags */
+};
+
+/* Ports and lengths in host order; offsets from the first byte of the frame. */
+struct vxlan_frame {
+    __u32 outer_src[4], outer_dst[4];
+    __u32 src[4], dst[4]; /* inner */
+    __u32 vni;
+    __u32 outer_end; /* of the outer IP packet */
+    __u32 end;       /* of what is there of the inner IP packet */
+    __u32 total;     /* bytes of the inner IP packet, be they there or not */
+    __u32 id;        /* that its fragments have in common */
+    __u16 udp;       /* the outer UDP header */
+    __u16 inner;     /* the inner Ethernet header */
+    __u16 l3, l4;    /* of the inner packet; l4 0: a fragment that is not the first */
+    __u16 sport, dport;
+    __u8 tags; /* of the inner frame */
+    __u8 outer_family, family;
+    __u8 protocol; /* of what the inner IP packet carries */
+    __u8 hops;     /* that are left to it */
+    __u8 ports;    /* there are some: sport, dport */
+    __u8 fragment, df, truncated;
+    __u8 reason; /* enum vxlan_reason */
+};
