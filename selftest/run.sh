@@ -59,11 +59,12 @@ if [ "$(id -u)" -eq 0 ]; then
     for scenario in "${scenarios[@]}"; do
         run "vethtest $scenario" ./vethtest.sh "$scenario"
     done
+    run vxlan_nat selftest/vxlan_nat.sh
 elif [ -n "${CI-}" ]; then
     failed=$((failed + 1))
-    echo "FAILED  vethtest, sentinel: CI must run as root, nothing may be skipped there"
+    echo "FAILED  vethtest, vxlan_nat, sentinel: CI must run as root, nothing may be skipped there"
 else
-    echo "SKIPPED vethtest, sentinel: needs root to make network namespaces"
+    echo "SKIPPED vethtest, vxlan_nat, sentinel: needs root to make network namespaces"
 fi
 
 run embedding selftest/embedding.sh

@@ -1,0 +1,174 @@
+#!/usr/bin/env bash
+# VxlanNat between a real kernel vxlan device and a real host:  selftest/vxlan_nat.sh [SCENARIO...]
+# shellcheck disable=SC2016 # programs of others in single quotes
+#
+#     src: vx0 (kernel vxlan) s0 ---- a0  dut: XdpSocket -> VxlanNat -> RawSocket  b0 ---- d0  dst: a host
+#
+# Traffic goes only between these three namespaces.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+BUILD=${BUILD:-build}
+VANGUARD=$PWD/$BUILD/vanguard
+SUITE="datagrams fragments ipv6"
+
+id=vx$$
+tmp=$(mktemp -d)
+pid=
+capture=
+trap 'clean_up' EXIT
+clean_up() {
+    [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
+    for ns in src dut dst; do ip netns del "$id-$ns" 2>/dev/null || true; done
+    rm -rf "$tmp"
+}
+say() { printf '\033[1m[%s]\033[0m %s\n' "$scenario" "$*" >&2; }
+fail() {
+    say "FAILED: $*"
+    if [ -n "$pid" ]; then
+        kill "$pid" # its report
+        wait "$pid" || true
+        pid=
+    fi
+    sed 's/^/    /' "$tmp"/*.log 2>/dev/null | tail -20 >&2
+    exit 1
+}
+n() { # namespace, command...
+    local ns=$1
+    shift
+    ip netns exec "$id-$ns" "$@"
+}
+equal() { # what, is, should be
+    [ "$2" = "$3" ] || fail "$1: $2, not $3"
+    say "$1: $2"
+}
+wait_for() { # what, command...
+    local what=$1
+    shift
+    for _ in $(seq 200); do
+        if "$@" >/dev/null 2>&1; then return 0; fi
+        sleep 0.05
+    done
+    fail "waited in vain for $what"
+}
+
+put_up() {
+    for ns in src dut dst; do
+        ip netns add "$id-$ns"
+        n "$ns" sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.router_solicitations=0
+        ip -n "$id-$ns" link set lo up
+    done
+    ip -n "$id-src" link add s0 type veth peer name a0 netns "$id-dut"
+    ip -n "$id-dst" link add d0 mtu 1500 type veth peer name b0 netns "$id-dut"
+    for end in src:s0 dut:a0 dut:b0 dst:d0; do ip -n "$id-${end%:*}" link set "${end#*:}" up; done
+    ip -n "$id-src" addr add 192.0.2.1/24 dev s0
+    ip -n "$id-dut" addr add 192.0.2.2/24 dev a0
+    ip -n "$id-dst" addr add 172.30.82.95/24 dev d0
+    ip -n "$id-dst" addr add 2001:db8:30::95/64 dev d0 nodad
+    ip -n "$id-src" link add vx0 type vxlan id 42 remote 192.0.2.2 local 192.0.2.1 dstport 4789 dev s0
+    ip -n "$id-src" link set vx0 up
+    ip -n "$id-src" addr add 10.42.0.1/24 dev vx0
+    ip -n "$id-src" addr add 2001:db8:42::1/64 dev vx0 nodad
+    ip -n "$id-src" neigh add 10.42.0.2 lladdr 02:00:00:00:42:02 dev vx0
+    ip -n "$id-src" neigh add 2001:db8:42::2 lladdr 02:00:00:00:42:02 dev vx0
+    # an inner checksum that is left to hardware is none that could be kept in step
+    n src ethtool -K vx0 tx off >/dev/null
+    n src ethtool -K s0 tx off >/dev/null
+    # in dst no reverse path leads to who sends
+    n dst sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.d0.rp_filter=0
+    ip -n "$id-dst" route add default dev d0
+}
+mac_of() { ip -n "$id-$1" -o link show "$2" | sed -n 's,.*link/ether \([^ ]*\).*,\1,p'; }
+
+start() { # parameters of VxlanNat
+    cat >"$tmp/graph.lua" <<LUA
+local c = config.new()
+config.app(c, "tunnel", XdpSocket, { ifname = "a0", match = "udp dst port 4789" })
+config.app(c, "nat", VxlanNat, { smac = "$(mac_of dut b0)", dmac = "$(mac_of dst d0)", vnis = "42", $1 })
+config.app(c, "egress", RawSocket, { ifname = "b0" })
+config.chain(c, "tunnel", "nat", "egress")
+engine.configure(c)
+engine.main {}
+LUA
+    ip netns exec "$id-dut" "$VANGUARD" run --name "$id" "$tmp/graph.lua" >"$tmp/run.log" 2>&1 &
+    pid=$!
+    wait_for "the program on a0" n dut sh -c "ip link show a0 | grep -q prog/xdp"
+    ip netns exec "$id-dut" tcpdump -i a0 -Q out -U -w "$tmp/back.pcap" udp or icmp or host 2001:db8:30::95 >"$tmp/tcpdump.log" 2>&1 &
+    capture=$!
+    wait_for "tcpdump" grep -q "listening on" "$tmp/tcpdump.log"
+}
+stop() {
+    kill "$pid"
+    local status=0
+    wait "$pid" || status=$?
+    pid=
+    [ "$status" -eq 0 ] || fail "it did not end well: $status"
+    kill "$capture"
+    wait "$capture" 2>/dev/null || true
+    equal "packets that went back where they came from" "$(tcpdump -n -r "$tmp/back.pcap" 2>/dev/null | wc -l)" 0
+}
+
+# Datagrams of all sizes from $1: how many, their smallest and the step; the receiver prints a digest.
+send='use Socket qw(:all); use Digest::SHA; my ($host, $port, $count, $size, $step) = @ARGV;
+    use IO::Socket::IP; my $s = IO::Socket::IP->new(PeerHost => $host, PeerPort => $port, Proto => "udp") or die $!;
+    for my $i (0 .. $count - 1) { my $d = pack("N", $i) . join "", map { chr(($i * 7 + $_) & 255) } 1 .. $size + $step * $i;
+        send $s, $d, 0 or die $!; select undef, undef, undef, 0.0005 }'
+receive='use IO::Socket::IP; use Digest::SHA; my ($host, $port, $count) = @ARGV; $SIG{ALRM} = sub { die "timeout\n" }; alarm 20;
+    my $s = IO::Socket::IP->new(LocalHost => $host, LocalPort => $port, Proto => "udp") or die $!; $| = 1; print "ready\n";
+    my $d = Digest::SHA->new(1); for (1 .. $count) { recv $s, my $x, 65536, 0; $d->add($x) } print $d->hexdigest, "\n";'
+digest='use Digest::SHA; my ($count, $size, $step) = @ARGV; my $d = Digest::SHA->new(1);
+    for my $i (0 .. $count - 1) { $d->add(pack("N", $i) . join "", map { chr(($i * 7 + $_) & 255) } 1 .. $size + $step * $i) } print $d->hexdigest, "\n"'
+
+transfer() { # to, port, where it is received, port there, count, size, step
+    n dst perl -e "$receive" "$3" "$4" "$5" >"$tmp/received" 2>"$tmp/receive.log" &
+    local receiver=$!
+    wait_for "the receiver" grep -q ready "$tmp/received"
+    n src perl -e "$send" "$1" "$2" "$5" "$6" "$7"
+    wait "$receiver" || fail "not everything came"
+    equal "digest of $5 datagrams" "$(tail -1 "$tmp/received")" "$(perl -e "$digest" "$5" "$6" "$7")"
+}
+
+test_datagrams() {
+    start 'allow = "10.42.0.0/24", rules = { { proto = "udp", port = "8080", to = "172.30.82.95:8081" } }'
+    transfer 10.42.0.2 8080 172.30.82.95 8081 300 0 4
+    equal "wrong checksums" "$(n dst awk '/^Udp:/ { n++; if (n == 1) for (i = 1; i <= NF; i++) if ($i == "InCsumErrors") at = i; if (n == 2) print $at }' /proc/net/snmp)" 0
+    stop
+    # the control: who is not allowed
+    start 'allow = "10.43.0.0/24", rules = { { to = "172.30.82.95" } }'
+    if n src timeout 2 ping -c 1 -W 1 -q 10.42.0.2 >/dev/null; then fail "an answer in one way"; fi
+    n dst timeout 1 tcpdump -c 1 -i d0 -n src 10.42.0.1 >/dev/null 2>&1 && fail "it went on"
+    stop
+}
+
+# Packets that the sender's host cuts, and such as do not fit the next link.
+test_fragments() {
+    ip -n "$id-src" link set s0 mtu 3000
+    ip -n "$id-dut" link set a0 mtu 3000
+    ip -n "$id-src" link set vx0 mtu 1400
+    start 'allow = "10.42.0.0/24", rules = { { proto = "udp", port = "8080", to = "172.30.82.95:8081" } }'
+    transfer 10.42.0.2 8080 172.30.82.95 8081 60 1000 60
+    stop
+    ip -n "$id-src" link set vx0 mtu 1700
+    start 'allow = "10.42.0.0/24", mtu = 1500, rules = { { proto = "udp", port = "8080", to = "172.30.82.95:8081" } }'
+    transfer 10.42.0.2 8080 172.30.82.95 8081 60 1000 10
+    stop
+}
+
+test_ipv6() {
+    start 'allow = "2001:db8:42::/64", rules = { { port = "8080", to = "[2001:db8:30::95]:8081" } }'
+    transfer 2001:db8:42::2 8080 2001:db8:30::95 8081 200 0 6
+    stop
+}
+
+if [ "${1-}" = --list ]; then
+    echo "$SUITE"
+    exit
+fi
+# shellcheck disable=SC2086 # one word per scenario
+[ $# -gt 0 ] || set -- $SUITE
+for scenario in "$@"; do
+    case " $SUITE " in *" $scenario "*) ;; *) echo "there is no scenario $scenario" >&2; exit 2 ;; esac
+    put_up
+    "test_$scenario"
+    say passed
+    for ns in src dut dst; do ip netns del "$id-$ns"; done
+done
