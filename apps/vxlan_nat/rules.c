@@ -138,10 +138,14 @@ static int make(struct rule *rule, const struct rule_conf *conf, struct error *e
 
 /* --- in the order in which they are tried ---------------------------------------------------- */
 
+static int kind_of(const struct rule *rule)
+{
+    return (rule->vni == ANY_VNI) * 2 + (rule->proto == ANY_PROTO);
+}
+
 static int rank(const struct rule *rule)
 {
-    int kind = !rule->has_port ? 2 : rule->low != rule->high;
-    return kind * 4 + (rule->vni == ANY_VNI) * 2 + (rule->proto == ANY_PROTO);
+    return (!rule->has_port ? 2 : rule->low != rule->high) * 4 + kind_of(rule);
 }
 
 static int by_weight(const void *a, const void *b)
@@ -186,6 +190,7 @@ static int index_ports(struct rules *rules)
         uint64_t *first = table_insert(rules->ports, &key);
         if (!first)
             return -ENOMEM;
+        rules->kinds |= (uint8_t)(1 << kind_of(rule));
         rule->run = *first ? rules->list[*first - 1].run + 1 : 1;
         *first = i + 1;
     }
@@ -256,6 +261,8 @@ static const struct rule *find_exact(const struct rules *rules,
                                      const struct vxlan_frame *f)
 {
     for (int i = 0; i < 4; i++) {
+        if (!(rules->kinds >> i & 1))
+            continue;
         struct port_key key = { i & 2 ? ANY_VNI : f->vni, f->dport,
                                 i & 1 ? ANY_PROTO : f->protocol, 0 };
         const uint64_t *first = table_find(rules->ports, &key);

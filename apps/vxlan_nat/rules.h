@@ -27,7 +27,8 @@ struct rules {
     struct rule *list;     /* in the order in which they are tried */
     uint32_t count, exact; /* the first so many are of one port ... */
     struct table *ports;   /* ... and are found by network, protocol and port */
-    bool by_port;          /* some rule wants to know ports */
+    uint8_t kinds; /* of keys that there are: bit 2 * any network + any protocol */
+    bool by_port;  /* some rule wants to know ports */
 };
 
 /* Fills rules, or leaves them empty with the place in err. */
