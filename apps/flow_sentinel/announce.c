@@ -73,7 +73,8 @@ static void add_what(struct announcement *a, const struct sentinel_event *event,
                      unsigned source_bits)
 {
     add(a, "DETECTION", "detection", detection_name(event->detection), true);
-    add_address(a, "DESTINATION", "destination", event->dst, 128);
+    add_address(a, "DESTINATION", "destination", event->dst,
+                event->dst_bits ? event->dst_bits : 128);
     if (event->kind == EVENT_STATE) {
         add(a, "STATE", "state", detect_state_names[event->state & 3], true);
         add_number(a, "RATE", "rate", event->rate);

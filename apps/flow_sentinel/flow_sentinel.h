@@ -1,5 +1,6 @@
 /* flow_sentinel: what the files of this app share. */
 #pragma once
+#include "apps/flow_sentinel/groups.h"
 #include "apps/flow_sentinel/guarded.h"
 #include "apps/flow_sentinel/lists.h"
 #include "apps/flow_sentinel/parameters.h"
@@ -49,7 +50,7 @@ struct gauges {
 struct flow_sentinel {
     struct path *path;
     struct sentinel_policy policy;
-    struct detect_policy detect;
+    struct groups groups;
     struct sentinel_lists lists;
     struct guarded guarded;
     struct surroundings surroundings;

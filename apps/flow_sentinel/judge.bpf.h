@@ -45,10 +45,10 @@
 
 /* Returns whether so many units at `now` are within the limit; *arrival is the state. When
  * another CPU is quicker they are taken for conforming after three tries. */
-sentinel_inline int judge_conforms(const volatile struct sentinel_limit *limit,
-                                   __u64 *arrival, __u64 now, __u32 units)
+sentinel_inline int judge_conforms_to(__u64 period, __u64 burst, __u64 *arrival,
+                                      __u64 now, __u32 units)
 {
-    __u64 cost = limit->period * units >> 10, burst = limit->burst;
+    __u64 cost = period * units >> 10;
     for (int i = 0; i < 3; i++) {
         __u64 was = *arrival, from = was > now ? was : now;
         if (from > now + burst)
@@ -57,6 +57,12 @@ sentinel_inline int judge_conforms(const volatile struct sentinel_limit *limit,
             return 1;
     }
     return 1;
+}
+
+sentinel_inline int judge_conforms(const volatile struct sentinel_limit *limit,
+                                   __u64 *arrival, __u64 now, __u32 units)
+{
+    return judge_conforms_to(limit->period, limit->burst, arrival, now, units);
 }
 
 sentinel_inline int judge_decide(struct sentinel_context *c, struct sentinel_frame *f,
@@ -378,36 +384,43 @@ sentinel_inline void judge_verify(struct sentinel_context *c, struct sentinel_fr
 }
 
 sentinel_inline int judge_over(struct sentinel_context *c, struct sentinel_frame *f,
-                               const volatile struct sentinel_limit *limit,
-                               __u64 *arrival, __u8 reason)
+                               struct sentinel_limiter *limiter, __u32 units, __u8 reason)
 {
-    return limit->period && !judge_conforms(limit, arrival, f->now, f->packets) &&
+    return f->now < limiter->until &&
+           !judge_conforms_to(limiter->period, limiter->burst, &limiter->arrival, f->now,
+                              units) &&
            judge_decide(c, f, reason);
 }
 
 sentinel_inline int judge_syn(struct sentinel_context *c, struct sentinel_frame *f,
                               struct sentinel_destination *to)
 {
-    const volatile struct sentinel_policy *p = CONTEXT_POLICY(c);
-    __u8 mitigation = f->now < to->syn_until ? to->mitigation : MITIGATION_NONE;
     if (f->verified)
         return 0;
-    if (mitigation == MITIGATION_COOKIE && TABLE_ANSWERS(c, f)) {
+    if (f->now < to->syn.until && to->mitigation == MITIGATION_COOKIE &&
+        TABLE_ANSWERS(c, f)) {
         f->reason = REASON_COOKIE;
         f->verdict = VERDICT_ANSWER;
         return 1;
     }
-    if (mitigation != MITIGATION_NONE &&
-        judge_over(c, f, &p->syn, &to->syn, REASON_SYN_LIMIT))
-        return 1;
-    return judge_over(c, f, &p->syn_hard, &to->syn_hard, REASON_SYN_LIMIT);
+    return judge_over(c, f, &to->syn, f->packets, REASON_SYN_LIMIT) ||
+           judge_over(c, f, &to->syn_hard, f->packets, REASON_SYN_LIMIT);
+}
+
+/* While it, or its prefix, gets more than it takes. */
+sentinel_stage int judge_flooded(struct sentinel_context *c, struct sentinel_frame *f,
+                                 struct sentinel_destination *to)
+{
+    if (!f || !to || f->verified || f->class == CLASS_ESSENTIAL)
+        return 0;
+    return judge_over(c, f, &to->packets, f->packets, REASON_DST_LIMIT) ||
+           judge_over(c, f, &to->bytes, f->bytes, REASON_DST_LIMIT);
 }
 
 sentinel_stage int judge_destination(struct sentinel_context *c, struct sentinel_frame *f)
 {
     if (!f)
         return 0;
-    const volatile struct sentinel_policy *p = CONTEXT_POLICY(c);
     struct sentinel_destination *to = TABLE_DESTINATION(c, f->dst);
     struct sentinel_destination_counts *counts =
         TABLE_COUNTS(c, to ? to->index : SENTINEL_TRANSIT);
@@ -419,15 +432,17 @@ sentinel_stage int judge_destination(struct sentinel_context *c, struct sentinel
     }
     if (!to)
         return 0;
-    if (to->verify && f->now < to->syn_until)
+    int watched = f->now < to->watch_until, over = 0;
+    if (watched)
         judge_verify(c, f);
-    int over = 0;
     if (f->class == CLASS_SYN)
         over = judge_syn(c, f, to);
-    else if (f->class == CLASS_UDP && f->now < to->udp_until)
-        over = judge_over(c, f, &p->udp, &to->udp, REASON_UDP_LIMIT);
-    else if (f->class == CLASS_ICMP && f->now < to->icmp_until)
-        over = judge_over(c, f, &p->icmp, &to->icmp, REASON_ICMP_LIMIT);
+    else if (f->class == CLASS_UDP)
+        over = judge_over(c, f, &to->udp, f->packets, REASON_UDP_LIMIT);
+    else if (f->class == CLASS_ICMP)
+        over = judge_over(c, f, &to->icmp, f->packets, REASON_ICMP_LIMIT);
+    if (watched && !over)
+        over = judge_flooded(c, f, to);
     if (over && f->verdict != VERDICT_ANSWER)
         counts->dropped += f->packets;
     return over;

@@ -498,7 +498,8 @@ static void add_event(struct value *answer, const struct sentinel_event *event,
         return;
     }
     value_table_add(&row, "detection", value_string(detection_name(event->detection)));
-    value_table_add(&row, "destination", address_value(event->dst, 128));
+    value_table_add(&row, "destination",
+                    address_value(event->dst, event->dst_bits ? event->dst_bits : 128));
     value_table_add(&row, "dry_run", value_bool(event->dry_run));
     if (event->kind == EVENT_STATE) {
         value_table_add(&row, "state",
