@@ -27,7 +27,6 @@
 #include "lib/owner.h"
 #include "lib/random.h"
 
-#define TICK        100000000ull /* ns */
 #define GC_TICKS    10
 #define LOOK_TICKS  20
 #define WATCH_TICKS 2
@@ -76,9 +75,8 @@ uint64_t sentinel_now(const struct app *app)
 
 /* --- what the data path tells ---------------------------------------------------------------- */
 
-static void keep_event(const struct sentinel_event *event, void *user)
+void sentinel_tell(struct app *app, const struct sentinel_event *event)
 {
-    struct app *app = user;
     struct flow_sentinel *s = app->state;
     const struct sentinel_conf *conf = app->conf;
     if (s->nnews - s->news_read == NEWS_SIZE) {
@@ -88,6 +86,11 @@ static void keep_event(const struct sentinel_event *event, void *user)
     s->news[s->nnews++ % NEWS_SIZE] = *event;
     if (s->hook && event->kind != EVENT_LIMIT)
         announce_event(s->hook, event, conf->ifname, (unsigned)conf->source_prefix6);
+}
+
+static void keep_event(const struct sentinel_event *event, void *user)
+{
+    sentinel_tell(user, event);
 }
 
 void sentinel_news(struct app *app)
@@ -177,42 +180,6 @@ static void count(struct app *app)
     app->counters[ANSWERED] = verdicts[VERDICT_ANSWER];
 }
 
-struct collector {
-    struct flow_sentinel *s;
-    uint64_t now, blocks;
-};
-
-/* A block stays for repeat_window after its end, so that the next one is longer. */
-static void collect_one(const struct path_address *key, const void *value, void *user)
-{
-    const struct sentinel_entry *entry = value;
-    struct collector *c = user;
-    uint64_t keep = entry->kind == KIND_BLOCKED ? c->s->policy.repeat_window : 0;
-    if (entry->expires && c->now >= entry->expires + keep && path_remove(c->s->path, key))
-        c->s->expired++;
-    else
-        c->blocks += entry->kind == KIND_BLOCKED;
-}
-
-/* Counts the blocks that there are, too: the number that max_blocks is held against is kept by
- * several at once, who may take one off it twice. What begins and ends while they are counted is
- * no drift. */
-static void collect(struct flow_sentinel *s, uint64_t now)
-{
-    struct collector c = { .s = s, .now = now };
-    __u64 *blocks = &s->path->state->blocks;
-    uint64_t before = __atomic_load_n(blocks, __ATOMIC_RELAXED);
-    path_entries(s->path, collect_one, &c);
-    uint64_t after = __atomic_load_n(blocks, __ATOMIC_RELAXED);
-    uint64_t least =
-        (int64_t)before < (int64_t)after ? before : after; /* it may be below 0 */
-    uint64_t most = least == before ? after : before;
-    if ((int64_t)c.blocks < (int64_t)least)
-        __atomic_fetch_sub(blocks, least - c.blocks, __ATOMIC_RELAXED);
-    else if ((int64_t)c.blocks > (int64_t)most)
-        __atomic_fetch_add(blocks, c.blocks - most, __ATOMIC_RELAXED);
-}
-
 /* --- what is noticed --------------------------------------------------------------------------- */
 
 static void tell(const struct path_address *address, unsigned bits,
@@ -231,7 +198,7 @@ static void tell(const struct path_address *address, unsigned bits,
         .dry_run = s->policy.dry_run,
     };
     memcpy(event.dst, address, sizeof(event.dst));
-    keep_event(&event, app);
+    sentinel_tell(app, &event);
 }
 
 /* Once for each time that the registers were begun anew. */
@@ -255,13 +222,13 @@ static void scan_one(const struct path_address *key, const void *value, void *us
                                     .threshold = (uint64_t)conf->scan_ports,
                                     .dry_run = s->policy.dry_run };
     memcpy(event.src, key, sizeof(event.src));
-    keep_event(&event, app);
+    sentinel_tell(app, &event);
 }
 
 static void tell_of_interface(struct app *app, enum sentinel_event_kind kind)
 {
     struct sentinel_event event = { .time = sentinel_now(app), .kind = (uint8_t)kind };
-    keep_event(&event, app);
+    sentinel_tell(app, &event);
 }
 
 /* Is the program where it should be? Told once, when that changes. */
@@ -305,7 +272,7 @@ static void look_after(struct app *app)
     if (++s->ticks % GC_TICKS == 0) {
         if (in_kernel(app))
             watch_interface(app);
-        collect(s, now);
+        sentinel_collect(app);
         if (((const struct sentinel_conf *)app->conf)->scan_ports)
             path_suspects(s->path, scan_one, app);
     }
@@ -314,8 +281,11 @@ static void look_after(struct app *app)
 static void fire(struct timer *timer, uint64_t now)
 {
     struct app *app = timer->user;
+    struct flow_sentinel *s = app->state;
+    uint64_t before = clock_of(CLOCK_MONOTONIC);
     look_after(app);
-    timer_set(&app->engine->timers, timer, now + TICK);
+    sentinel_note_tick(&s->gauges, clock_of(CLOCK_MONOTONIC) - before);
+    timer_set(&app->engine->timers, timer, now + SENTINEL_TICK);
 }
 
 /* --- packets ----------------------------------------------------------------------------------- */
@@ -525,6 +495,7 @@ static void stop(struct app *app)
     pcapng_close(&s->capture);
     guarded_free(&s->guarded);
     groups_clear(&s->groups);
+    networks_free(&s->networks);
     free(s->surroundings.all);
     free(s->protect);
 }

@@ -170,14 +170,6 @@ sentinel_inline int judge_entry(struct sentinel_context *c, struct sentinel_fram
                                              : banned);
 }
 
-/* What people say, and what is our own, is a single address: that of the network itself too. */
-sentinel_inline struct sentinel_entry *judge_network(struct sentinel_context *c,
-                                                     struct sentinel_frame *f)
-{
-    struct sentinel_entry *entry = TABLE_ENTRY(c, f->source);
-    return entry && (f->family == 4 || entry->kind == KIND_BLOCKED) ? entry : NULL;
-}
-
 sentinel_inline int judge_prefixes(struct sentinel_context *c, struct sentinel_frame *f)
 {
     struct sentinel_prefix prefix = { .bits = 128 };
@@ -185,19 +177,52 @@ sentinel_inline int judge_prefixes(struct sentinel_context *c, struct sentinel_f
     return judge_entry(c, f, TABLE_PREFIX(c, &prefix), REASON_LISTED);
 }
 
-/* The key of a source is all of an IPv4 address and the upper bits of an IPv6 one: there
- * somebody has them all. */
+/* Of an IPv6 source the upper bits of its address: somebody has all the others. */
+sentinel_inline void judge_key(struct sentinel_context *c, struct sentinel_frame *f)
+{
+    for (int i = 0; i < 4; i++)
+        f->source[i] = f->src[i] & CONTEXT_POLICY(c)->source_mask[i];
+}
+
+/* Of somebody who has many sources. Who is in a list has been asked for. */
+sentinel_stage int judge_networks(struct sentinel_context *c, struct sentinel_frame *f)
+{
+    if (!f)
+        return 0;
+    __u64 present = TABLE_STATE(c)->networks;
+    for (int i = 0; i < SENTINEL_NETWORKS; i++) {
+        if (!(present >> i & 1))
+            continue;
+        sentinel_network_key(f->src, SENTINEL_NETWORK_BITS(i), f->source);
+        struct sentinel_entry *entry = TABLE_ENTRY(c, f->source);
+        if (entry && entry->kind == KIND_BLOCKED &&
+            judge_entry(c, f, entry, REASON_BANNED))
+            return 1;
+    }
+    judge_key(c, f);
+    return 0;
+}
+
+/* What people say, and what is our own, is a single address: that of the network itself too. */
+sentinel_inline int judge_entries6(struct sentinel_context *c, struct sentinel_frame *f)
+{
+    judge_key(c, f);
+    if (judge_entry(c, f, TABLE_ENTRY(c, f->src), REASON_BANNED))
+        return 1;
+    struct sentinel_entry *entry = TABLE_ENTRY(c, f->source);
+    return (entry && entry->kind == KIND_BLOCKED &&
+            judge_entry(c, f, entry, REASON_BANNED)) ||
+           judge_prefixes(c, f) || (TABLE_STATE(c)->networks && judge_networks(c, f));
+}
+
 sentinel_inline int judge_entries(struct sentinel_context *c, struct sentinel_frame *f)
 {
     f->source[2] = f->src[2]; /* of IPv4 all that is not 0 */
     f->source[3] = f->src[3];
-    if (f->family == 6) {
-        for (int i = 0; i < 4; i++)
-            f->source[i] = f->src[i] & CONTEXT_POLICY(c)->source_mask[i];
-        if (judge_entry(c, f, TABLE_ENTRY(c, f->src), REASON_BANNED))
-            return 1;
-    }
-    return judge_entry(c, f, judge_network(c, f), REASON_BANNED) || judge_prefixes(c, f);
+    if (f->family == 6)
+        return judge_entries6(c, f);
+    return judge_entry(c, f, TABLE_ENTRY(c, f->source), REASON_BANNED) ||
+           judge_prefixes(c, f);
 }
 
 /* A new one for a source that was blocked not long ago is longer. */

@@ -184,6 +184,10 @@ const struct param sentinel_params[] = {
         "a block goes on when its source did not stop in so long before its end"),
     PARAM_PERCENT(CONF, hold_rate, "10%", "0", "100%",
                   "what is not stopping: this share of the limit; 0: blocks just end"),
+    PARAM_INTEGER(
+        CONF, block_networks, "16", "0", "255",
+        "sources of one IPv6 /56, and such /56 of one /48, blocked at the same time, above "
+        "which all of it is; 0: never"),
     PARAM_INTEGER(CONF, max_blocks, "131072", "1024", "4194304",
                   "sources blocked at a time"),
     PARAM_INTEGER(CONF, max_static, "262144", "1024", "4194304",

@@ -48,7 +48,8 @@ struct sentinel_conf {
     uint64_t ttl, ttl_max, repeat_window, hold_down;
     double hold_rate;
     int64_t ttl_backoff;
-    int64_t max_blocks, max_static, max_block_rate, suspects, destinations;
+    int64_t block_networks, max_blocks, max_static, max_block_rate, suspects,
+        destinations;
     int64_t source_prefix6, vlan_max, exthdr_max, exthdr_bytes;
     int malformed;           /* enum sentinel_action, of what would be dropped */
     char *tolerate, *strict; /* names of reasons */

@@ -232,6 +232,22 @@ struct sentinel_entry {
     __u64 created, ttl;
 };
 
+/* IPv6 networks of many sources, /56 and /48, that are blocked as a whole are entries as well. Their
+ * keys must be no address that a frame may come from: they begin as one of multicast, with the
+ * bits, before half of the network's address. */
+#define SENTINEL_NETWORKS           2
+#define SENTINEL_NETWORK_BITS(size) (56 - 8 * (unsigned)(size))
+#define SENTINEL_NETWORK_MARK(bits) __builtin_bswap32(0xff000000 | (bits))
+
+static inline __attribute__((always_inline)) void
+sentinel_network_key(const __u32 address[4], unsigned bits, __u32 key[4])
+{
+    key[0] = SENTINEL_NETWORK_MARK(bits);
+    key[1] = address[0];
+    key[2] = address[1] & __builtin_bswap32(0xffffffffu << (64 - bits));
+    key[3] = 0;
+}
+
 struct sentinel_prefix { /* key of a trie: struct bpf_lpm_trie_key */
     __u32 bits;
     __u32 address[4];
@@ -336,9 +352,12 @@ struct sentinel_state {
     __u64 insertions, events; /* theoretical arrival times */
     __u64 blocks;             /* entries of KIND_BLOCKED */
     __u64 inserted, insert_failed, insert_braked;
-    __u64 events_lost, events_limited, samples, samples_lost;
+    __u64 events_lost, events_limited, samples;
+    __u64 networks; /* bits: are there entries of IPv6 networks of that size? */
     __u64 clock; /* what the kernel's ticks are behind since boot; in tests, the time */
-    struct shared_head entries, destinations;
+    struct shared_head entries,
+        destinations; /* its first words share a cache line with clock */
+    __u64 samples_lost;
 };
 
 /* --- news for user space ------------------------------------------------------------- */
