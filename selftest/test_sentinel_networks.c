@@ -384,6 +384,16 @@ START_TEST(a_network_is_let_off)
     value_free(&list);
     rotate(17);
     ck_assert_uint_eq(dropped_of_another(), 1);
+    guard_tell(engine, "allow", "address", "2001:db8:1:2200::/60", NULL);
+    ck_assert_uint_eq(dropped_of_another(), 1);
+    guard_tell(engine, "disallow", "address", "2001:db8:1:2200::/60", NULL);
+    guard_tell(engine, "allow", "address", "2001:db8::/32", NULL);
+    list = guard_ask(engine, "list", "kind", "blocked", NULL);
+    ck_assert_uint_eq(list.table->count, 0);
+    value_free(&list);
+    guard_tell(engine, "disallow", "address", "2001:db8::/32", NULL);
+    rotate(17);
+    ck_assert_uint_eq(dropped_of_another(), 1);
     guard_tell(engine, "flush", NULL);
     ck_assert_uint_eq(dropped_of_another(), 0);
 }

@@ -397,10 +397,12 @@ static void let_off_one(const struct path_address *key, const void *value, void 
 {
     const struct sentinel_entry *entry = value;
     struct flow_sentinel *s = user;
-    struct prefix matched;
+    struct prefix matched, one = networks_prefix(key->word, 128);
+    struct path_address address = address_of(&one);
     enum sentinel_kind kind;
-    if (entry->kind == KIND_BLOCKED && lists_find(&s->lists, key, &kind, &matched) &&
-        kind == KIND_ALLOWED)
+    /* who is allowed in a network is asked for before the network */
+    if (entry->kind == KIND_BLOCKED && lists_find(&s->lists, &address, &kind, &matched) &&
+        kind == KIND_ALLOWED && matched.bits <= one.bits)
         path_remove(s->path, key);
 }
 

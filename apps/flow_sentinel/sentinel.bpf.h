@@ -317,8 +317,7 @@ struct sentinel_destination {
     __u8 mitigation; /* of SYNs, while `syn` is in force */
     __u8 unused[3];
     __u64
-        watch_until; /* up to then it is noted who has a connection; before none of the next
-                          two is in force */
+        watch_until; /* of the next two limits at least; who has a connection is noted */
     struct sentinel_limiter packets, bytes; /* of all frames but essential ones */
     struct sentinel_limiter syn, syn_hard, udp, icmp;
     __u64 fragments_until; /* dropped up to then */
@@ -355,8 +354,8 @@ struct sentinel_state {
     __u64 events_lost, events_limited, samples;
     __u64 networks; /* bits: are there entries of IPv6 networks of that size? */
     __u64 clock; /* what the kernel's ticks are behind since boot; in tests, the time */
-    struct shared_head entries,
-        destinations; /* its first words share a cache line with clock */
+    /* the first words beside the clock, in one cache line */
+    struct shared_head entries, destinations;
     __u64 samples_lost;
 };
 
