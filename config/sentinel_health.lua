@@ -104,6 +104,18 @@ local function look_at_blocks (h, status, parameter)
            "more sources than max_block_rate lets in: forged addresses? Limits by destination (dst_syn_hard_pps) meet those")
 end
 
+-- Ticks that took longer than the time between two; a stall is three in a row.
+local function look_at_ticks (h, status)
+   local now = engine.now()
+   for _, name in ipairs { "tick_overruns", "tick_stalls" } do
+      if status[name] > (h.last[name] or 0) then h.grew[name] = now end
+      h.last[name] = status[name]
+   end
+   local function fresh (name) return h.grew[name] and now - h.grew[name] < MEMORY end
+   h:note("tick_overruns", status.tick_overruns, fresh("tick_stalls") and "critical" or fresh("tick_overruns") and "warn" or "ok",
+          "floods of addresses are noticed late: a core of our own (vanguard tune " .. h.ifname .. "), fewer destinations, a smaller max_blocks")
+end
+
 local function look_at_news (h, status)
    h:count("events_lost", status.events_lost, "critical", "nobody read them in time: the machine is overloaded")
    h:count("events_limited", status.events_limited, "warn", "more than event_rate; blocks and counters are exact all the same")
@@ -178,6 +190,7 @@ function health:check (status, parameter)
    look_at_time(self, status, i)
    look_at_rings(self, status)
    look_at_blocks(self, status, parameter)
+   look_at_ticks(self, status)
    look_at_news(self, status)
    look_at_lists(self, status)
    look_at_snapshot(self, status, parameter)

@@ -172,8 +172,9 @@ local function endpoint (address, port)
 end
 
 local function state_change (e)
+   local rate = e.rate and (e.detection:find("_bps$") and scaled(e.rate, "bit") or quantity.thousands(e.rate))
    return ("%s: %s of %s: %s%s%s"):format(e.interface, e.detection, e.destination, e.state,
-                                          e.rate and (" at %s/s"):format(quantity.thousands(e.rate)) or "", e.dry_run and " (dry run)" or "")
+                                          rate and (" at %s/s"):format(rate) or "", e.dry_run and " (dry run)" or "")
 end
 
 function view.event (e)

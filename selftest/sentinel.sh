@@ -21,7 +21,7 @@ cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
 JSON=$PWD/selftest/json_value.lua
-SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies forged_friends dry_run udp_limit icmp_limit ttl reload swap_under_flood accounting interfaces mistakes cleanup comes_back pinned fail_modes soak snapshot health reread paused clock outputs document"
+SUITE="attach_count_detach ban_unban_allow syn_flood syn_cookies forged_friends dry_run udp_limit icmp_limit destination_limit ttl reload swap_under_flood accounting interfaces mistakes cleanup comes_back pinned fail_modes soak snapshot health reread paused clock outputs document"
 
 id=vs$$
 tmp=$(mktemp -d)
@@ -436,6 +436,29 @@ limit_of() { # parameter, option of hping3
 }
 test_udp_limit() { limit_of src_udp --udp; }
 test_icmp_limit() { limit_of src_icmp --icmp; }
+
+# All that an address gets: who has a connection, and nobody else, has no part in it.
+test_destination_limit() {
+    rm -f "$tmp/go"
+    serve_lines
+    echo "return { groups = { { prefix = '$host', dst_pps = 1, sustain = 0, dst_exit_hold = '60s' } } }" >"$tmp/policy.lua"
+    start d0 "${NO_LIMITS[@]}" --config "$tmp/policy.lua"
+    connection
+    flood $flooder 1000 --udp -p 81
+    wait_for "the event" grep -q '"state":"mitigate"' "$tmp/out"
+    grep -m1 '"state":"mitigate"' "$tmp/out" >"$tmp/event"
+    equal "the event" "$(value "$tmp/event" event detection destination threshold | xargs)" "state dst_pps $host 1"
+    before=$(dropped_by dst_limit)
+    flood $flooder 1000 --udp -p 81
+    between "dropped of 1000" "$(($(dropped_by dst_limit) - before))" 990 1000
+    quiet gen timeout 60 hping3 -I eth0 -a $flooder -i u1000 -q --udp -p 81 $host >/dev/null 2>&1 &
+    hping=$!
+    touch "$tmp/go"
+    wait "$client" || fail "the honest connection broke"
+    kill "$hping"
+    equal "the honest connection" "$(xargs <"$tmp/lines")" "got one got two"
+    stop
+}
 
 seconds() { cut -d' ' -f1 /proc/uptime; }
 

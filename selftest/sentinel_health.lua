@@ -9,7 +9,8 @@ local time = 100
 -- What a sentinel says that is well, but for some of it.
 local function status_of (but)
    local status = { mode = "native", time = time, received = { packets = 0 }, blocks = 0, block_insert_failed = 0, block_insert_braked = 0,
-                    events_lost = 0, events_limited = 0, samples_lost = 0, events_backlog = 0, samples_backlog = 0 }
+                    events_lost = 0, events_limited = 0, samples_lost = 0, events_backlog = 0, samples_backlog = 0,
+                    tick_overruns = 0, tick_stalls = 0 }
    for key, value in pairs(but) do status[key] = value end
    return status
 end
@@ -59,6 +60,19 @@ for _, case in ipairs { { 134, 2, "ok" }, { 403, 1, "ok" }, { 404, 1, "warn" }, 
    expect("program_time", { program_ns = case[1] }, case[3])
 end
 interface.query = query
+
+-- H7: what was, is a minute long
+expect("tick_overruns", {}, "ok")
+expect("tick_overruns", { tick_overruns = 1 }, "warn")
+expect("tick_overruns", { tick_overruns = 3, tick_stalls = 1 }, "critical")
+h = health.new(name)
+expect("tick_overruns", { tick_overruns = 3, tick_stalls = 1 }, "critical", h)
+expect("tick_overruns", { tick_overruns = 3, tick_stalls = 1 }, "critical", h)
+local engine_now = engine.now
+engine.now = function () return engine_now() + 61 end
+expect("tick_overruns", { tick_overruns = 3, tick_stalls = 1 }, "ok", h)
+expect("tick_overruns", { tick_overruns = 4, tick_stalls = 1 }, "warn", h)
+engine.now = engine_now
 
 -- H10
 expect("snapshot", { snapshot = { age = 29 } }, "ok")

@@ -211,6 +211,39 @@ START_TEST(reflectors_are_dropped_by_port)
 }
 END_TEST
 
+/* Carpet bombing is told of by its prefix, what is too much in bits in bits. */
+START_TEST(a_prefix_is_limited)
+{
+    struct graph *graph = graph_of("protect", "192.0.2.0/30", "src_pps", "0");
+    struct sentinel_conf *conf = graph_find_app(graph, "guard")->conf;
+    struct value group = value_table();
+    conf->prefix_pps = 1000;
+    conf->groups = value_table();
+    value_table_add(&group, "prefix", value_string("192.0.2.2"));
+    value_table_add(&group, "dst_bps", value_string("100kbit"));
+    value_table_add(&conf->groups, NULL, group);
+    test_configure(engine, graph);
+    for (int i = 0; i < 6000; i++) {
+        struct rig_frame udp = rig_udp("198.51.100.8", "192.0.2.1", 1024, 80, 458);
+        udp.data[33] = (uint8_t)(i & 3);
+        inject(&udp);
+        advance(SEC / 2000);
+    }
+    ck_assert_uint_gt(test_counter(engine, "guard", "drop_dst_limit"), 2000);
+    struct value news = guard_ask(engine, "news", NULL);
+    const struct value *row = find_event(&news, "state", "prefix_pps", "mitigate");
+    ck_assert_ptr_nonnull(row);
+    ck_assert_str_eq(value_get(row, "destination")->string, "192.0.2.0/24");
+    ck_assert_int_eq(value_get(row, "threshold")->integer, 1000);
+    row = find_event(&news, "state", "dst_bps", "mitigate");
+    ck_assert_ptr_nonnull(row);
+    ck_assert_str_eq(value_get(row, "destination")->string, "192.0.2.2");
+    ck_assert_int_eq(value_get(row, "threshold")->integer, 100000);
+    value_free(&news);
+    check_conservation();
+}
+END_TEST
+
 /* Another policy and other lists in place: who is blocked stays blocked. */
 START_TEST(a_new_policy_forgets_nobody)
 {
@@ -460,6 +493,7 @@ START_TEST(wrong_parameters_are_named)
         { "syn_action", "cookie", "needs an ifname" },
         { "block_file", "/nowhere/at-all", "cannot open /nowhere/at-all" },
         { "protect", "10.0.0.0/8", "more than 1024 addresses" },
+        { "groups", "10.0.0.0/8", "groups: a list" },
     };
     struct value args = value_table();
     struct error err = { 0 };
@@ -486,6 +520,7 @@ static Suite *suite_flow_sentinel(void)
     tcase_add_test(tcase, an_allowed_one_is_not_banned);
     tcase_add_test(tcase, a_spoofed_flood_is_limited);
     tcase_add_test(tcase, reflectors_are_dropped_by_port);
+    tcase_add_test(tcase, a_prefix_is_limited);
     tcase_add_test(tcase, a_new_policy_forgets_nobody);
     tcase_add_test(tcase, what_people_said_outlives_new_lists);
     tcase_add_loop_test(tcase, who_is_allowed_is_let_off, 0, 2);
@@ -497,7 +532,7 @@ static Suite *suite_flow_sentinel(void)
     tcase_add_test(tcase, a_scan_is_told_of);
     tcase_add_test(tcase, a_hook_is_run);
     tcase_add_test(tcase, samples_are_captured);
-    tcase_add_loop_test(tcase, wrong_parameters_are_named, 0, 7);
+    tcase_add_loop_test(tcase, wrong_parameters_are_named, 0, 8);
     suite_add_tcase(suite, tcase);
     return suite;
 }

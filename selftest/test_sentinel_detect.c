@@ -32,6 +32,7 @@ struct run {
     struct detect_policy policy;
     struct detector detector;
     struct sentinel_destination_counts counts;
+    struct detect_share share;
     struct sentinel_destination to;
     uint64_t now;
     struct detect_news last[DETECTIONS];
@@ -40,7 +41,7 @@ struct run {
 
 /* What comes in a second. */
 struct load {
-    uint64_t syn, first_ack, packets, udp, icmp, fragments, dns, dns_bytes;
+    uint64_t syn, first_ack, packets, bytes, udp, icmp, fragments, dns, dns_bytes;
 };
 
 static void keep(const struct detect_news *news, void *user)
@@ -54,17 +55,19 @@ static void start(struct run *run)
 {
     *run = (struct run){ .policy = policy, .now = 5000 * SEC };
     /* what was counted before anybody looked is nothing that happens now */
-    run->counts.syn = run->counts.all.packets = run->counts.udp.packets = 1000000000;
+    run->counts.syn = run->counts.all.packets = run->counts.udp.packets =
+        run->counts.all.bytes = 1000000000;
 }
 
 static void go(struct run *run, struct load load, uint64_t duration)
 {
     for (uint64_t t = 0; t < duration; t += 100 * MS, run->now += 100 * MS) {
-        detector_tick(&run->detector, &run->policy, &run->counts, run->now, &run->to,
-                      keep, run);
+        detector_tick(&run->detector, &run->policy, &run->counts, run->now, &run->share,
+                      &run->to, keep, run);
         run->counts.syn += load.syn / 10;
         run->counts.first_ack += load.first_ack / 10;
         run->counts.all.packets += load.packets / 10;
+        run->counts.all.bytes += load.bytes / 10;
         run->counts.udp.packets += load.udp / 10;
         run->counts.icmp.packets += load.icmp / 10;
         run->counts.fragments.packets += load.fragments / 10;
@@ -107,8 +110,9 @@ START_TEST(a_syn_flood_is_one)
     go(&run, (struct load){ .syn = 4000, .first_ack = 490 }, SEC);
     ck_assert_int_eq(state(&run, DETECT_DST_SYN), STATE_MITIGATE);
     ck_assert_uint_eq(run.to.mitigation, MITIGATION_LIMIT);
-    ck_assert_uint_eq(run.to.verify, 1);
-    ck_assert_uint_eq(run.to.syn_until, run.now - 100 * MS + policy.ttl);
+    ck_assert_uint_eq(run.to.watch_until, run.now - 100 * MS + policy.ttl);
+    ck_assert_uint_eq(run.to.syn.until, run.now - 100 * MS + policy.ttl);
+    ck_assert_uint_eq(run.to.syn.period, (SEC << 10) / 1000);
     ck_assert_double_gt(run.last[DETECT_DST_SYN].rate, 1000);
     go(&run, (struct load){ .syn = 4000, .first_ack = 490 }, 10 * SEC);
     ck_assert_uint_eq(run.changes[DETECT_DST_SYN], 2);
@@ -118,7 +122,7 @@ START_TEST(a_syn_flood_is_one)
     go(&run, (struct load){ .syn = 100, .first_ack = 90 }, 4 * SEC);
     ck_assert_int_eq(state(&run, DETECT_DST_SYN), STATE_NORMAL);
     ck_assert_uint_eq(run.to.mitigation, MITIGATION_NONE);
-    ck_assert_uint_eq(run.to.verify, 0);
+    ck_assert_uint_eq(run.to.watch_until | run.to.syn.until, 0);
 }
 END_TEST
 
@@ -175,16 +179,22 @@ START_TEST(others_have_their_limits)
         { { .dns = 400 },
           { .dns = 400, .dns_bytes = 2000000 },
           DETECT_AMPLIFICATION + 2 },
+        { { .packets = 39000 }, { .packets = 60000 }, DETECT_DST_PPS },
+        { { .bytes = 900000 }, { .bytes = 2000000 }, DETECT_DST_BPS },
     };
     enum detection detection = cases[_i].detection;
     struct run run;
     start(&run);
+    run.policy.packets = 40000;
+    run.policy.bytes = 1e6;
     go(&run, cases[_i].below, 5 * SEC);
     ck_assert_uint_eq(run.changes[detection], 0);
     go(&run, cases[_i].above, 2 * SEC);
     ck_assert_int_eq(state(&run, detection), STATE_MITIGATE);
-    uint64_t until = detection == DETECT_DST_UDP     ? run.to.udp_until
-                     : detection == DETECT_DST_ICMP  ? run.to.icmp_until
+    uint64_t until = detection == DETECT_DST_UDP     ? run.to.udp.until
+                     : detection == DETECT_DST_ICMP  ? run.to.icmp.until
+                     : detection == DETECT_DST_PPS   ? run.to.packets.until
+                     : detection == DETECT_DST_BPS   ? run.to.bytes.until
                      : detection == DETECT_FRAGMENTS ? run.to.fragments_until
                                                      : run.to.signature_until[2];
     /* a bit less is not the end of it */
@@ -196,8 +206,9 @@ START_TEST(others_have_their_limits)
     ck_assert_uint_le(until, run.now + 60 * SEC);
     go(&run, (struct load){ 0 }, 5 * SEC);
     ck_assert_int_eq(state(&run, detection), STATE_NORMAL);
-    ck_assert_uint_eq(run.to.udp_until | run.to.icmp_until | run.to.fragments_until |
-                          run.to.signature_until[2],
+    ck_assert_uint_eq(run.to.udp.until | run.to.icmp.until | run.to.packets.until |
+                          run.to.bytes.until | run.to.watch_until |
+                          run.to.fragments_until | run.to.signature_until[2],
                       0);
 }
 END_TEST
@@ -238,10 +249,16 @@ START_TEST(a_dry_run_tells_only)
     struct run run;
     start(&run);
     run.policy.dry_run = true;
-    go(&run, (struct load){ .syn = 4000, .udp = 40000 }, 3 * SEC);
+    run.policy.packets = 20000;
+    go(&run, (struct load){ .syn = 4000, .udp = 40000, .packets = 44000 }, 3 * SEC);
     ck_assert_int_eq(state(&run, DETECT_DST_SYN), STATE_MITIGATE);
     ck_assert_int_eq(state(&run, DETECT_DST_UDP), STATE_MITIGATE);
+    ck_assert_int_eq(state(&run, DETECT_DST_PPS), STATE_MITIGATE);
+    /* what is always in force the data path itself lets pass, and counts */
+    struct detector idle = { 0 };
+    struct sentinel_destination_counts counts = { 0 };
     struct sentinel_destination nothing = { 0 };
+    detector_tick(&idle, &run.policy, &counts, run.now, &run.share, &nothing, keep, &run);
     ck_assert_mem_eq(&run.to, &nothing, sizeof(nothing));
 }
 END_TEST
@@ -265,7 +282,7 @@ START_TEST(a_change_ends_what_is_done)
     run.policy.dry_run = true;
     go(&run, load, SEC);
     ck_assert_int_eq(run.to.mitigation, MITIGATION_NONE);
-    ck_assert_int_eq(run.to.verify, 0);
+    ck_assert_uint_eq(run.to.watch_until, 0);
 }
 END_TEST
 
@@ -295,6 +312,9 @@ START_TEST(all_have_names)
     ck_assert_str_eq(detection_name(LIMIT_SYN), "src_syn");
     ck_assert_str_eq(detection_name(DETECT_DST_SYN), "dst_syn");
     ck_assert_str_eq(detection_name(DETECT_ANOMALY), "anomaly");
+    ck_assert_str_eq(detection_name(DETECT_DST_PPS), "dst_pps");
+    ck_assert_str_eq(detection_name(DETECT_PREFIX_BPS), "prefix_bps");
+    ck_assert_str_eq(detection_name(DETECT_ROTATION), "rotation");
     ck_assert_str_eq(detection_name(DETECT_AMPLIFICATION + 2), "amplification_53");
     ck_assert_str_eq(detection_name(DETECTIONS - 1), "amplification_27015");
     ck_assert_str_eq(detection_name(DETECTIONS), "unknown");
@@ -310,7 +330,7 @@ static Suite *suite_sentinel_detect(void)
     tcase_add_test(tcase, a_crowd_is_no_flood);
     tcase_add_test(tcase, a_short_peak_is_no_flood);
     tcase_add_test(tcase, a_flood_that_comes_back);
-    tcase_add_loop_test(tcase, others_have_their_limits, 0, 5);
+    tcase_add_loop_test(tcase, others_have_their_limits, 0, 7);
     tcase_add_test(tcase, the_unusual_is_told_of);
     tcase_add_test(tcase, the_usual_is_learned_first);
     tcase_add_test(tcase, a_dry_run_tells_only);

@@ -442,13 +442,15 @@ START_TEST(a_mitigation_ends)
     struct sentinel_rig rig;
     struct prefix prefix;
     struct path_address key;
-    rig_open(&rig, "dst_syn_pps=10 src_syn.pps=0");
+    rig_open(&rig, "src_syn.pps=0");
     ck_assert_int_eq(prefix_parse(&prefix, "192.0.2.1"), 0);
     prefix_mapped(&prefix, (uint8_t *)key.word);
     struct sentinel_destination to = { .index = 1,
                                        .mitigation = MITIGATION_LIMIT,
-                                       .verify = 1,
-                                       .syn_until = rig.now + 2 * SEC };
+                                       .watch_until = rig.now + 2 * SEC,
+                                       .syn = { .until = rig.now + 2 * SEC,
+                                                .period = (SEC << 10) / 10,
+                                                .burst = SEC / 5 } };
     ck_assert_int_eq(path_put_destination(rig.user, &key, &to), 0);
     if (rig.kernel)
         ck_assert_int_eq(path_put_destination(rig.kernel, &key, &to), 0);

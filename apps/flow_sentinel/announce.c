@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "apps/flow_sentinel/detect.h"
+#include "apps/flow_sentinel/networks.h"
 
 #define ROWS     10
 #define ROW_SIZE 96
@@ -29,10 +30,11 @@ bool sentinel_event_is_of_interface(const struct sentinel_event *event)
     return event->kind == EVENT_DETACHED || event->kind == EVENT_ATTACHED;
 }
 
-unsigned sentinel_source_bits(const uint32_t key[4], unsigned source_prefix6)
+const char *sentinel_source_text(const uint32_t key[4], unsigned source_bits,
+                                 char text[PREFIX_TEXT_SIZE])
 {
-    struct prefix prefix = prefix_unmapped((const uint8_t *)key, 128);
-    return prefix.family == AF_INET ? 128 : source_prefix6;
+    struct prefix prefix = networks_prefix(key, source_bits);
+    return prefix_short(&prefix, text);
 }
 
 const char *sentinel_address_text(const uint32_t address[4], unsigned bits,
@@ -73,14 +75,16 @@ static void add_what(struct announcement *a, const struct sentinel_event *event,
                      unsigned source_bits)
 {
     add(a, "DETECTION", "detection", detection_name(event->detection), true);
-    add_address(a, "DESTINATION", "destination", event->dst, 128);
+    add_address(a, "DESTINATION", "destination", event->dst,
+                event->dst_bits ? event->dst_bits : 128);
     if (event->kind == EVENT_STATE) {
         add(a, "STATE", "state", detect_state_names[event->state & 3], true);
         add_number(a, "RATE", "rate", event->rate);
         add_number(a, "THRESHOLD", "threshold", event->threshold);
     } else {
-        add_address(a, "SOURCE", "source", event->src,
-                    sentinel_source_bits(event->src, source_bits));
+        char text[PREFIX_TEXT_SIZE];
+        add(a, "SOURCE", "source", sentinel_source_text(event->src, source_bits, text),
+            true);
         add_number(a, "TTL", "ttl", (double)event->ttl / 1e9);
     }
     add(a, "DRY_RUN", "dry_run", event->dry_run ? "true" : "false", false);

@@ -1,7 +1,7 @@
 /* announce: tells somebody's program of blocks and of states (lib/hook.h).
  *
  *   announce_event   one event, in its environment and as JSON on its stdin
- *   sentinel_event_name, sentinel_source_bits, sentinel_address_text   the words it is told in,
+ *   sentinel_event_name, sentinel_source_text, sentinel_address_text   the words it is told in,
  *                    here and in answers to operations
  *
  * SENTINEL_EVENT, _DETECTION, _DESTINATION, and of a source _SOURCE, _TTL; of a state _STATE,
@@ -21,9 +21,8 @@ const char *sentinel_event_name(const struct sentinel_event *event);
 /* Then it has neither a source nor a destination. */
 bool sentinel_event_is_of_interface(const struct sentinel_event *event);
 
-/* Of 128, of the key of a source: a network, or an address of IPv4. */
-unsigned sentinel_source_bits(const uint32_t key[4], unsigned source_prefix6);
-
-/* Returns text. */
+/* Return text. source_bits: of an IPv6 source. */
+const char *sentinel_source_text(const uint32_t key[4], unsigned source_bits,
+                                 char text[PREFIX_TEXT_SIZE]);
 const char *sentinel_address_text(const uint32_t address[4], unsigned bits,
                                   char text[PREFIX_TEXT_SIZE]);

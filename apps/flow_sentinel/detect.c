@@ -3,11 +3,13 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "apps/flow_sentinel/parameters.h"
 
 #define SECOND_NS 1e9
+#define BURST     200000000ull /* ns, of a destination's limits */
 
 const char *const detect_state_names[] = { "normal", "suspect", "mitigate", "cooldown" };
 
@@ -18,8 +20,10 @@ static const uint16_t signature_ports[SENTINEL_SIGNATURES] = { SENTINEL_SIGNATUR
 
 const char *detection_name(unsigned detection)
 {
-    static const char *const names[] = { "dst_syn",   "dst_udp", "dst_icmp",
-                                         "fragments", "anomaly", "scan" };
+    static const char *const names[] = { "dst_syn",    "dst_udp", "dst_icmp",
+                                         "fragments",  "anomaly", "scan",
+                                         "dst_pps",    "dst_bps", "prefix_pps",
+                                         "prefix_bps", "rotation" };
     static _Thread_local char text[32];
     if (detection < LIMITS)
         return sentinel_limit_names[detection];
@@ -140,15 +144,28 @@ static void look_at_syn(struct detector *d, const struct tick *t)
     alarm_step(t, &d->syn_alarm, DETECT_DST_SYN, above, syn, p->syn, p->sustain);
 }
 
-static void look_at_rate(const struct tick *t, struct alarm *alarm,
-                         const struct rate *rate, unsigned detection, double threshold)
+static void look_at_value(const struct tick *t, struct alarm *alarm, double value,
+                          unsigned detection, double threshold)
 {
-    double value = rate_value(rate, t->now, t->policy->window);
     if (threshold <= 0)
         alarm_end(t, alarm, detection);
     else
         alarm_step(t, alarm, detection, value > threshold, value, threshold,
                    t->policy->sustain);
+}
+
+static void look_at_rate(const struct tick *t, struct alarm *alarm,
+                         const struct rate *rate, unsigned detection, double threshold)
+{
+    look_at_value(t, alarm, rate_value(rate, t->now, t->policy->window), detection,
+                  threshold);
+}
+
+/* Of bytes, as bits. */
+static void look_at_bits(const struct tick *t, struct alarm *alarm, double bytes,
+                         unsigned detection, double threshold)
+{
+    look_at_value(t, alarm, 8 * bytes, detection, 8 * threshold);
 }
 
 static void look_at_signature(struct detector *d, const struct tick *t, unsigned i)
@@ -192,6 +209,7 @@ static void take(struct detector *d, const struct sentinel_destination_counts *c
     rate_add(&d->syn, c->syn, now, window);
     rate_add(&d->first_ack, c->first_ack, now, window);
     rate_add(&d->packets, c->all.packets, now, window);
+    rate_add(&d->bytes, c->all.bytes, now, window);
     rate_add(&d->udp, c->udp.packets, now, window);
     rate_add(&d->icmp, c->icmp.packets, now, window);
     rate_add(&d->fragments, c->fragments.packets, now, window);
@@ -206,7 +224,7 @@ static void begin(struct detector *d, const struct sentinel_destination_counts *
                   uint64_t now, uint64_t window)
 {
     take(d, c, now, window);
-    struct rate *rates[] = { &d->syn, &d->first_ack, &d->packets,
+    struct rate *rates[] = { &d->syn, &d->first_ack, &d->packets,  &d->bytes,
                              &d->udp, &d->icmp,      &d->fragments };
     for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++)
         rates[i]->current = rates[i]->previous = 0;
@@ -227,15 +245,46 @@ static uint64_t until(const struct tick *t, bool acting)
     return acting ? t->now + t->policy->ttl : 0;
 }
 
-static void decide(const struct detector *d, const struct tick *t,
-                   struct sentinel_destination *to)
+static void limit(struct sentinel_limiter *limiter, double rate, uint64_t end)
 {
-    to->verify = d->syn_alarm.state != STATE_NORMAL && !t->policy->dry_run;
+    limiter->until = rate > 0 ? end : 0;
+    limiter->period = rate > 0 ? (uint64_t)(SECOND_NS * 1024 / rate) : 0;
+    limiter->burst = BURST;
+}
+
+/* Of two limits, of which either may be none. */
+static double lower(double a, double b)
+{
+    return a > 0 && b > 0 ? fmin(a, b) : fmax(a, b);
+}
+
+/* Its own, and those that its prefix has for it. */
+static void decide_all(const struct detector *d, const struct tick *t,
+                       const struct detect_share *share, struct sentinel_destination *to)
+{
+    const struct detect_policy *p = t->policy;
+    double packets =
+        lower(is_acting(t, &d->packet_alarm) ? p->packets : 0, share->packets);
+    double bytes = lower(is_acting(t, &d->byte_alarm) ? p->bytes : 0, share->bytes);
+    bool watch = d->syn_alarm.state != STATE_NORMAL ||
+                 d->packet_alarm.state != STATE_NORMAL ||
+                 d->byte_alarm.state != STATE_NORMAL || packets > 0 || bytes > 0;
+    limit(&to->packets, packets, until(t, !p->dry_run));
+    limit(&to->bytes, bytes, until(t, !p->dry_run));
+    to->watch_until = until(t, watch && !p->dry_run);
+}
+
+static void decide(const struct detector *d, const struct tick *t,
+                   const struct detect_share *share, struct sentinel_destination *to)
+{
+    const struct detect_policy *p = t->policy;
+    decide_all(d, t, share, to);
     to->mitigation =
-        is_acting(t, &d->syn_alarm) ? (uint8_t)t->policy->mitigation : MITIGATION_NONE;
-    to->syn_until = until(t, to->verify);
-    to->udp_until = until(t, is_acting(t, &d->udp_alarm));
-    to->icmp_until = until(t, is_acting(t, &d->icmp_alarm));
+        is_acting(t, &d->syn_alarm) ? (uint8_t)p->mitigation : MITIGATION_NONE;
+    limit(&to->syn, p->syn, until(t, to->mitigation != MITIGATION_NONE));
+    limit(&to->syn_hard, p->syn_hard, UINT64_MAX);
+    limit(&to->udp, p->udp, until(t, is_acting(t, &d->udp_alarm)));
+    limit(&to->icmp, p->icmp, until(t, is_acting(t, &d->icmp_alarm)));
     to->fragments_until = until(t, is_acting(t, &d->fragment_alarm));
     for (int i = 0; i < SENTINEL_SIGNATURES; i++)
         to->signature_until[i] = until(t, is_acting(t, &d->signature_alarms[i]));
@@ -243,15 +292,13 @@ static void decide(const struct detector *d, const struct tick *t,
 
 bool detector_tick(struct detector *d, const struct detect_policy *policy,
                    const struct sentinel_destination_counts *counts, uint64_t now,
-                   struct sentinel_destination *to,
+                   const struct detect_share *share, struct sentinel_destination *to,
                    void (*news)(const struct detect_news *news, void *user), void *user)
 {
     struct tick t = { policy, now, news, user };
     struct sentinel_destination before = *to;
-    if (!d->started) {
+    if (!d->started)
         begin(d, counts, now, policy->window);
-        return false;
-    }
     take(d, counts, now, policy->window);
     look_at_syn(d, &t);
     look_at_rate(&t, &d->udp_alarm, &d->udp, DETECT_DST_UDP, policy->udp);
@@ -260,7 +307,39 @@ bool detector_tick(struct detector *d, const struct detect_policy *policy,
                  policy->fragments);
     for (unsigned i = 0; i < SENTINEL_SIGNATURES; i++)
         look_at_signature(d, &t, i);
+    look_at_rate(&t, &d->packet_alarm, &d->packets, DETECT_DST_PPS, policy->packets);
+    look_at_bits(&t, &d->byte_alarm, rate_value(&d->bytes, now, policy->window),
+                 DETECT_DST_BPS, policy->bytes);
     look_at_baseline(d, &t);
-    decide(d, &t, to);
+    decide(d, &t, share, to);
     return memcmp(&before, to, sizeof(before));
+}
+
+/* --- prefixes --------------------------------------------------------------------------------- */
+
+void prefix_tick(struct prefix_detector *d, const struct detect_policy *policy,
+                 double packets, double bytes, uint64_t now,
+                 void (*news)(const struct detect_news *news, void *user), void *user)
+{
+    struct tick t = { policy, now, news, user };
+    look_at_value(&t, &d->packet_alarm, packets, DETECT_PREFIX_PPS,
+                  policy->prefix_packets);
+    look_at_bits(&t, &d->byte_alarm, bytes, DETECT_PREFIX_BPS, policy->prefix_bytes);
+    d->limit_packets = policy->prefix_limit && is_acting(&t, &d->packet_alarm);
+    d->limit_bytes = policy->prefix_limit && is_acting(&t, &d->byte_alarm);
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* From the lowest: whoever is below an equal part of what is left takes no more than it gets. */
+double share_level(double *rates, size_t count, double total)
+{
+    qsort(rates, count, sizeof(*rates), compare);
+    for (; count > 1 && *rates < total / (double)count; count--)
+        total -= *rates++;
+    return total / (double)count;
 }

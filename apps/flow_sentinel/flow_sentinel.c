@@ -27,7 +27,6 @@
 #include "lib/owner.h"
 #include "lib/random.h"
 
-#define TICK        100000000ull /* ns */
 #define GC_TICKS    10
 #define LOOK_TICKS  20
 #define WATCH_TICKS 2
@@ -76,9 +75,8 @@ uint64_t sentinel_now(const struct app *app)
 
 /* --- what the data path tells ---------------------------------------------------------------- */
 
-static void keep_event(const struct sentinel_event *event, void *user)
+void sentinel_tell(struct app *app, const struct sentinel_event *event)
 {
-    struct app *app = user;
     struct flow_sentinel *s = app->state;
     const struct sentinel_conf *conf = app->conf;
     if (s->nnews - s->news_read == NEWS_SIZE) {
@@ -88,6 +86,11 @@ static void keep_event(const struct sentinel_event *event, void *user)
     s->news[s->nnews++ % NEWS_SIZE] = *event;
     if (s->hook && event->kind != EVENT_LIMIT)
         announce_event(s->hook, event, conf->ifname, (unsigned)conf->source_prefix6);
+}
+
+static void keep_event(const struct sentinel_event *event, void *user)
+{
+    sentinel_tell(user, event);
 }
 
 void sentinel_news(struct app *app)
@@ -177,59 +180,25 @@ static void count(struct app *app)
     app->counters[ANSWERED] = verdicts[VERDICT_ANSWER];
 }
 
-struct collector {
-    struct flow_sentinel *s;
-    uint64_t now, blocks;
-};
-
-/* A block stays for repeat_window after its end, so that the next one is longer. */
-static void collect_one(const struct path_address *key, const void *value, void *user)
-{
-    const struct sentinel_entry *entry = value;
-    struct collector *c = user;
-    uint64_t keep = entry->kind == KIND_BLOCKED ? c->s->policy.repeat_window : 0;
-    if (entry->expires && c->now >= entry->expires + keep && path_remove(c->s->path, key))
-        c->s->expired++;
-    else
-        c->blocks += entry->kind == KIND_BLOCKED;
-}
-
-/* Counts the blocks that there are, too: the number that max_blocks is held against is kept by
- * several at once, who may take one off it twice. What begins and ends while they are counted is
- * no drift. */
-static void collect(struct flow_sentinel *s, uint64_t now)
-{
-    struct collector c = { .s = s, .now = now };
-    __u64 *blocks = &s->path->state->blocks;
-    uint64_t before = __atomic_load_n(blocks, __ATOMIC_RELAXED);
-    path_entries(s->path, collect_one, &c);
-    uint64_t after = __atomic_load_n(blocks, __ATOMIC_RELAXED);
-    uint64_t least =
-        (int64_t)before < (int64_t)after ? before : after; /* it may be below 0 */
-    uint64_t most = least == before ? after : before;
-    if ((int64_t)c.blocks < (int64_t)least)
-        __atomic_fetch_sub(blocks, least - c.blocks, __ATOMIC_RELAXED);
-    else if ((int64_t)c.blocks > (int64_t)most)
-        __atomic_fetch_add(blocks, c.blocks - most, __ATOMIC_RELAXED);
-}
-
 /* --- what is noticed --------------------------------------------------------------------------- */
 
-static void tell(const struct guarded_one *one, const struct detect_news *news,
-                 void *user)
+static void tell(const struct path_address *address, unsigned bits,
+                 const struct detect_news *news, void *user)
 {
     struct app *app = user;
+    const struct flow_sentinel *s = app->state;
     struct sentinel_event event = {
         .time = sentinel_now(app),
         .kind = EVENT_STATE,
         .detection = (uint8_t)news->detection,
         .state = (uint8_t)news->state,
-        .rate = (uint32_t)news->rate,
-        .threshold = (uint32_t)news->threshold,
-        .dry_run = ((struct flow_sentinel *)app->state)->detect.dry_run
+        .dst_bits = (uint8_t)bits,
+        .rate = (uint64_t)news->rate,
+        .threshold = (uint64_t)news->threshold,
+        .dry_run = s->policy.dry_run,
     };
-    memcpy(event.dst, &one->address, sizeof(event.dst));
-    keep_event(&event, app);
+    memcpy(event.dst, address, sizeof(event.dst));
+    sentinel_tell(app, &event);
 }
 
 /* Once for each time that the registers were begun anew. */
@@ -249,17 +218,17 @@ static void scan_one(const struct path_address *key, const void *value, void *us
     struct sentinel_event event = { .time = sentinel_now(app),
                                     .kind = EVENT_LIMIT,
                                     .detection = DETECT_SCAN,
-                                    .rate = (uint32_t)targets,
-                                    .threshold = (uint32_t)conf->scan_ports,
-                                    .dry_run = s->detect.dry_run };
+                                    .rate = (uint64_t)targets,
+                                    .threshold = (uint64_t)conf->scan_ports,
+                                    .dry_run = s->policy.dry_run };
     memcpy(event.src, key, sizeof(event.src));
-    keep_event(&event, app);
+    sentinel_tell(app, &event);
 }
 
 static void tell_of_interface(struct app *app, enum sentinel_event_kind kind)
 {
     struct sentinel_event event = { .time = sentinel_now(app), .kind = (uint8_t)kind };
-    keep_event(&event, app);
+    sentinel_tell(app, &event);
 }
 
 /* Is the program where it should be? Told once, when that changes. */
@@ -292,18 +261,18 @@ static void look_after(struct app *app)
     }
     __atomic_store_n(&s->path->state->heartbeat, now, __ATOMIC_RELAXED);
     sentinel_news(app);
-    guarded_tick(&s->guarded, s->path, &s->detect, now, tell, app);
+    if (in_kernel(app) && s->ticks % LOOK_TICKS == 0)
+        sentinel_look_around(app);
+    guarded_tick(&s->guarded, s->path, now, tell, app);
     if (s->hook)
         hook_work(s->hook, clock_of(CLOCK_MONOTONIC));
     sentinel_save(app);
     if (s->ticks % WATCH_TICKS == 0)
         sentinel_watch_files(app);
-    if (in_kernel(app) && s->ticks % LOOK_TICKS == 0)
-        sentinel_look_around(app);
     if (++s->ticks % GC_TICKS == 0) {
         if (in_kernel(app))
             watch_interface(app);
-        collect(s, now);
+        sentinel_collect(app);
         if (((const struct sentinel_conf *)app->conf)->scan_ports)
             path_suspects(s->path, scan_one, app);
     }
@@ -312,8 +281,11 @@ static void look_after(struct app *app)
 static void fire(struct timer *timer, uint64_t now)
 {
     struct app *app = timer->user;
+    struct flow_sentinel *s = app->state;
+    uint64_t before = clock_of(CLOCK_MONOTONIC);
     look_after(app);
-    timer_set(&app->engine->timers, timer, now + TICK);
+    sentinel_note_tick(&s->gauges, clock_of(CLOCK_MONOTONIC) - before);
+    timer_set(&app->engine->timers, timer, now + SENTINEL_TICK);
 }
 
 /* --- packets ----------------------------------------------------------------------------------- */
@@ -408,7 +380,7 @@ static struct path *open_kernel(struct app *app, struct error *err)
     struct flow_sentinel *s = app->state;
     const struct sentinel_conf *conf = app->conf;
     struct interface interface;
-    bool cookies = conf->syn_action == MITIGATION_COOKIE;
+    bool cookies = groups_cookies(&s->groups);
     if (interface_query(conf->ifname, &interface, err) || (cookies && check_cookies(err)))
         return NULL;
     s->mtu = interface.mtu;
@@ -470,7 +442,9 @@ static int start(struct app *app, struct error *err)
         app_log(app, "%u listed prefixes have bits behind their length: they are cleared",
                 s->lists.cleared);
     sentinel_policy_of(conf, &s->policy);
-    sentinel_detect_policy_of(conf, &s->detect);
+    error = groups_load(&s->groups, conf, err);
+    if (error)
+        return error;
     error = lists_addresses(&conf->protect, "protect", &s->protect, &s->nprotect, err);
     if (error)
         return error;
@@ -520,6 +494,8 @@ static void stop(struct app *app)
         hook_close(s->hook);
     pcapng_close(&s->capture);
     guarded_free(&s->guarded);
+    groups_clear(&s->groups);
+    networks_free(&s->networks);
     free(s->surroundings.all);
     free(s->protect);
 }
@@ -537,7 +513,20 @@ static int verify(const void *conf, struct error *err)
         error = lists_addresses(&((const struct sentinel_conf *)conf)->protect, "protect",
                                 &protect, &count, err);
     free(protect);
+    struct groups groups = { 0 };
+    if (!error)
+        error = groups_load(&groups, conf, err);
+    groups_clear(&groups);
     return error;
+}
+
+/* Those of before are the caller's to clear. */
+static struct groups adopt_groups(struct flow_sentinel *s, const struct groups *groups)
+{
+    struct groups before = s->groups;
+    s->groups = *groups;
+    guarded_regroup(&s->guarded, &s->groups);
+    return before;
 }
 
 /* Where it runs and how large its tables are cannot change in place; the rest is a new policy
@@ -551,28 +540,35 @@ static int reconfigure(struct app *app, const void *next, struct error *err)
         !param_same_text(old->hook, conf->hook) ||
         !param_same_text(old->capture, conf->capture) ||
         old->capture_size != conf->capture_size || old->attach != conf->attach ||
-        (old->syn_action == MITIGATION_COOKIE) !=
-            (conf->syn_action == MITIGATION_COOKIE) ||
         old->pin != conf->pin ||
         old->max_blocks + old->max_static != conf->max_blocks + conf->max_static ||
         old->suspects != conf->suspects || old->destinations != conf->destinations)
         return -EOPNOTSUPP;
     sentinel_policy_of(conf, &policy);
     policy.mtu = policy.mtu ? policy.mtu : s->mtu;
-    struct path_address *protect;
+    struct path_address *protect = NULL;
     size_t nprotect;
-    int error = lists_addresses(&conf->protect, "protect", &protect, &nprotect, err);
+    struct groups groups;
+    int error = groups_load(&groups, conf, err);
+    if (error)
+        return error;
+    if (groups_cookies(&groups) != groups_cookies(&s->groups))
+        error = -EOPNOTSUPP;
+    if (!error)
+        error = lists_addresses(&conf->protect, "protect", &protect, &nprotect, err);
     if (!error)
         error = sentinel_take_lists(app, conf, &policy, err);
     if (error) {
         free(protect);
+        groups_clear(&groups);
         return error;
     }
     free(s->protect);
     s->protect = protect;
     s->nprotect = nprotect;
+    groups = adopt_groups(s, &groups);
+    groups_clear(&groups);
     sentinel_guard(app);
-    sentinel_detect_policy_of(conf, &s->detect);
     if (!param_same_text(old->snapshot, conf->snapshot))
         sentinel_keep_in(app, conf->snapshot);
     return 0;

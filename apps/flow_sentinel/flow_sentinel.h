@@ -1,7 +1,9 @@
 /* flow_sentinel: what the files of this app share. */
 #pragma once
+#include "apps/flow_sentinel/groups.h"
 #include "apps/flow_sentinel/guarded.h"
 #include "apps/flow_sentinel/lists.h"
+#include "apps/flow_sentinel/networks.h"
 #include "apps/flow_sentinel/parameters.h"
 #include "apps/flow_sentinel/path.h"
 #include "apps/flow_sentinel/surroundings.h"
@@ -44,12 +46,14 @@ struct gauges {
     uint64_t peak_since;
     uint64_t measure_at, measure_until; /* until: 0 when it is not being measured */
     double program_ns;                  /* a frame took; 0: too few came to tell */
+    uint64_t overruns, stalls;          /* ticks that took too long; three in a row */
+    unsigned in_a_row;
 };
 
 struct flow_sentinel {
     struct path *path;
     struct sentinel_policy policy;
-    struct detect_policy detect;
+    struct groups groups;
     struct sentinel_lists lists;
     struct guarded guarded;
     struct surroundings surroundings;
@@ -73,11 +77,15 @@ struct flow_sentinel {
     struct watched watched;
     struct gauges gauges;
     struct kept kept;
+    struct networks networks;
     uint64_t expired; /* entries that were taken out after their end */
 };
 
+#define SENTINEL_TICK 100000000ull /* ns */
+
 /* Events and samples into what people ask for. */
 void sentinel_news(struct app *app);
+void sentinel_tell(struct app *app, const struct sentinel_event *event);
 void sentinel_sampled(struct flow_sentinel *s, const struct sentinel_frame *frame,
                       uint32_t rate, const uint8_t *bytes, uint32_t captured);
 
@@ -106,9 +114,13 @@ void sentinel_save(struct app *app);
 void sentinel_save_soon(struct flow_sentinel *s);
 void sentinel_keep_in(struct app *app, const char *path);
 
-/* gauges: what waits, before it is read; how long the XDP program takes, for a second of each
- * minute. into: an answer. */
+/* collect: entries that have ended go; networks of many blocked sources are blocked. */
+void sentinel_collect(struct app *app);
+
+/* gauges: what waits, before it is read; how long a tick took, in ns; how long the XDP program
+ * takes, for a second of each minute. into: an answer. */
 void sentinel_note_backlog(struct app *app);
+void sentinel_note_tick(struct gauges *gauges, uint64_t took);
 void sentinel_measure(struct app *app);
 void sentinel_add_gauges(const struct flow_sentinel *s, struct value *into);
 

@@ -8,6 +8,7 @@
 #define MEASURE_GAP  (60 * SECOND)
 #define MEASURE_SOON (5 * SECOND) /* when there was nothing to measure */
 #define RUNS         100          /* that tell something */
+#define STALL        3            /* ticks in a row */
 
 static double larger(double a, double b)
 {
@@ -27,6 +28,15 @@ void sentinel_note_backlog(struct app *app)
     }
     g->peak.events = larger(g->peak.events, now.events);
     g->peak.samples = larger(g->peak.samples, now.samples);
+}
+
+/* As long as a stall goes on, it is another one every so often. */
+void sentinel_note_tick(struct gauges *gauges, uint64_t took)
+{
+    bool over = took > SENTINEL_TICK;
+    gauges->in_a_row = over ? gauges->in_a_row + 1 : 0;
+    gauges->overruns += over;
+    gauges->stalls += gauges->in_a_row && gauges->in_a_row % STALL == 0;
 }
 
 void sentinel_measure(struct app *app)
@@ -54,6 +64,8 @@ void sentinel_add_gauges(const struct flow_sentinel *s, struct value *into)
                     value_number(larger(g->peak.events, g->last_peak.events)));
     value_table_add(into, "samples_backlog",
                     value_number(larger(g->peak.samples, g->last_peak.samples)));
+    value_table_add(into, "tick_overruns", value_integer((int64_t)g->overruns));
+    value_table_add(into, "tick_stalls", value_integer((int64_t)g->stalls));
     if (g->program_ns > 0)
         value_table_add(into, "program_ns", value_number(g->program_ns));
 }

@@ -45,10 +45,10 @@
 
 /* Returns whether so many units at `now` are within the limit; *arrival is the state. When
  * another CPU is quicker they are taken for conforming after three tries. */
-sentinel_inline int judge_conforms(const volatile struct sentinel_limit *limit,
-                                   __u64 *arrival, __u64 now, __u32 units)
+sentinel_inline int judge_conforms_to(__u64 period, __u64 burst, __u64 *arrival,
+                                      __u64 now, __u32 units)
 {
-    __u64 cost = limit->period * units >> 10, burst = limit->burst;
+    __u64 cost = period * units >> 10;
     for (int i = 0; i < 3; i++) {
         __u64 was = *arrival, from = was > now ? was : now;
         if (from > now + burst)
@@ -57,6 +57,12 @@ sentinel_inline int judge_conforms(const volatile struct sentinel_limit *limit,
             return 1;
     }
     return 1;
+}
+
+sentinel_inline int judge_conforms(const volatile struct sentinel_limit *limit,
+                                   __u64 *arrival, __u64 now, __u32 units)
+{
+    return judge_conforms_to(limit->period, limit->burst, arrival, now, units);
 }
 
 sentinel_inline int judge_decide(struct sentinel_context *c, struct sentinel_frame *f,
@@ -164,14 +170,6 @@ sentinel_inline int judge_entry(struct sentinel_context *c, struct sentinel_fram
                                              : banned);
 }
 
-/* What people say, and what is our own, is a single address: that of the network itself too. */
-sentinel_inline struct sentinel_entry *judge_network(struct sentinel_context *c,
-                                                     struct sentinel_frame *f)
-{
-    struct sentinel_entry *entry = TABLE_ENTRY(c, f->source);
-    return entry && (f->family == 4 || entry->kind == KIND_BLOCKED) ? entry : NULL;
-}
-
 sentinel_inline int judge_prefixes(struct sentinel_context *c, struct sentinel_frame *f)
 {
     struct sentinel_prefix prefix = { .bits = 128 };
@@ -179,19 +177,52 @@ sentinel_inline int judge_prefixes(struct sentinel_context *c, struct sentinel_f
     return judge_entry(c, f, TABLE_PREFIX(c, &prefix), REASON_LISTED);
 }
 
-/* The key of a source is all of an IPv4 address and the upper bits of an IPv6 one: there
- * somebody has them all. */
+/* Of an IPv6 source the upper bits of its address: somebody has all the others. */
+sentinel_inline void judge_key(struct sentinel_context *c, struct sentinel_frame *f)
+{
+    for (int i = 0; i < 4; i++)
+        f->source[i] = f->src[i] & CONTEXT_POLICY(c)->source_mask[i];
+}
+
+/* Of somebody who has many sources. Who is in a list has been asked for. */
+sentinel_stage int judge_networks(struct sentinel_context *c, struct sentinel_frame *f)
+{
+    if (!f)
+        return 0;
+    __u64 present = TABLE_STATE(c)->networks;
+    for (int i = 0; i < SENTINEL_NETWORKS; i++) {
+        if (!(present >> i & 1))
+            continue;
+        sentinel_network_key(f->src, SENTINEL_NETWORK_BITS(i), f->source);
+        struct sentinel_entry *entry = TABLE_ENTRY(c, f->source);
+        if (entry && entry->kind == KIND_BLOCKED &&
+            judge_entry(c, f, entry, REASON_BANNED))
+            return 1;
+    }
+    judge_key(c, f);
+    return 0;
+}
+
+/* What people say, and what is our own, is a single address: that of the network itself too. */
+sentinel_inline int judge_entries6(struct sentinel_context *c, struct sentinel_frame *f)
+{
+    judge_key(c, f);
+    if (judge_entry(c, f, TABLE_ENTRY(c, f->src), REASON_BANNED))
+        return 1;
+    struct sentinel_entry *entry = TABLE_ENTRY(c, f->source);
+    return (entry && entry->kind == KIND_BLOCKED &&
+            judge_entry(c, f, entry, REASON_BANNED)) ||
+           judge_prefixes(c, f) || (TABLE_STATE(c)->networks && judge_networks(c, f));
+}
+
 sentinel_inline int judge_entries(struct sentinel_context *c, struct sentinel_frame *f)
 {
     f->source[2] = f->src[2]; /* of IPv4 all that is not 0 */
     f->source[3] = f->src[3];
-    if (f->family == 6) {
-        for (int i = 0; i < 4; i++)
-            f->source[i] = f->src[i] & CONTEXT_POLICY(c)->source_mask[i];
-        if (judge_entry(c, f, TABLE_ENTRY(c, f->src), REASON_BANNED))
-            return 1;
-    }
-    return judge_entry(c, f, judge_network(c, f), REASON_BANNED) || judge_prefixes(c, f);
+    if (f->family == 6)
+        return judge_entries6(c, f);
+    return judge_entry(c, f, TABLE_ENTRY(c, f->source), REASON_BANNED) ||
+           judge_prefixes(c, f);
 }
 
 /* A new one for a source that was blocked not long ago is longer. */
@@ -378,36 +409,43 @@ sentinel_inline void judge_verify(struct sentinel_context *c, struct sentinel_fr
 }
 
 sentinel_inline int judge_over(struct sentinel_context *c, struct sentinel_frame *f,
-                               const volatile struct sentinel_limit *limit,
-                               __u64 *arrival, __u8 reason)
+                               struct sentinel_limiter *limiter, __u32 units, __u8 reason)
 {
-    return limit->period && !judge_conforms(limit, arrival, f->now, f->packets) &&
+    return f->now < limiter->until &&
+           !judge_conforms_to(limiter->period, limiter->burst, &limiter->arrival, f->now,
+                              units) &&
            judge_decide(c, f, reason);
 }
 
 sentinel_inline int judge_syn(struct sentinel_context *c, struct sentinel_frame *f,
                               struct sentinel_destination *to)
 {
-    const volatile struct sentinel_policy *p = CONTEXT_POLICY(c);
-    __u8 mitigation = f->now < to->syn_until ? to->mitigation : MITIGATION_NONE;
     if (f->verified)
         return 0;
-    if (mitigation == MITIGATION_COOKIE && TABLE_ANSWERS(c, f)) {
+    if (f->now < to->syn.until && to->mitigation == MITIGATION_COOKIE &&
+        TABLE_ANSWERS(c, f)) {
         f->reason = REASON_COOKIE;
         f->verdict = VERDICT_ANSWER;
         return 1;
     }
-    if (mitigation != MITIGATION_NONE &&
-        judge_over(c, f, &p->syn, &to->syn, REASON_SYN_LIMIT))
-        return 1;
-    return judge_over(c, f, &p->syn_hard, &to->syn_hard, REASON_SYN_LIMIT);
+    return judge_over(c, f, &to->syn, f->packets, REASON_SYN_LIMIT) ||
+           judge_over(c, f, &to->syn_hard, f->packets, REASON_SYN_LIMIT);
+}
+
+/* While it, or its prefix, gets more than it takes. */
+sentinel_stage int judge_flooded(struct sentinel_context *c, struct sentinel_frame *f,
+                                 struct sentinel_destination *to)
+{
+    if (!f || !to || f->verified || f->class == CLASS_ESSENTIAL)
+        return 0;
+    return judge_over(c, f, &to->packets, f->packets, REASON_DST_LIMIT) ||
+           judge_over(c, f, &to->bytes, f->bytes, REASON_DST_LIMIT);
 }
 
 sentinel_stage int judge_destination(struct sentinel_context *c, struct sentinel_frame *f)
 {
     if (!f)
         return 0;
-    const volatile struct sentinel_policy *p = CONTEXT_POLICY(c);
     struct sentinel_destination *to = TABLE_DESTINATION(c, f->dst);
     struct sentinel_destination_counts *counts =
         TABLE_COUNTS(c, to ? to->index : SENTINEL_TRANSIT);
@@ -419,15 +457,17 @@ sentinel_stage int judge_destination(struct sentinel_context *c, struct sentinel
     }
     if (!to)
         return 0;
-    if (to->verify && f->now < to->syn_until)
+    int watched = f->now < to->watch_until, over = 0;
+    if (watched)
         judge_verify(c, f);
-    int over = 0;
     if (f->class == CLASS_SYN)
         over = judge_syn(c, f, to);
-    else if (f->class == CLASS_UDP && f->now < to->udp_until)
-        over = judge_over(c, f, &p->udp, &to->udp, REASON_UDP_LIMIT);
-    else if (f->class == CLASS_ICMP && f->now < to->icmp_until)
-        over = judge_over(c, f, &p->icmp, &to->icmp, REASON_ICMP_LIMIT);
+    else if (f->class == CLASS_UDP)
+        over = judge_over(c, f, &to->udp, f->packets, REASON_UDP_LIMIT);
+    else if (f->class == CLASS_ICMP)
+        over = judge_over(c, f, &to->icmp, f->packets, REASON_ICMP_LIMIT);
+    if (watched && !over)
+        over = judge_flooded(c, f, to);
     if (over && f->verdict != VERDICT_ANSWER)
         counts->dropped += f->packets;
     return over;

@@ -57,7 +57,7 @@ void sentinel_guard(struct app *app)
     for (size_t i = 0; i < s->surroundings.count; i++)
         if (s->surroundings.all[i].kind == KIND_OWN)
             all[count++] = s->surroundings.all[i].address;
-    uint32_t left = guarded_set(&s->guarded, s->path, all, count);
+    uint32_t left = guarded_set(&s->guarded, s->path, all, count, &s->groups);
     if (left)
         app_log(app, "%u addresses are not watched by themselves: destinations", left);
     free(all);

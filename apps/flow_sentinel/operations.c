@@ -153,6 +153,13 @@ static bool is_single(const struct prefix *prefix)
     return prefix->bits == prefix_size(prefix) * 8;
 }
 
+/* source_bits: of an IPv6 source. */
+static struct value source_value(const uint32_t key[4], unsigned source_bits)
+{
+    char text[PREFIX_TEXT_SIZE];
+    return value_string(sentinel_source_text(key, source_bits, text));
+}
+
 /* bits: of 128. */
 static struct value address_value(const uint32_t address[4], unsigned bits)
 {
@@ -295,10 +302,9 @@ static void list_one(const struct path_address *key, const void *value, void *us
     listing->room--;
     row = value_table();
     value_table_add(&row, "address",
-                    address_value(key->word, entry->kind == KIND_BLOCKED
-                                                 ? sentinel_source_bits(
-                                                       key->word, listing->source_bits)
-                                                 : 128));
+                    entry->kind == KIND_BLOCKED
+                        ? source_value(key->word, listing->source_bits)
+                        : address_value(key->word, 128));
     add_entry(&row, entry, listing->now);
     value_table_add(listing->answer, NULL, row);
 }
@@ -355,8 +361,10 @@ static int why(struct app *app, const struct value *args, struct value *answer,
     if (error)
         return error;
     struct path_address address = address_of(&prefix), key = source_of(s, &prefix);
+    struct path_address network;
     *answer = value_table();
-    if (path_get(s->path, &address, &entry) || path_get(s->path, &key, &entry)) {
+    if (path_get(s->path, &address, &entry) || path_get(s->path, &key, &entry) ||
+        networks_get(s->path, &prefix, &network, &entry)) {
         add_entry(answer, &entry, sentinel_now(app));
         value_table_add(answer, "active",
                         value_bool(is_active(&entry, sentinel_now(app))));
@@ -389,10 +397,12 @@ static void let_off_one(const struct path_address *key, const void *value, void 
 {
     const struct sentinel_entry *entry = value;
     struct flow_sentinel *s = user;
-    struct prefix matched;
+    struct prefix matched, one = networks_prefix(key->word, 128);
+    struct path_address address = address_of(&one);
     enum sentinel_kind kind;
-    if (entry->kind == KIND_BLOCKED && lists_find(&s->lists, key, &kind, &matched) &&
-        kind == KIND_ALLOWED)
+    /* who is allowed in a network is asked for before the network */
+    if (entry->kind == KIND_BLOCKED && lists_find(&s->lists, &address, &kind, &matched) &&
+        kind == KIND_ALLOWED && matched.bits <= one.bits)
         path_remove(s->path, key);
 }
 
@@ -469,6 +479,8 @@ static int take_out(struct app *app, const struct value *args, struct value *ans
                  (entry.kind == KIND_ALLOWED) == allowed && path_remove(s->path, &key);
     if (!allowed && path_get(s->path, &network, &entry) && entry.kind == KIND_BLOCKED)
         found |= path_remove(s->path, &network);
+    if (!allowed)
+        found |= networks_remove(s->path, &prefix);
     if (lists_remove(&s->lists, allowed ? KIND_ALLOWED : KIND_BANNED, &prefix)) {
         found = true;
         error = lists_apply(&s->lists, s->path, err);
@@ -498,7 +510,8 @@ static void add_event(struct value *answer, const struct sentinel_event *event,
         return;
     }
     value_table_add(&row, "detection", value_string(detection_name(event->detection)));
-    value_table_add(&row, "destination", address_value(event->dst, 128));
+    value_table_add(&row, "destination",
+                    address_value(event->dst, event->dst_bits ? event->dst_bits : 128));
     value_table_add(&row, "dry_run", value_bool(event->dry_run));
     if (event->kind == EVENT_STATE) {
         value_table_add(&row, "state",
@@ -508,8 +521,7 @@ static void add_event(struct value *answer, const struct sentinel_event *event,
         value_table_add(answer, NULL, row);
         return;
     }
-    value_table_add(&row, "source",
-                    address_value(event->src, sentinel_source_bits(event->src, bits)));
+    value_table_add(&row, "source", source_value(event->src, bits));
     add_integer(&row, "protocol", event->protocol);
     add_integer(&row, "sport", event->sport);
     add_integer(&row, "dport", event->dport);

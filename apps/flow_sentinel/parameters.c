@@ -49,6 +49,7 @@ static const char *const answers[] = { "alert", "limit", "block", NULL };
 static const char *const attach_modes[] = { "auto", "native", "generic", NULL };
 static const char *const fail_modes[] = { "autonomous", "open", "closed", NULL };
 static const char *const syn_actions[] = { "alert", "limit", "cookie", NULL };
+static const char *const prefix_actions[] = { "alert", "limit", NULL };
 static const char *const malformed_choices[] = { "pass", "count", "drop", NULL };
 
 #define LIMIT_ROWS(NAME, PPS, BURST, SPOOFABLE)                                          \
@@ -125,6 +126,17 @@ const struct param sentinel_params[] = {
         CONF, dst_frag_pps, "5000", "0", "100000000",
         "fragments but the first above which all of them are dropped; 0: never"),
     PARAM_INTEGER(
+        CONF, dst_pps, "0", "0", "100000000",
+        "packets a second of all kinds, above which it takes so many and those of sources "
+        "that have a connection; 0: no limit"),
+    PARAM_RATE(CONF, dst_bps, "0", "0", "1tbit", "... or bits a second"),
+    PARAM_INTEGER(
+        CONF, prefix_pps, "0", "0", "100000000",
+        "the same of all protected addresses in an IPv4 /24 or an IPv6 /120; those that "
+        "get most get less; 0: no limit"),
+    PARAM_RATE(CONF, prefix_bps, "0", "0", "1tbit", "... or bits a second"),
+    PARAM_ENUM(CONF, prefix_action, "limit", prefix_actions, "alert: it is told of only"),
+    PARAM_INTEGER(
         CONF, ampl_dst_pps, "5000", "1", "100000000",
         "packets a second from the port of a service that amplifies, above which those "
         "from this port are dropped"),
@@ -156,6 +168,11 @@ const struct param sentinel_params[] = {
         "addresses, or prefixes of up to 1,024 of them, that are protected beside those of "
         "this machine"),
 
+    PARAM_VALUE(
+        CONF, groups, "",
+        "a list of tables: a prefix, and what is not that of all for protected addresses in "
+        "it (dst_*, ampl_*, syn_action, window, sustain, anomaly_*); the longest decides"),
+
     PARAM_DURATION(CONF, ttl, "60s", "1s", "30d", "how long a source is blocked"),
     PARAM_INTEGER(CONF, ttl_backoff, "2", "1", "10",
                   "... times this when it does it again"),
@@ -167,6 +184,10 @@ const struct param sentinel_params[] = {
         "a block goes on when its source did not stop in so long before its end"),
     PARAM_PERCENT(CONF, hold_rate, "10%", "0", "100%",
                   "what is not stopping: this share of the limit; 0: blocks just end"),
+    PARAM_INTEGER(
+        CONF, block_networks, "16", "0", "255",
+        "sources of one IPv6 /56, and such /56 of one /48, blocked at the same time, above "
+        "which all of it is; 0: never"),
     PARAM_INTEGER(CONF, max_blocks, "131072", "1024", "4194304",
                   "sources blocked at a time"),
     PARAM_INTEGER(CONF, max_static, "262144", "1024", "4194304",
@@ -352,10 +373,6 @@ static void set_limits(struct sentinel_policy *policy, const struct sentinel_con
     policy->insertions =
         limit_of((uint64_t)conf->max_block_rate, 2 * (uint64_t)conf->max_block_rate);
     policy->events = limit_of((uint64_t)conf->event_rate, 2 * (uint64_t)conf->event_rate);
-    policy->syn = limit_of((uint64_t)conf->dst_syn_pps, 0);
-    policy->syn_hard = limit_of((uint64_t)conf->dst_syn_hard_pps, 0);
-    policy->udp = limit_of((uint64_t)conf->dst_udp_pps, 0);
-    policy->icmp = limit_of((uint64_t)conf->dst_icmp_pps, 0);
 }
 
 static void set_kinds(struct sentinel_policy *policy, const struct sentinel_conf *conf)
@@ -418,6 +435,11 @@ void sentinel_detect_policy_of(const struct sentinel_conf *conf,
         .udp = (double)conf->dst_udp_pps,
         .icmp = (double)conf->dst_icmp_pps,
         .fragments = (double)conf->dst_frag_pps,
+        .packets = (double)conf->dst_pps,
+        .bytes = (double)conf->dst_bps / 8,
+        .prefix_packets = (double)conf->prefix_pps,
+        .prefix_bytes = (double)conf->prefix_bps / 8,
+        .prefix_limit = conf->prefix_action,
         .signature_packets = (double)conf->ampl_dst_pps,
         .signature_bytes = (double)conf->ampl_dst_bps / 8,
         .anomaly_factor = conf->anomaly_factor,

@@ -36,9 +36,10 @@ struct sentinel_conf {
     struct limit_conf src_syn, src_udp, src_icmp, src_pps, src_malformed, src_flags;
     struct bit_limit_conf src_bps;
     int64_t dst_syn_pps, dst_syn_hard_pps, dst_udp_pps, dst_icmp_pps;
-    int64_t dst_frag_pps, ampl_dst_pps;
-    uint64_t ampl_dst_bps; /* bit/s */
-    int syn_action;        /* enum sentinel_mitigation, by the same numbers */
+    int64_t dst_frag_pps, ampl_dst_pps, dst_pps, prefix_pps;
+    uint64_t ampl_dst_bps, dst_bps, prefix_bps; /* bit/s */
+    int prefix_action;                          /* alert, limit */
+    int syn_action; /* enum sentinel_mitigation, by the same numbers */
     double dst_completion_min, dst_exit_ratio;
     uint64_t window, sustain, dst_exit_hold;
     double anomaly_factor;
@@ -47,7 +48,8 @@ struct sentinel_conf {
     uint64_t ttl, ttl_max, repeat_window, hold_down;
     double hold_rate;
     int64_t ttl_backoff;
-    int64_t max_blocks, max_static, max_block_rate, suspects, destinations;
+    int64_t block_networks, max_blocks, max_static, max_block_rate, suspects,
+        destinations;
     int64_t source_prefix6, vlan_max, exthdr_max, exthdr_bytes;
     int malformed;           /* enum sentinel_action, of what would be dropped */
     char *tolerate, *strict; /* names of reasons */
@@ -56,6 +58,7 @@ struct sentinel_conf {
     uint64_t watchdog;
     int64_t sample, event_rate;
     struct value allow, block, protect; /* a prefix or a list of them */
+    struct value groups;                /* tables: groups.h */
     char *allow_file, *block_file, *hook, *capture, *snapshot;
     uint64_t capture_size; /* bytes */
     uint64_t snapshot_period;

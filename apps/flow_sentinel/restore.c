@@ -52,11 +52,10 @@ static void save_entry(const struct path_address *key, const void *value, void *
     if (entry->automatic || entry->kind == KIND_OWN ||
         (entry->expires && entry->expires <= saver->now))
         return;
-    unsigned bits = entry->kind == KIND_BLOCKED
-                        ? sentinel_source_bits(key->word, saver->source_bits)
-                        : 128;
     struct snapshot_row row = { .kind = entry->kind, .limit = entry->limit };
-    row.prefix = prefix_unmapped((const uint8_t *)key->word, bits);
+    row.prefix = entry->kind == KIND_BLOCKED
+                     ? networks_prefix(key->word, saver->source_bits)
+                     : prefix_unmapped((const uint8_t *)key->word, 128);
     if (entry->expires) {
         row.remaining = entry->expires - saver->now;
         row.ttl = entry->ttl;
@@ -107,10 +106,20 @@ void sentinel_save(struct app *app)
 
 /* --- into the tables --------------------------------------------------------------------------- */
 
-/* A network of another length than sources have now is none of them. */
+/* A network of another length than sources have now is none of them, but may be one of many. */
 static bool is_source(const struct sentinel_conf *conf, const struct prefix *prefix)
 {
     return prefix->bits == (prefix->family == AF_INET ? 32 : conf->source_prefix6);
+}
+
+static struct sentinel_entry entry_of(const struct snapshot_row *row, uint64_t now)
+{
+    return (struct sentinel_entry){ .expires = row->remaining ? now + row->remaining : 0,
+                                    .created = now,
+                                    .ttl = row->ttl,
+                                    .bucket = now,
+                                    .kind = row->kind,
+                                    .limit = row->limit };
 }
 
 static bool restore_entry(struct flow_sentinel *s, const struct snapshot_row *row,
@@ -128,22 +137,32 @@ static bool restore_entry(struct flow_sentinel *s, const struct snapshot_row *ro
         (s->path->state->blocks >= s->policy.max_blocks ||
          (lists_find(&s->lists, &key, &kind, &matched) && kind == KIND_ALLOWED)))
         return false;
-    entry = (struct sentinel_entry){ .expires = row->remaining ? now + row->remaining : 0,
-                                     .created = now,
-                                     .ttl = row->ttl,
-                                     .bucket = now,
-                                     .kind = row->kind,
-                                     .limit = row->limit };
+    entry = entry_of(row, now);
     return !path_put(s->path, &key, &entry);
+}
+
+static bool restore_network(struct flow_sentinel *s, const struct snapshot_row *row,
+                            uint64_t now)
+{
+    struct path_address key;
+    struct sentinel_entry entry;
+    if (s->path->state->blocks >= s->policy.max_blocks ||
+        networks_get(s->path, &row->prefix, &key, &entry))
+        return false;
+    entry = entry_of(row, now);
+    return !networks_put(s->path, &row->prefix, &entry);
 }
 
 static bool restore_row(struct app *app, const struct snapshot_row *row, uint64_t now)
 {
     struct flow_sentinel *s = app->state;
+    const struct sentinel_conf *conf = app->conf;
     bool single = row->prefix.bits == 8 * prefix_size(&row->prefix);
-    if (row->kind == KIND_BLOCKED ? is_source(app->conf, &row->prefix) : single)
+    if (row->kind == KIND_BLOCKED ? is_source(conf, &row->prefix) : single)
         return restore_entry(s, row, now);
-    return row->kind != KIND_BLOCKED && !row->remaining &&
+    if (row->kind == KIND_BLOCKED)
+        return row->prefix.bits < conf->source_prefix6 && restore_network(s, row, now);
+    return !row->remaining &&
            !lists_add(&s->lists, row->kind, &row->prefix, row->force, NULL);
 }
 

@@ -19,7 +19,7 @@
 #include "lib/shared_table.h"
 #endif
 
-#define SENTINEL_SCHEMA 2 /* of what pinned tables hold: another one is not taken over */
+#define SENTINEL_SCHEMA 3 /* of what pinned tables hold: another one is not taken over */
 
 #define PROTOCOL_ICMP   1
 #define PROTOCOL_IGMP   2
@@ -99,6 +99,7 @@ enum sentinel_action { ACTION_PASS, ACTION_COUNT, ACTION_DROP };
     ROW(SYN_LIMIT, syn_limit, DROP, "SYNs above the destination's limit")                \
     ROW(UDP_LIMIT, udp_limit, DROP, "UDP above the destination's limit")                 \
     ROW(ICMP_LIMIT, icmp_limit, DROP, "ICMP above the destination's limit")              \
+    ROW(DST_LIMIT, dst_limit, DROP, "above what the destination, or its prefix, takes")  \
     ROW(COOKIE, cookie, PASS, "a SYN that was answered with a cookie")                   \
     ROW(AMPLIFICATION, amplification, DROP, "answers of a reflector")                    \
     ROW(FRAG_FLOOD, frag_flood, DROP, "a fragment, while its destination is flooded")    \
@@ -185,12 +186,10 @@ enum sentinel_fail_mode { FAIL_AUTONOMOUS, FAIL_OPEN, FAIL_CLOSED };
 /* What is allowed. Constant while a program runs: a change is a new program with other
  * read-only data, so that no frame is judged by halves of two policies. */
 struct sentinel_policy {
-    struct sentinel_limit limits[LIMITS_ROOM];      /* by source */
-    struct sentinel_limit insertions;               /* blocks made by detections */
-    struct sentinel_limit events;                   /* sent to user space */
-    struct sentinel_limit syn_hard, syn, udp, icmp; /* by destination: always, the others
-                                                       while user space says so */
-    __u64 ttl, ttl_max, repeat_window, hold_down;   /* of blocks, ns */
+    struct sentinel_limit limits[LIMITS_ROOM];    /* by source */
+    struct sentinel_limit insertions;             /* blocks made by detections */
+    struct sentinel_limit events;                 /* sent to user space */
+    __u64 ttl, ttl_max, repeat_window, hold_down; /* of blocks, ns */
     __u64 hold[LIMITS_ROOM]; /* units in hold_down that keep a block past its end */
     __u64 watchdog;          /* ns without a sign of life after which fail_mode holds */
     __u32 ttl_backoff;
@@ -232,6 +231,22 @@ struct sentinel_entry {
                                       before */
     __u64 created, ttl;
 };
+
+/* IPv6 networks of many sources, /56 and /48, that are blocked as a whole are entries as well. Their
+ * keys must be no address that a frame may come from: they begin as one of multicast, with the
+ * bits, before half of the network's address. */
+#define SENTINEL_NETWORKS           2
+#define SENTINEL_NETWORK_BITS(size) (56 - 8 * (unsigned)(size))
+#define SENTINEL_NETWORK_MARK(bits) __builtin_bswap32(0xff000000 | (bits))
+
+static inline __attribute__((always_inline)) void
+sentinel_network_key(const __u32 address[4], unsigned bits, __u32 key[4])
+{
+    key[0] = SENTINEL_NETWORK_MARK(bits);
+    key[1] = address[0];
+    key[2] = address[1] & __builtin_bswap32(0xffffffffu << (64 - bits));
+    key[3] = 0;
+}
 
 struct sentinel_prefix { /* key of a trie: struct bpf_lpm_trie_key */
     __u32 bits;
@@ -288,17 +303,25 @@ enum sentinel_signature {
 
 enum sentinel_mitigation { MITIGATION_NONE, MITIGATION_LIMIT, MITIGATION_COOKIE };
 
+/* A limit of a destination, in force up to a time. */
+struct sentinel_limiter {
+    __u64 until;
+    __u64 period, burst; /* as of struct sentinel_limit */
+    __u64 arrival;       /* theoretical */
+};
+
 /* A protected address, and what is done for it: written by user space but for the arrival
  * times. */
 struct sentinel_destination {
     __u32 index;     /* of its counters */
-    __u8 mitigation; /* of SYNs */
-    __u8 verify;     /* note who has a connection */
-    __u8 unused[2];
-    __u64 syn_until;                              /* up to then: mitigation and verify */
-    __u64 udp_until, icmp_until, fragments_until; /* limited or dropped up to then */
+    __u8 mitigation; /* of SYNs, while `syn` is in force */
+    __u8 unused[3];
+    __u64
+        watch_until; /* of the next two limits at least; who has a connection is noted */
+    struct sentinel_limiter packets, bytes; /* of all frames but essential ones */
+    struct sentinel_limiter syn, syn_hard, udp, icmp;
+    __u64 fragments_until; /* dropped up to then */
     __u64 signature_until[SENTINEL_SIGNATURES];
-    __u64 syn_hard, syn, udp, icmp; /* theoretical arrival times */
 };
 
 struct sentinel_count {
@@ -328,9 +351,12 @@ struct sentinel_state {
     __u64 insertions, events; /* theoretical arrival times */
     __u64 blocks;             /* entries of KIND_BLOCKED */
     __u64 inserted, insert_failed, insert_braked;
-    __u64 events_lost, events_limited, samples, samples_lost;
+    __u64 events_lost, events_limited, samples;
+    __u64 networks; /* bits: are there entries of IPv6 networks of that size? */
     __u64 clock; /* what the kernel's ticks are behind since boot; in tests, the time */
+    /* the first words beside the clock, in one cache line */
     struct shared_head entries, destinations;
+    __u64 samples_lost;
 };
 
 /* --- news for user space ------------------------------------------------------------- */
@@ -351,11 +377,12 @@ struct sentinel_event {
     __u32 src[4]; /* the key */
     __u32 dst[4];
     __u64 ttl;
-    __u32 rate, threshold; /* of EVENT_STATE, a second */
+    __u64 rate, threshold; /* of EVENT_STATE, a second */
     __u16 sport, dport;
     __u8 kind, detection, verified, protocol; /* detection: a limit, or enum detection */
     __u8 dry_run, state;
-    __u8 unused[6];
+    __u8 dst_bits; /* of 128, when it is a prefix; 0: it is an address */
+    __u8 unused[5];
 };
 
 #define SENTINEL_SNAPLEN 128

@@ -29,6 +29,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "apps/flow_sentinel/detect.h"
 #include "apps/flow_sentinel/kernel_path.h"
 #include "apps/flow_sentinel/parameters.h"
 #include "selftest/bench/xdp_programs.h"
@@ -350,9 +351,15 @@ static bool open_sentinel(struct row *row)
                                            .secret = 42,
                                            .test = row->step };
     struct sentinel_destination protected = { .index = 1 };
+    struct sentinel_destination_counts counts = { 0 };
+    struct detect_policy detect;
+    struct detect_share share = { 0 };
+    struct detector detector = { 0 };
     param_parse(sentinel_params, &nothing, &conf, sizeof(conf), &err);
     set(&conf, row->settings);
     sentinel_policy_of(&conf, &policy);
+    sentinel_detect_policy_of(&conf, &detect);
+    detector_tick(&detector, &detect, &counts, 1, &share, &protected, NULL, NULL);
     /* an interface has room for one, which need not stay there */
     require(!unshare(CLONE_NEWNET), "needs root");
     row->path = kernel_path_new(&options, &policy, &err);

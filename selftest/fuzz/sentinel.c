@@ -63,9 +63,19 @@ static void set_up(void)
 {
     static const struct path_sizes sizes = { 4096, 256, 16, 0 };
     struct path_listed listed = { .entry.kind = KIND_BANNED };
+    static const struct sentinel_limiter limiter = { .until = UINT64_MAX,
+                                                     .period = 1 << 30,
+                                                     .burst = 1 << 20 };
     struct sentinel_destination to = { .index = 1,
                                        .mitigation = MITIGATION_LIMIT,
-                                       .syn_until = UINT64_MAX };
+                                       .watch_until = UINT64_MAX,
+                                       .packets = limiter,
+                                       .bytes = limiter,
+                                       .syn = limiter,
+                                       .syn_hard = limiter,
+                                       .udp = limiter,
+                                       .icmp = limiter,
+                                       .fragments_until = UINT64_MAX };
     struct prefix prefix;
     struct path_address key;
     if (path)
@@ -82,7 +92,6 @@ static void set_up(void)
     require(!path_set_list(path, &listed, 1, NULL), "list");
     require(!prefix_parse(&prefix, "10.0.0.77"), "prefix");
     prefix_mapped(&prefix, (uint8_t *)key.word);
-    to.udp_until = to.icmp_until = to.fragments_until = UINT64_MAX;
     require(!path_put_destination(path, &key, &to), "destination");
 }
 
