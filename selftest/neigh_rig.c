@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "lib/neighbour.h"
 #include "lib/netlink.h"
 #include "selftest/support.h"
 
@@ -224,6 +225,49 @@ void neigh_delete(const char *ifname, const char *ip)
     ck_assert_int_eq(neigh_change(false, ifname, ip, 0, 0, NULL, 0), 0);
 }
 
+void neigh_many(unsigned first, unsigned count, const uint8_t *mac)
+{
+    char ip[16];
+    for (unsigned i = first; i < first + count; i++) {
+        snprintf(ip, sizeof(ip), "10.%u.%u.%u", 1 + (i >> 16), i >> 8 & 255, i & 255);
+        neigh_change(mac != NULL, "Ethernet0", ip, NUD_PERMANENT, 0, mac, mac ? 6 : 0);
+    }
+}
+
+/* Asks for the row without waiting for the answer. */
+static int ask_for_row(const struct nlmsghdr *message, void *user)
+{
+    struct neighbour n;
+    char ip[INET6_ADDRSTRLEN], name[IF_NAMESIZE];
+    unsigned *count = user;
+    if (!message || neighbour_parse(message, &n) || n.state != NUD_PERMANENT)
+        return 0;
+    inet_ntop(n.family, n.address, ip, sizeof(ip));
+    if_indextoname(n.index, name);
+    redisAppendCommand(redis, "EVAL %s 1 NEIGH_TABLE:%s:%s %02x:%02x:%02x:%02x:%02x:%02x",
+                       "return redis.call('HGET', KEYS[1], 'neigh') == ARGV[1]", name, ip,
+                       n.mac[0], n.mac[1], n.mac[2], n.mac[3], n.mac[4], n.mac[5]);
+    ++*count;
+    return 0;
+}
+
+unsigned neigh_equal(void)
+{
+    struct ndmsg header = { 0 };
+    unsigned count = 0, wrong = 0;
+    netlink_request(netlink, RTM_GETNEIGH, NLM_F_DUMP, &header, sizeof(header));
+    ck_assert_int_eq(netlink_ask(netlink, ask_for_row, &count, NULL), 0);
+    for (unsigned i = 0; i < count; i++) {
+        void *reply;
+        ck_assert_int_eq(redisGetReply(redis, &reply), REDIS_OK);
+        wrong += ((redisReply *)reply)->type != REDIS_REPLY_INTEGER;
+        freeReplyObject(reply);
+    }
+    ck_assert_msg(!wrong, "%u of %u rows are wrong or missing", wrong, count);
+    ck_assert_int_eq(neigh_rows(), count);
+    return count;
+}
+
 /* --- the app --------------------------------------------------------------------------- */
 
 uint64_t neigh_counter(const char *counter)
@@ -284,15 +328,6 @@ void neigh_until(const char *counter, uint64_t least)
         ck_assert_msg(milliseconds_now() < end, "%s stays at %llu", counter,
                       (unsigned long long)neigh_counter(counter));
     }
-}
-
-long neigh_kernel_rows(void)
-{
-    FILE *list = popen("ip -o neigh show nud all | grep lladdr | grep -vc NOARP", "r");
-    long count = -1;
-    ck_assert(list && fscanf(list, "%ld", &count) == 1);
-    pclose(list);
-    return count;
 }
 
 static void print_log(const char *line, void *user)

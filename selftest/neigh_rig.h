@@ -8,6 +8,7 @@
  *   neigh_until       breathes until a counter has reached a value
  *   neigh_popped      what the consumer popped of a key since neigh_forget: "S mac", "D", ""
  *   neigh_row         a field of a row of NEIGH_TABLE, "" when there is none
+ *   neigh_many, neigh_equal   many neighbours; is the table what the kernel has?
  *   neigh_redis       a command; neigh_redis_text: its answer as text
  *   neigh_redis_kill, neigh_redis_start
  *   neigh_end         stops everything
@@ -44,7 +45,11 @@ unsigned neigh_times(const char *key); /* popped since neigh_forget */
 void neigh_forget(void);
 const char *neigh_row(const char *key, const char *field);
 long neigh_rows(void);
-long neigh_kernel_rows(void); /* neighbours that have a row of their own */
+/* So many of Ethernet0, from 10.1.0.0 on: NEW with that MAC address, or DEL with NULL. */
+void neigh_many(unsigned first, unsigned count, const uint8_t *mac);
+/* NEIGH_TABLE is what the kernel has: every permanent neighbour, no other, the same MAC
+ * addresses. Returns how many. */
+unsigned neigh_equal(void);
 
 /* Waits until consumed = false is set to pop nothing. */
 extern bool neigh_consumes;

@@ -24,6 +24,7 @@ struct mirror *mirror_new(uint32_t rows, uint32_t ports)
         return NULL;
     }
     mirror->fresh = HAVE_FOREIGN;
+    mirror->capacity = rows;
     mirror->rows = table_new(sizeof(struct key), sizeof(struct mirror_row), rows, &seed,
                              TABLE_REFUSE);
     mirror->ports = table_new(INTERFACE_NAME_SIZE, sizeof(struct mirror_port), ports,
@@ -234,6 +235,11 @@ struct mirror_row *mirror_next_row(const struct mirror *mirror,
 uint32_t mirror_count(const struct mirror *mirror)
 {
     return table_count(mirror->rows);
+}
+
+bool mirror_has_room(const struct mirror *mirror)
+{
+    return mirror_count(mirror) < mirror->capacity - mirror->capacity / 8;
 }
 
 /* --- rounds ---------------------------------------------------------------------------------- */

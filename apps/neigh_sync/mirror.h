@@ -82,7 +82,8 @@ struct mirror {
     uint32_t round;
     bool in_round;
     uint8_t fresh; /* enum have of a new row */
-    uint64_t full; /* times a row or port had no room */
+    uint64_t full; /* times a row or port had no room; the reader clears it */
+    uint32_t capacity;
 };
 
 /* NULL: out of memory. */
@@ -123,6 +124,7 @@ struct mirror_row *mirror_next(struct mirror *mirror);
 void mirror_distrust(struct mirror *mirror, uint64_t now);
 
 uint32_t mirror_count(const struct mirror *mirror); /* rows */
+bool mirror_has_room(const struct mirror *mirror);  /* for an eighth of all, at least */
 
 /* Does Redis have to be told? */
 bool mirror_differs(const struct mirror_side *side);

@@ -221,8 +221,21 @@ static void look(struct app *app)
         .done = counters[COUNT_REDIS_COMMANDS] - counters[COUNT_QUEUE_DEPTH],
         .failed = counters[COUNT_EVENTS_FAILED],
     };
+    if (sync->mirror->full && sync->kernel.complete && mirror_has_room(sync->mirror)) {
+        sync->mirror->full = 0;
+        kernel_again(&sync->kernel);
+    }
     counters[COUNT_HEALTH_STATUS] = health_look(&sync->health, &facts, sync->now);
     sync->next_look = sync->now + LOOK;
+}
+
+/* Redis or the kernel came or went. */
+static bool has_turned(const struct app *app)
+{
+    const struct neigh_sync *sync = app->state;
+    bool redis = sync->redis && redis_ready(sync->redis);
+    return redis != (app->counters[COUNT_REDIS_CONNECTED] != 0) ||
+           (sync->kernel.watch != NULL) != (app->counters[COUNT_NETLINK_CONNECTED] != 0);
 }
 
 /* --- a breath -------------------------------------------------------------------------------- */
@@ -254,10 +267,11 @@ static bool read_kernel(struct app *app)
     struct neigh_sync *sync = app->state;
     uint64_t before = app->counters[COUNT_NEIGHBORS_PROCESSED];
     uint64_t lost = app->counters[COUNT_NETLINK_OVERRUNS];
+    bool complete = sync->kernel.complete;
     int got = kernel_read(&sync->kernel, sync->now, READS);
     if (app->counters[COUNT_NEIGHBORS_PROCESSED] != before)
         app->counters[COUNT_LAST_EVENT_NS] = sync->now;
-    if (app->counters[COUNT_NETLINK_OVERRUNS] != lost)
+    if (complete && app->counters[COUNT_NETLINK_OVERRUNS] != lost)
         app_log(app, "the kernel had no room for events: asking for everything");
     if (got < 0) {
         app_count(app, COUNT_NETLINK_ERRORS, 1);
@@ -314,7 +328,7 @@ static void pull(struct app *app)
         redis_serve(sync->redis, sync->now);
         more |= sync->mirror->waiting && redis_room(sync->redis) > 3;
     }
-    if (sync->now >= sync->next_look)
+    if (sync->now >= sync->next_look || has_turned(app))
         look(app);
     sleep_until_due(app, more);
 }
