@@ -1,6 +1,6 @@
 -- prelude: the part of the graph language that is written in Lua.
 --
---   engine.main{ duration =, busy =, hz =, no_report =, report =, done = }
+--   engine.main{ duration =, busy =, hz =, no_report =, report =, done =, reload = }
 --   engine.report{ showload =, showlinks =, showapps = }
 --   globals are strict: a misspelt name is an error where it is read
 --
@@ -37,7 +37,7 @@ local overrides = {}
 function engine.override (options) overrides = options end
 
 local OPTIONS = { duration = true, busy = true, hz = true, no_report = true, report = true,
-                  done = true, interval = true, each = true }
+                  done = true, interval = true, each = true, reload = true }
 
 local function options_of (options)
    local all = {}
@@ -94,7 +94,8 @@ function engine.main (options)
       local timers = start_timers(options)
       why, number = engine.loop(finish and math.max(0, finish - engine.now()))
       for _, t in ipairs(timers) do t:cancel() end
-      if why == "reload" and overrides.file then reload() end
+      if why == "reload" and options.reload then options.reload()
+      elseif why == "reload" and overrides.file then reload() end
    until why ~= "reload"
    running = false
    if options.report then
