@@ -8,9 +8,9 @@
  * the delete set loses its row first; no staged fields means that it was deleted.
  */
 #pragma once
-#include <check.h>
 #include <hiredis/hiredis.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +26,14 @@ struct consumer {
     void (*popped)(void *user, const char *key, const char *neigh, const char *family);
     void *user;
 };
+
+static inline void consumer_require(bool good, const char *what)
+{
+    if (good)
+        return;
+    fprintf(stderr, "consumer: %s\n", what);
+    abort();
+}
 
 static const char consumer_script[] =
     "local popped, keys = {}, redis.call('SPOP', KEYS[1], ARGV[1])\n"
@@ -46,14 +54,14 @@ static inline redisReply *consumer_ask(redisContext *context, const char *format
     va_start(args, format);
     redisReply *reply = redisvCommand(context, format, args);
     va_end(args);
-    ck_assert_msg(reply != NULL, "%s: %s", format, context->errstr);
+    consumer_require(reply, context->errstr);
     return reply;
 }
 
 static inline redisContext *consumer_connect(const char *path)
 {
     redisContext *context = redisConnectUnix(path);
-    ck_assert_msg(context && !context->err, "%s", context ? context->errstr : "memory");
+    consumer_require(context && !context->err, "no Redis");
     return context;
 }
 
@@ -98,7 +106,7 @@ static inline size_t consumer_pop(struct consumer *consumer)
     redisReply *reply = consumer_ask(
         consumer->pops, "EVAL %s 3 %s_KEY_SET %s: %s_DEL_SET %u _", consumer_script,
         consumer->table, consumer->table, consumer->table, consumer->batch);
-    ck_assert_msg(reply->type == REDIS_REPLY_ARRAY, "%s", reply->str);
+    consumer_require(reply->type == REDIS_REPLY_ARRAY, reply->str);
     size_t count = reply->elements;
     for (size_t i = 0; i < count; i++) {
         const char *key = reply->element[i]->element[0]->str;
@@ -122,7 +130,7 @@ static inline size_t consumer_step(struct consumer *consumer, int timeout)
     void *reply = NULL;
     size_t count = 0;
     if (!consumer->pending && poll(&fd, 1, timeout) > 0)
-        ck_assert_int_eq(redisBufferRead(consumer->hears), REDIS_OK);
+        consumer_require(redisBufferRead(consumer->hears) == REDIS_OK, "gone");
     while (redisGetReplyFromReader(consumer->hears, &reply) == REDIS_OK && reply) {
         consumer->pending++;
         consumer->published++;

@@ -14,6 +14,7 @@
  *   neigh_end         stops everything
  */
 #pragma once
+#include <check.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

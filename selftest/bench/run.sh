@@ -14,6 +14,8 @@ if [ "$(id -u)" -eq 0 ]; then
     selftest/bench/wires.sh
     "$BUILD/bench/sentinel"
     "$BUILD/bench/sentinel" --json >"$BUILD/sentinel.json"
+    "$BUILD/bench/neighsync" || true
+    "$BUILD/bench/neighsync" --json >"$BUILD/neighsync.json" || true
 else
     echo "bench: the veth and XDP measurements need root" >&2
 fi
@@ -26,6 +28,8 @@ fi
     cat "$BUILD/wires.json" 2>/dev/null || echo null
     printf ', "sentinel": '
     cat "$BUILD/sentinel.json" 2>/dev/null || echo null
+    printf ', "neighsync": '
+    cat "$BUILD/neighsync.json" 2>/dev/null || echo null
     printf '}\n'
 } >"$BUILD/bench.json"
 echo "figures: $BUILD/bench.json"
