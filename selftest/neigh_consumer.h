@@ -19,6 +19,7 @@
 struct consumer {
     redisContext *pops, *hears;
     const char *table;
+    char script[48]; /* Redis' name for it */
     unsigned batch;
     unsigned long pending, published;
     unsigned long sets, deletes;
@@ -65,6 +66,13 @@ static inline redisContext *consumer_connect(const char *path)
     return context;
 }
 
+static inline void consumer_learn(struct consumer *consumer)
+{
+    redisReply *reply = consumer_ask(consumer->pops, "SCRIPT LOAD %s", consumer_script);
+    snprintf(consumer->script, sizeof(consumer->script), "%s", reply->str);
+    freeReplyObject(reply);
+}
+
 static inline void consumer_open(struct consumer *consumer, const char *path,
                                  const char *table, unsigned batch)
 {
@@ -74,6 +82,7 @@ static inline void consumer_open(struct consumer *consumer, const char *path,
                                    .batch = batch };
     redisReply *reply = NULL;
     bool counted = false;
+    consumer_learn(consumer);
     freeReplyObject(consumer_ask(consumer->hears, "SUBSCRIBE %s_CHANNEL@0", table));
     while (!counted) { /* until nothing came in between */
         freeReplyObject(consumer_ask(consumer->pops, "WATCH %s_KEY_SET", table));
@@ -104,8 +113,13 @@ static inline const char *consumer_field(const redisReply *fields, const char *n
 static inline size_t consumer_pop(struct consumer *consumer)
 {
     redisReply *reply = consumer_ask(
-        consumer->pops, "EVAL %s 3 %s_KEY_SET %s: %s_DEL_SET %u _", consumer_script,
+        consumer->pops, "EVALSHA %s 3 %s_KEY_SET %s: %s_DEL_SET %u _", consumer->script,
         consumer->table, consumer->table, consumer->table, consumer->batch);
+    if (reply->type == REDIS_REPLY_ERROR && !strncmp(reply->str, "NOSCRIPT", 8)) {
+        freeReplyObject(reply);
+        consumer_learn(consumer);
+        return consumer_pop(consumer);
+    }
     consumer_require(reply->type == REDIS_REPLY_ARRAY, reply->str);
     size_t count = reply->elements;
     for (size_t i = 0; i < count; i++) {

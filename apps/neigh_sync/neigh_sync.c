@@ -74,10 +74,10 @@ static int open_writer(struct app *app, const struct neigh_sync_conf *conf)
                                .vrf = kernel_vrf,
                                .user = &sync->kernel,
                                .batch = (uint32_t)conf->batch_size };
-    writer_start(writer, place->database);
+    int error = writer_open(writer, place->database);
     return sync->redis && writer->event_latency && writer->redis_latency &&
                    writer->batch_size
-               ? 0
+               ? error
                : -ENOMEM;
 }
 
@@ -166,6 +166,7 @@ static void stop(struct app *app)
     hang_up(app);
     kernel_close(&sync->kernel);
     redis_close(sync->redis);
+    writer_close(&sync->writer);
     settings_close(&sync->settings);
     warm_close(&sync->warm);
     remove_histogram(app, sync->writer.event_latency);
@@ -326,7 +327,7 @@ static void pull(struct app *app)
         more = read_kernel(app);
     if (sync->redis && writer_flush(&sync->writer, sync->now)) {
         redis_serve(sync->redis, sync->now);
-        more |= sync->mirror->waiting && redis_room(sync->redis) > 3;
+        more |= sync->mirror->waiting > 0;
     }
     if (sync->now >= sync->next_look || has_turned(app))
         look(app);

@@ -3,114 +3,179 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/interface.h"
 
-#define FIELDS_MAX 4
-#define NAME_SIZE  (PRODUCER_KEY_SIZE + 64)
+#define NAME_SIZE  48
+#define VALUE_SIZE 20
+#define FIXED      8 /* arguments that are no row's */
+#define PER_ROW    7 /* the staged row; key, number of fields, two fields and their values */
 
-/* KEYS: channel, key set, the staged row once for each field. ARGV: message, key, fields. */
-static const char set_script[] =
-    "local pending = redis.call('SADD', KEYS[2], ARGV[2])\n"
-    "for i = 3, #KEYS do redis.call('HSET', KEYS[i], ARGV[2 * i - 3], ARGV[2 * i - 2]) "
+/* KEYS: channel, key set, delete set, the staged rows. ARGV: message, keys of a pop; of each row
+ * its key, how many words of fields, and these; no words: delete. What cannot be done with one
+ * row keeps nothing from the others, nor from being told of. */
+static const char tell_script[] =
+    "local pending, at, failed = 0, 3, false\n"
+    "local function try(...)\n"
+    "   local answer = redis.pcall(...)\n"
+    "   if type(answer) ~= 'table' or not answer.err then return answer end\n"
+    "   failed = failed or answer\n"
+    "   return 0\n"
     "end\n"
-    "if pending > 0 then redis.call('PUBLISH', KEYS[1], ARGV[1]) end";
-
-/* KEYS: channel, key set, the staged row, delete set. ARGV: message, key. */
-static const char delete_script[] =
-    "local pending = redis.call('SADD', KEYS[2], ARGV[2])\n"
-    "redis.call('SADD', KEYS[4], ARGV[2])\n"
-    "redis.call('DEL', KEYS[3])\n"
-    "if pending > 0 then redis.call('PUBLISH', KEYS[1], ARGV[1]) end";
+    "for i = 4, #KEYS do\n"
+    "   local key, words = ARGV[at], tonumber(ARGV[at + 1])\n"
+    "   pending = pending + try('SADD', KEYS[2], key)\n"
+    "   if words > 0 then\n"
+    "      try('HSET', KEYS[i], unpack(ARGV, at + 2, at + 1 + words))\n"
+    "   else\n"
+    "      try('SADD', KEYS[3], key)\n"
+    "      try('DEL', KEYS[i])\n"
+    "   end\n"
+    "   at = at + 2 + words\n"
+    "end\n"
+    "for _ = 1, pending, tonumber(ARGV[2]) do try('PUBLISH', KEYS[1], ARGV[1]) end\n"
+    "return failed";
 
 /* KEYS: key set, delete set. ARGV: pattern of staged rows. */
 static const char clear_script[] =
     "redis.call('DEL', KEYS[1], KEYS[2])\n"
     "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end";
 
+struct row {
+    char staged[NAME_SIZE + PRODUCER_KEY_SIZE];
+    const char *key; /* the end of it */
+    const char *names[2];
+    char values[2][VALUE_SIZE];
+};
+
+struct producer {
+    char table[NAME_SIZE], channel[NAME_SIZE + 16], keys[NAME_SIZE + 16],
+        deletes[NAME_SIZE + 16];
+    uint32_t count, room;
+    struct row *rows;
+    const char **argv;
+};
+
+struct producer *producer_new(const char *table, int database, uint32_t rows)
+{
+    struct producer *producer = calloc(1, sizeof(*producer));
+    if (!producer)
+        return NULL;
+    snprintf(producer->table, NAME_SIZE, "%s", table);
+    snprintf(producer->channel, sizeof(producer->channel), "%s_CHANNEL@%d",
+             producer->table, database);
+    snprintf(producer->keys, sizeof(producer->keys), "%s_KEY_SET", producer->table);
+    snprintf(producer->deletes, sizeof(producer->deletes), "%s_DEL_SET", producer->table);
+    producer->room = rows;
+    producer->rows = calloc(rows, sizeof(*producer->rows));
+    producer->argv = calloc(FIXED + (size_t)rows * PER_ROW, sizeof(*producer->argv));
+    if (producer->rows && producer->argv)
+        return producer;
+    producer_free(producer);
+    return NULL;
+}
+
+void producer_free(struct producer *producer)
+{
+    if (!producer)
+        return;
+    free(producer->rows);
+    free(producer->argv);
+    free(producer);
+}
+
 /* --- scripts --------------------------------------------------------------------------------- */
 
 bool producer_load(struct redis *redis, const struct redis_request *request)
 {
-    const char *const scripts[] = { set_script, delete_script };
-    struct redis_request one = *request;
-    for (one.number = 0; one.number < 2; one.number++)
-        if (!redis_send(redis, &one, 3,
-                        (const char *const[]){ "SCRIPT", "LOAD", scripts[one.number] },
-                        NULL))
-            return false;
-    return true;
+    return redis_send(redis, request, 3,
+                      (const char *const[]){ "SCRIPT", "LOAD", tell_script }, NULL);
 }
 
-bool producer_learn(struct producer_scripts *scripts, const struct redis_request *request,
-                    const redisReply *reply)
+bool producer_learn(struct producer_script *script, const redisReply *reply)
 {
-    char *into = request->number ? scripts->del : scripts->set;
     const char *name = redis_text(reply);
-    snprintf(into, sizeof(scripts->set), "%s", name ? name : "");
-    return request->number && *scripts->set && *scripts->del;
-}
-
-/* --- commands -------------------------------------------------------------------------------- */
-
-struct names {
-    char channel[NAME_SIZE], keys[NAME_SIZE], deletes[NAME_SIZE], staged[2 * NAME_SIZE];
-};
-
-static void name(struct names *names, const struct producer *producer, const char *key)
-{
-    snprintf(names->channel, NAME_SIZE, "%s_CHANNEL@%d", producer->name,
-             producer->database);
-    snprintf(names->keys, NAME_SIZE, "%s_KEY_SET", producer->name);
-    snprintf(names->deletes, NAME_SIZE, "%s_DEL_SET", producer->name);
-    snprintf(names->staged, sizeof(names->staged), "_%s:%s", producer->name, key);
-}
-
-bool producer_set(const struct producer *producer, const struct producer_scripts *scripts,
-                  struct redis *redis, const struct redis_request *request,
-                  const char *key, const char *const *fields)
-{
-    const char *argv[7 + 3 * FIELDS_MAX] = { "EVALSHA", scripts->set };
-    struct names names;
-    char count[4];
-    int pairs = 0, n = 3;
-    while (pairs < FIELDS_MAX && fields[2 * pairs])
-        pairs++;
-    name(&names, producer, key);
-    snprintf(count, sizeof(count), "%d", 2 + pairs);
-    argv[2] = count;
-    argv[n++] = names.channel;
-    argv[n++] = names.keys;
-    for (int i = 0; i < pairs; i++)
-        argv[n++] = names.staged;
-    argv[n++] = "G";
-    argv[n++] = key;
-    for (int i = 0; i < 2 * pairs; i++)
-        argv[n++] = fields[i];
-    return redis_send(redis, request, n, argv, NULL);
-}
-
-bool producer_delete(const struct producer *producer,
-                     const struct producer_scripts *scripts, struct redis *redis,
-                     const struct redis_request *request, const char *key)
-{
-    struct names names;
-    name(&names, producer, key);
-    const char *const argv[] = { "EVALSHA",  scripts->del, "4",           names.channel,
-                                 names.keys, names.staged, names.deletes, "G",
-                                 key,        "''",         "''" };
-    return redis_send(redis, request, sizeof(argv) / sizeof(*argv), argv, NULL);
+    snprintf(script->name, sizeof(script->name), "%s", name ? name : "");
+    return name;
 }
 
 bool producer_clear(const struct producer *producer, struct redis *redis,
                     const struct redis_request *request)
 {
-    struct names names;
-    name(&names, producer, "*");
-    const char *const argv[] = { "EVAL",     clear_script,  "2",
-                                 names.keys, names.deletes, names.staged };
+    char staged[NAME_SIZE + 4];
+    snprintf(staged, sizeof(staged), "_%s:*", producer->table);
+    const char *const argv[] = { "EVAL",         clear_script,      "2",
+                                 producer->keys, producer->deletes, staged };
     return redis_send(redis, request, sizeof(argv) / sizeof(*argv), argv, NULL);
+}
+
+/* --- rows ------------------------------------------------------------------------------------ */
+
+static struct row *add_row(struct producer *producer, const char *key)
+{
+    struct row *row = &producer->rows[producer->count++];
+    int length = snprintf(row->staged, sizeof(row->staged), "_%s:", producer->table);
+    row->key = row->staged + length;
+    memccpy(row->staged + length, key, 0, PRODUCER_KEY_SIZE);
+    row->names[0] = row->names[1] = NULL;
+    return row;
+}
+
+void producer_set(struct producer *producer, const char *key, const char *const fields[4])
+{
+    struct row *row = add_row(producer, key);
+    for (unsigned i = 0; i < 2 && fields[2 * i]; i++) {
+        row->names[i] = fields[2 * i];
+        snprintf(row->values[i], VALUE_SIZE, "%s", fields[2 * i + 1]);
+    }
+}
+
+void producer_delete(struct producer *producer, const char *key)
+{
+    add_row(producer, key);
+}
+
+uint32_t producer_count(const struct producer *producer)
+{
+    return producer->count;
+}
+
+static const char **put_row(const char **at, const struct row *row)
+{
+    static const char *const words[] = { "0", "2", "4" };
+    unsigned pairs = (row->names[0] != NULL) + (row->names[1] != NULL);
+    *at++ = row->key;
+    *at++ = words[pairs];
+    for (unsigned i = 0; i < pairs; i++) {
+        *at++ = row->names[i];
+        *at++ = row->values[i];
+    }
+    return at;
+}
+
+bool producer_send(struct producer *producer, const struct producer_script *script,
+                   struct redis *redis, const struct redis_request *request)
+{
+    const char **at = producer->argv;
+    char keys[16], pop[16];
+    snprintf(keys, sizeof(keys), "%u", 3 + producer->count);
+    snprintf(pop, sizeof(pop), "%d", PRODUCER_POP);
+    *at++ = "EVALSHA";
+    *at++ = script->name;
+    *at++ = keys;
+    *at++ = producer->channel;
+    *at++ = producer->keys;
+    *at++ = producer->deletes;
+    for (uint32_t i = 0; i < producer->count; i++)
+        *at++ = producer->rows[i].staged;
+    *at++ = "G";
+    *at++ = pop;
+    for (uint32_t i = 0; i < producer->count; i++)
+        at = put_row(at, &producer->rows[i]);
+    producer->count = 0;
+    return redis_send(redis, request, (int)(at - producer->argv), producer->argv, NULL);
 }
 
 /* --- keys ------------------------------------------------------------------------------------ */

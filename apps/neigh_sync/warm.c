@@ -284,7 +284,8 @@ static void ask_rows(struct warm *warm)
         write_field(warm, "restore_count", count);
     warm->counted = true;
     write_field(warm, "state", "initialized");
-    if (producer_clear(&warm->writer->neighbours, warm->writer->redis, &cleared))
+    if (producer_clear(warm->writer->producers[SIDE_NEIGHBOUR], warm->writer->redis,
+                       &cleared))
         warm->questions++;
     else
         warm->again = true;

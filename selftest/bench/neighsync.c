@@ -18,7 +18,6 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -142,7 +141,7 @@ static void begin(void)
 {
     struct error err;
     require(!geteuid() && !unshare(CLONE_NEWNET), "needs root");
-    setpriority(PRIO_PROCESS, 0, -20);
+    sched_setscheduler(0, SCHED_RR, &(struct sched_param){ 1 });
     require(mkdtemp(directory) != NULL, "no directory");
     snprintf(path, sizeof(path), "%s/redis.sock", directory);
     atexit(end_children);
