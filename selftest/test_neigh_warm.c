@@ -238,6 +238,84 @@ START_TEST(timers)
 }
 END_TEST
 
+#define MANY 10000
+
+/* Lines of MONITOR up to the ECHO that ends it: how many commands about many neighbours there
+ * are but the reading of their rows. */
+static unsigned written(redisContext *monitor)
+{
+    unsigned count = 0;
+    for (bool over = false; !over;) {
+        redisReply *line;
+        ck_assert_int_eq(redisGetReply(monitor, (void **)&line), REDIS_OK);
+        over = strstr(line->str, "\"ECHO\"");
+        count += strstr(line->str, "Ethernet0:10.") && !strstr(line->str, "\"HGETALL\"");
+        freeReplyObject(line);
+    }
+    return count;
+}
+
+/* Ten thousand that are as they were, but for ten: no command names another one. */
+START_TEST(many_unchanged)
+{
+    static const uint8_t mac1[6] = { 0, 1, 2, 0xaa, 0xbb, 0xcc },
+                         mac2[6] = { 0, 1, 2, 0xaa, 0xbb, 0xdd };
+    if (!begin())
+        return;
+    neigh_many(0, MANY, mac1);
+    neigh_do("EVAL %s 1 %s",
+             "for i = 0, 9999 do redis.call('HSET', "
+             "'NEIGH_TABLE:Ethernet0:10.1.' .. math.floor(i / 256) .. '.' "
+             ".. i % 256, 'neigh', KEYS[1], 'family', 'IPv4') end",
+             MAC);
+    unsigned changed = _i ? 10 : 0;
+    neigh_many(5000, changed, mac2);
+    restored();
+    neigh_consumes = false;
+    redisContext *monitor = consumer_connect(neigh_socket);
+    freeReplyObject(redisCommand(monitor, "MONITOR"));
+    neigh_run(NULL);
+    neigh_settle();
+    neigh_do("ECHO over");
+    unsigned commands = written(monitor);
+    redisFree(monitor);
+    ck_assert_str_eq(state_of("state"), "reconciled");
+    ck_assert_uint_eq(neigh_counter("neighbors_added"), changed);
+    ck_assert_uint_eq(neigh_counter("neighbors_deleted"), 0);
+    ck_assert_msg(changed ? commands > 0 : !commands, "%u commands", commands);
+    neigh_consumes = true;
+    neigh_settle();
+    ck_assert_uint_eq(neigh_equal(), MANY);
+    neigh_end();
+}
+END_TEST
+
+/* The kernel's events were lost while it waited: it does not reconcile before it knows. */
+START_TEST(not_on_an_unfinished_dump)
+{
+    static const uint8_t mac1[6] = { 0, 1, 2, 0xaa, 0xbb, 0xcc };
+    if (!begin())
+        return;
+    neigh_many(0, 5000, mac1);
+    neigh_do("EVAL %s 1 %s",
+             "for i = 0, 4999 do redis.call('HSET', "
+             "'NEIGH_TABLE:Ethernet0:10.1.' .. math.floor(i / 256) .. '.' "
+             ".. i % 256, 'neigh', KEYS[1], 'family', 'IPv4') end",
+             MAC);
+    restored();
+    neigh_run("socket_buffer_size", "16kb", NULL);
+    neigh_until("netlink_connected", 1);
+    neigh_many(6000, 1000, mac1);
+    usleep(1100000); /* the timer is over, the round is not */
+    neigh_settle();
+    ck_assert_uint_ge(neigh_counter("netlink_overruns"), 1);
+    ck_assert_uint_eq(neigh_counter("neighbors_deleted"), 0);
+    ck_assert_uint_eq(neigh_counter("neighbors_added"), 1000);
+    ck_assert_uint_eq(neigh_equal(), 6000);
+    neigh_end();
+}
+END_TEST
+
 static Suite *suite_neigh_warm(void)
 {
     Suite *suite = suite_create("neigh_warm");
@@ -251,6 +329,8 @@ static Suite *suite_neigh_warm(void)
     tcase_add_test(tcase, never_restored);
     tcase_add_test(tcase, stopped_while_waiting);
     tcase_add_loop_test(tcase, timers, 0, 2);
+    tcase_add_loop_test(tcase, many_unchanged, 0, 2);
+    tcase_add_test(tcase, not_on_an_unfinished_dump);
     suite_add_tcase(suite, tcase);
     return suite;
 }
