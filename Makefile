@@ -26,7 +26,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 
 PACKAGES := $(shell sed 's/\#.*//' .ci/packages)
 BENCH_PACKAGES := $(shell sed 's/\#.*//' .ci/packages-bench)
-PKGS     := lua5.4 libpcap libmnl jansson ncursesw libbpf
+PKGS     := lua5.4 libpcap libmnl jansson hiredis ncursesw libbpf
 PKG_CONFIG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_CONFIG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 

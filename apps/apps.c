@@ -17,6 +17,7 @@
     APP(join)                                                                            \
     APP(match)                                                                           \
     APP(nat)                                                                             \
+    APP(neigh_sync)                                                                      \
     APP(pacer)                                                                           \
     APP(packet_filter)                                                                   \
     APP(pcap_reader)                                                                     \

@@ -157,6 +157,21 @@ void open_json(lua_State *L)
     lua_setglobal(L, "json");
 }
 
+void json_log(const char *line)
+{
+    char when[32];
+    struct tm tm;
+    time_t now = time(NULL);
+    strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+    json_t *object =
+        json_pack("{ss ss ss*}", "ts", when, "level", "warn", "message", line);
+    char *text = object ? json_dumps(object, JSON_PRESERVE_ORDER) : NULL;
+    if (text)
+        fprintf(stderr, "%s\n", text);
+    free(text);
+    json_decref(object);
+}
+
 /* --- counters
  * ------------------------------------------------------------------------------ */
 

@@ -51,6 +51,7 @@ struct settings {
     bool virtual_time;
     uint64_t virtual_start; /* ns: where its clock begins */
     char cores[256];        /* the list of CPUs; "": any */
+    bool log_json;          /* what a person should know is written as JSON */
 };
 
 struct vm {
@@ -173,6 +174,9 @@ void timers_keep_only(struct vm *vm, uint32_t generation);
 void timers_drop(struct vm *vm, uint32_t generation);
 void timers_drop_owned(struct vm *vm, uint32_t owner);
 void timers_void(struct vm *vm); /* the engine goes away */
+
+/* A line on stderr: { "ts":, "level": "warn", "message": line }. Any thread. */
+void json_log(const char *line);
 
 void open_app(lua_State *L);
 void open_bench(lua_State *L);

@@ -87,7 +87,9 @@ static int open_all(lua_State *L)
 static void default_log(const char *line, void *user)
 {
     struct vm *vm = user;
-    if (vm->options.log)
+    if (vm->settings.log_json)
+        json_log(line);
+    else if (vm->options.log)
         vm->options.log(line, vm->options.log_user);
 }
 

@@ -152,12 +152,20 @@ static const struct nlattr *find(const struct nlmsghdr *message, size_t header,
     return NULL;
 }
 
+const void *netlink_payload(const struct nlmsghdr *message, size_t header, uint16_t type,
+                            size_t *size)
+{
+    const struct nlattr *attribute = find(message, header, type);
+    *size = attribute ? mnl_attr_get_payload_len(attribute) : 0;
+    return attribute ? mnl_attr_get_payload(attribute) : NULL;
+}
+
 const void *netlink_attribute(const struct nlmsghdr *message, size_t header,
                               uint16_t type, size_t least)
 {
-    const struct nlattr *attribute = find(message, header, type);
-    bool enough = attribute && mnl_attr_get_payload_len(attribute) >= least;
-    return enough ? mnl_attr_get_payload(attribute) : NULL;
+    size_t size;
+    const void *payload = netlink_payload(message, header, type, &size);
+    return size >= least ? payload : NULL;
 }
 
 const char *netlink_string(const struct nlmsghdr *message, size_t header, uint16_t type)

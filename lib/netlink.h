@@ -7,7 +7,7 @@
  *   netlink_append       ... bytes that are no attribute, such as a header within a nest
  *   netlink_ask          send it and take the answers
  *   netlink_family       number of a generic netlink family
- *   netlink_attribute    an attribute of an answer; netlink_string
+ *   netlink_attribute    an attribute of an answer; netlink_payload, netlink_string
  *   netlink_close
  *
  *     struct ifaddrmsg header = { .ifa_family = AF_INET, .ifa_prefixlen = 24,
@@ -74,5 +74,8 @@ int netlink_family(struct netlink *netlink, const char *name, uint16_t *id,
  * trusted, but that nlmsg_len bytes of it are there. */
 const void *netlink_attribute(const struct nlmsghdr *message, size_t header,
                               uint16_t type, size_t least);
+/* The same, with how many bytes there are. */
+const void *netlink_payload(const struct nlmsghdr *message, size_t header, uint16_t type,
+                            size_t *size);
 /* NULL also when no NUL is in it. */
 const char *netlink_string(const struct nlmsghdr *message, size_t header, uint16_t type);

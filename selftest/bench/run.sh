@@ -14,6 +14,8 @@ if [ "$(id -u)" -eq 0 ]; then
     selftest/bench/wires.sh
     "$BUILD/bench/sentinel" 41 "$BUILD/sentinel.json"
     selftest/bench/protected.sh
+    "$BUILD/bench/neighsync" || true
+    "$BUILD/bench/neighsync" --json >"$BUILD/neighsync.json" || true
 else
     echo "bench: the veth and XDP measurements need root" >&2
 fi
@@ -28,6 +30,8 @@ fi
     cat "$BUILD/sentinel.json" 2>/dev/null || echo null
     printf ', "protected": '
     cat "$BUILD/protected.json" 2>/dev/null || echo null
+    printf ', "neighsync": '
+    cat "$BUILD/neighsync.json" 2>/dev/null || echo null
     printf '}\n'
 } >"$BUILD/bench.json"
 echo "figures: $BUILD/bench.json"

@@ -1,0 +1,66 @@
+/* neigh_rig: a NeighSync between a real kernel's neighbour table and a real redis-server.
+ *
+ *   neigh_start       namespace, interface Ethernet0, Redis; false: cannot be had here
+ *   neigh_run         the NeighSync starts, with parameters NAME, TEXT ..., NULL
+ *   neigh_stop_app    ... and stops
+ *   neigh_change   RTM_NEWNEIGH or RTM_DELNEIGH
+ *   neigh_settle      until nothing more happens: all told and answered, and popped
+ *   neigh_until       breathes until a counter has reached a value
+ *   neigh_popped      what the consumer popped of a key since neigh_forget: "S mac", "D", ""
+ *   neigh_row         a field of a row of NEIGH_TABLE, "" when there is none
+ *   neigh_many, neigh_equal   many neighbours; is the table what the kernel has?
+ *   neigh_redis       a command; neigh_redis_text: its answer as text
+ *   neigh_redis_kill, neigh_redis_start
+ *   neigh_end         stops everything
+ */
+#pragma once
+#include <check.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/engine.h"
+#include "selftest/neigh_consumer.h"
+#include "selftest/private_network.h"
+
+struct engine;
+
+bool neigh_start(void);
+void neigh_end(void);
+void neigh_run(const char *name, ...);
+void neigh_stop_app(void);
+
+/* state: NUD_*; mac: of so many bytes, or NULL. Returns 0 or -errno. */
+int neigh_change(bool add, const char *ifname, const char *ip, uint16_t state,
+                 uint8_t flags, const void *mac, size_t size);
+/* NEW with the MAC address 00:01:02:aa:bb:cc. */
+void neigh_add(const char *ifname, const char *ip, uint16_t state);
+void neigh_delete(const char *ifname, const char *ip);
+
+void neigh_settle(void);
+void neigh_breathe(unsigned milliseconds);
+void neigh_until(const char *counter, uint64_t least);
+uint64_t neigh_counter(const char *counter);
+const char *neigh_popped(const char *key);
+unsigned neigh_times(const char *key); /* popped since neigh_forget */
+void neigh_forget(void);
+const char *neigh_row(const char *key, const char *field);
+long neigh_rows(void);
+/* So many of Ethernet0, from 10.1.0.0 on: NEW with that MAC address, or DEL with NULL. */
+void neigh_many(unsigned first, unsigned count, const uint8_t *mac);
+/* NEIGH_TABLE is what the kernel has: every permanent neighbour, no other, the same MAC
+ * addresses. Returns how many. */
+unsigned neigh_equal(void);
+
+/* Waits until consumed = false is set to pop nothing. */
+extern bool neigh_consumes;
+extern struct consumer neigh_orchagent;
+extern struct engine *neigh_engine;
+extern const char *neigh_socket;
+
+__attribute__((format(printf, 1, 2))) redisReply *neigh_redis(const char *format, ...);
+__attribute__((format(printf, 1, 2))) void neigh_do(const char *format, ...);
+__attribute__((format(printf, 1, 2))) const char *neigh_text(const char *format, ...);
+void neigh_redis_kill(void);
+void neigh_redis_start(void);
+void neigh_redis_stop(bool stop); /* SIGSTOP, SIGCONT */
