@@ -2,13 +2,14 @@
 #include "apps/vxlan_nat/plan.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/prefix_file.h"
 
-#define ALLOW_MAX 65536
+#define ALLOW_MAX 262144
 
 static const char *const matches[] = { "src", "dst", "either", "both", NULL };
 static const char *const inner_vlans[] = { "drop", "strip", "keep", NULL };
@@ -24,7 +25,7 @@ const struct param vxlan_nat_params[] = {
     PARAM_VALUE(CONF, allow, "",
                 "prefixes whose packets may pass: \"192.0.2.0/24 2001:db8::/32\", or a "
                 "list; without any none may"),
-    PARAM_STRING(CONF, allow_file, "", "more of them, one a line"),
+    PARAM_STRING(CONF, allow_file, "", "more of them: one a line, or a .json file"),
     PARAM_ENUM(CONF, match, "src", matches, "what of the inner packet is to be allowed"),
     PARAM_VALUE(CONF, rules, "",
                 "{ { vni = 42, proto = \"tcp\", dst = \"198.51.100.0/24\", port = "
@@ -156,15 +157,25 @@ static int read_allow(struct prefix_set **set, const struct value *value,
     return error;
 }
 
-static int read_allow_file(struct prefix_set **set, const char *path, struct error *err)
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && !strcmp(text + length - tail, end);
+}
+
+static int read_allow_file(struct plan *plan, const char *path, struct error *err)
 {
     const struct prefix_file file = { .path = path, .max = ALLOW_MAX, .really = true };
     struct prefix_list list;
-    int error = path ? prefix_file_read(&file, &list, err) : 0;
-    if (error || !path)
+    if (!path)
+        return 0;
+    if (ends_with(path, ".json"))
+        return allowlist_read(path, &plan->allowed, &plan->file, err);
+    int error = prefix_file_read(&file, &list, err);
+    if (error)
         return error;
     for (size_t i = 0; i < list.count && !error; i++)
-        error = insert(set, &list.prefixes[i], err);
+        error = insert(&plan->allowed, &list.prefixes[i], err);
     prefix_list_clear(&list);
     return error;
 }
@@ -193,12 +204,12 @@ void plan_clear(struct plan *plan)
 
 int plan_make(struct plan *plan, const struct vxlan_nat_conf *conf, struct error *err)
 {
-    *plan = (struct plan){ 0 };
+    *plan = (struct plan){ .file.total = -1 };
     int error = make_policy(&plan->policy, conf, err);
     if (!error)
         error = read_allow(&plan->allowed, &conf->allow, err);
     if (!error)
-        error = read_allow_file(&plan->allowed, conf->allow_file, err);
+        error = read_allow_file(plan, conf->allow_file, err);
     if (!error)
         error = read_prefixes(&plan->vteps, "vteps", conf->vteps, err);
     if (!error)

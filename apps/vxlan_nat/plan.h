@@ -1,5 +1,6 @@
 /* plan: VxlanNat's parameters, and what they come to. */
 #pragma once
+#include "apps/vxlan_nat/allowlist.h"
 #include "apps/vxlan_nat/rules.h"
 #include "lib/param.h"
 #include "lib/prefix_set.h"
@@ -18,6 +19,7 @@ struct vxlan_nat_conf {
 struct plan {
     struct vxlan_policy policy;
     struct prefix_set *allowed, *vteps, *peers; /* NULL: none was named */
+    struct allowlist file;                      /* what allow_file had, if it was JSON */
     struct rules rules;
     uint8_t smac[6], dmac[6];
     bool has_smac, has_dmac;

@@ -338,6 +338,16 @@ static int verify(const void *conf, struct error *err)
     return error;
 }
 
+/* What is odd about a file is no reason not to use it. */
+static void say_odd(struct app *app)
+{
+    const struct vxlan_nat *nat = app->state;
+    const struct allowlist *file = &nat->plan.file;
+    if (file->total >= 0 && (unsigned long long)file->total != file->prefixes)
+        app_log(app, "allow_file says that it has %lld entries, and has %zu", file->total,
+                file->prefixes);
+}
+
 static int start(struct app *app, struct error *err)
 {
     struct vxlan_nat *nat = app->state;
@@ -349,7 +359,10 @@ static int start(struct app *app, struct error *err)
         nat->ids[i] = (uint16_t)random_draw(&random, 2 + i);
     if (!nat->fragments)
         return error_set(err, ERROR_RUN, ENOMEM, "no memory for fragments");
-    return plan_make(&nat->plan, app->conf, err);
+    int error = plan_make(&nat->plan, app->conf, err);
+    if (!error)
+        say_odd(app);
+    return error;
 }
 
 /* A fragment follows the first one of its packet by the rules of that time. */
@@ -362,6 +375,7 @@ static int reconfigure(struct app *app, const void *conf, struct error *err)
         return error;
     plan_clear(&nat->plan);
     nat->plan = plan;
+    say_odd(app);
     return 0;
 }
 
