@@ -8,10 +8,10 @@
 
 #include "lib/interface.h"
 
-#define NAME_SIZE  48
-#define VALUE_SIZE 20
-#define FIXED      8 /* arguments that are no row's */
-#define PER_ROW    7 /* the staged row; key, number of fields, two fields and their values */
+#define TABLE_NAME_SIZE 48
+#define VALUE_SIZE      20
+#define FIXED           8 /* arguments that are no row's */
+#define PER_ROW         7 /* the staged row; key, number of fields, two fields and their values */
 
 /* KEYS: channel, key set, delete set, the staged rows. ARGV: message, keys of a pop; of each row
  * its key, how many words of fields, and these; no words: delete. What cannot be done with one
@@ -44,15 +44,15 @@ static const char clear_script[] =
     "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end";
 
 struct row {
-    char staged[NAME_SIZE + PRODUCER_KEY_SIZE];
+    char staged[TABLE_NAME_SIZE + PRODUCER_KEY_SIZE];
     const char *key; /* the end of it */
     const char *names[2];
     char values[2][VALUE_SIZE];
 };
 
 struct producer {
-    char table[NAME_SIZE], channel[NAME_SIZE + 16], keys[NAME_SIZE + 16],
-        deletes[NAME_SIZE + 16];
+    char table[TABLE_NAME_SIZE], channel[TABLE_NAME_SIZE + 16],
+        keys[TABLE_NAME_SIZE + 16], deletes[TABLE_NAME_SIZE + 16];
     uint32_t count, room;
     struct row *rows;
     const char **argv;
@@ -63,7 +63,7 @@ struct producer *producer_new(const char *table, int database, uint32_t rows)
     struct producer *producer = calloc(1, sizeof(*producer));
     if (!producer)
         return NULL;
-    snprintf(producer->table, NAME_SIZE, "%s", table);
+    snprintf(producer->table, TABLE_NAME_SIZE, "%s", table);
     snprintf(producer->channel, sizeof(producer->channel), "%s_CHANNEL@%d",
              producer->table, database);
     snprintf(producer->keys, sizeof(producer->keys), "%s_KEY_SET", producer->table);
@@ -104,7 +104,7 @@ bool producer_learn(struct producer_script *script, const redisReply *reply)
 bool producer_clear(const struct producer *producer, struct redis *redis,
                     const struct redis_request *request)
 {
-    char staged[NAME_SIZE + 4];
+    char staged[TABLE_NAME_SIZE + 4];
     snprintf(staged, sizeof(staged), "_%s:*", producer->table);
     const char *const argv[] = { "EVAL",         clear_script,      "2",
                                  producer->keys, producer->deletes, staged };
