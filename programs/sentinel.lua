@@ -390,6 +390,8 @@ local function watch (ifnames, o)
    look_at_all()
    timer.every("1s", keep_for_others)
    local full_screen = not o.json and process.terminal()
+   -- What it makes is small and soon forgotten: collected early, memory stays what it is.
+   collectgarbage("incremental", 110, 400)
    if full_screen then begin_screen(o) else begin_json(o) end
    local function again ()
       reload(ifnames, o)
