@@ -196,8 +196,10 @@ churn() {
     for round in 1 2; do
         batch del 0 5000 01
         kill_redis
+        kill -STOP "$daemon" # how fast it is must not matter: now it loses some
         batch replace 5000 5000 "1$round"
         batch add 0 5000 02
+        kill -CONT "$daemon"
         start_redis
         batch del 10000 3000 01
         batch add 10000 3000 "2$round"
