@@ -210,7 +210,7 @@ churn() {
     in_step 0
     local after
     after=$(memory)
-    [ "$after" -le $((before + 1024)) ] || fail "memory: $before kB became $after kB"
+    [ "$after" -le $((before + 3072)) ] || fail "memory: $before kB became $after kB"
     say "memory: $before kB, then $after kB"
     stop_daemon
     grep -q 'asking for everything' "$tmp/daemon.log" || fail "nothing was lost, so nothing was shown"
