@@ -61,8 +61,8 @@ struct operation_row {
 
 struct app_class {
     const char *name;
-    const char *doc; /* one line */
-    const struct port *ports;
+    const char *doc;          /* one line */
+    const struct port *ports; /* NULL: it moves no packets */
     const struct param *params;
     size_t conf_size; /* of the struct that params describe */
     const struct counter_row *counters;
