@@ -485,6 +485,37 @@ START_TEST(long_packets_go_out_in_fragments)
 }
 END_TEST
 
+/* --- what travels beside a frame ------------------------------------------------------ */
+
+static void put_in_packet(struct packet *p)
+{
+    test_inject(engine, "in", p);
+    sent++;
+    test_breathe(engine, 2);
+}
+
+/* Frames of jumbo interfaces come in large packets, and go out in ordinary ones. */
+START_TEST(fragments_fit_their_packets)
+{
+    static uint8_t big[6000], around[7000];
+    struct made made = { .payload = 40 };
+    struct error err;
+    BUILD("allow=10.0.0.0/8 mtu=3000", "to=172.30.82.95");
+    ck_assert_int_eq(packet_large_reserve(4, &err), 0);
+    frame_make(big, &made);
+    put16(big + 16, 5000);
+    put_in_packet(packet_from_bytes(around, wrap(around, &usual, big, 5014)));
+    size_t n;
+    uint32_t payload = 0;
+    struct packet **p = test_collected(engine, "out", &n);
+    for (size_t i = 0; i < n; i++) {
+        ck_assert_uint_le(p[i]->length, packet_capacity());
+        payload += p[i]->length - 34;
+    }
+    ck_assert_uint_eq(payload, 4980);
+}
+END_TEST
+
 /* --- mistakes ------------------------------------------------------------------------ */
 
 START_TEST(mistakes)
@@ -540,6 +571,7 @@ static Suite *suite_vxlan_nat(void)
     tcase_add_test(tests, truncated_packets_go_on);
     tcase_add_test(tests, fragments_follow_the_first);
     tcase_add_test(tests, long_packets_go_out_in_fragments);
+    tcase_add_test(tests, fragments_fit_their_packets);
     tcase_add_test(tests, mistakes);
     suite_add_tcase(suite, tests);
     return suite;

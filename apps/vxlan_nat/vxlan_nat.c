@@ -214,12 +214,13 @@ static void send_one(struct app *app, struct link *output, struct packet *p)
     link_transmit(output, p);
 }
 
-/* The packet in as many frames as it takes; it is freed. */
+/* The packet in as many frames as it takes; it is freed. What came in a large packet goes out in
+ * ordinary ones, whatever mtu allows. */
 static void send_fragments(struct app *app, struct link *output, struct packet *p,
                            uint32_t l3, uint32_t mtu)
 {
     const uint8_t *ip = p->data + l3;
-    uint32_t total = p->length - l3, at = 0;
+    uint32_t total = p->length - l3, at = 0, room = packet_capacity() - l3;
     app_count(app, FRAGMENTED, 1);
     do {
         struct packet *part = packet_allocate();
@@ -229,7 +230,8 @@ static void send_fragments(struct app *app, struct link *output, struct packet *
             break;
         }
         memcpy(part->data, p->data, l3);
-        part->length = l3 + rewrite_fragment(part->data + l3, ip, total, at, mtu, &next);
+        part->length = l3 + rewrite_fragment(part->data + l3, ip, total, at,
+                                             mtu < room ? mtu : room, &next);
         part->timestamp = p->timestamp;
         send_one(app, output, part);
         at = next;
