@@ -302,7 +302,7 @@ static const struct {
     { "drop_not_allowed", "match=both", 2, 0, "02", false },
     { "drop_ttl_exceeded", "", 2, 22, "00", false },
     { "drop_ttl_exceeded", "decrement_ttl=true", 2, 22, "01", false },
-    { "drop_mtu", "mtu=48 clear_df=false", 2, 0, "02", false },
+    { "drop_mtu", "mtu=68 clear_df=false", 2, 0, "02", false },
 };
 
 #define WRONGS (sizeof(wrongs) / sizeof(*wrongs))
@@ -319,7 +319,7 @@ static void patch(uint8_t *at, const char *hex)
 START_TEST(every_reason)
 {
     struct tunnel tunnel = { .v6 = wrongs[_i].v6, .vni = 42 };
-    struct made made = { .payload = 40 };
+    struct made made = { .payload = 48 };
     char settings[256];
     uint32_t header = tunnel.v6 ? 62 : 42;
     snprintf(settings, sizeof(settings), "allow=10.0.0.1/32 %s", wrongs[_i].settings);
@@ -544,6 +544,7 @@ START_TEST(mistakes)
         { "allow=hello", "to=192.0.2.1", "allow" },
         { "smac=01:00:00:00:00:01", "to=192.0.2.1", "smac" },
         { "allow_file=/nowhere", "to=192.0.2.1", "/nowhere" },
+        { "mtu=67", "to=192.0.2.1", "mtu" },
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         struct error err = { 0 };
