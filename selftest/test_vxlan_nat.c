@@ -516,6 +516,22 @@ START_TEST(fragments_fit_their_packets)
 }
 END_TEST
 
+START_TEST(nothing_of_the_outer_packet_stays)
+{
+    struct made made = { .payload = 40 };
+    BUILD("allow=10.0.0.0/8", "to=172.30.82.95");
+    struct packet *p =
+        packet_from_bytes(outer, wrap(outer, &usual, inner, frame_make(inner, &made)));
+    p->flags = PACKET_VLAN | PACKET_CSUM_VALID;
+    p->vlan_tci = 7;
+    p->vlan_tpid = 0x8100;
+    p->hash = 5;
+    put_in_packet(p);
+    ck_assert_uint_eq(came(1)[0]->flags, 0);
+    ck_assert_uint_eq(came(1)[0]->hash, 0);
+}
+END_TEST
+
 /* --- mistakes ------------------------------------------------------------------------ */
 
 START_TEST(mistakes)
@@ -573,6 +589,7 @@ static Suite *suite_vxlan_nat(void)
     tcase_add_test(tests, fragments_follow_the_first);
     tcase_add_test(tests, long_packets_go_out_in_fragments);
     tcase_add_test(tests, fragments_fit_their_packets);
+    tcase_add_test(tests, nothing_of_the_outer_packet_stays);
     tcase_add_test(tests, mistakes);
     suite_add_tcase(suite, tests);
     return suite;

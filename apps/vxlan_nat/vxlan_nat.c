@@ -239,7 +239,8 @@ static void send_fragments(struct app *app, struct link *output, struct packet *
     packet_free(p);
 }
 
-/* The inner frame alone, from its Ethernet header to the end of its IP packet. */
+/* The inner frame alone, from its Ethernet header to the end of its IP packet. What travels beside
+ * it is said of the outer one: its tag, its checksum, its flow. */
 static uint32_t uncover(const struct app *app, struct packet *p,
                         const struct vxlan_frame *f)
 {
@@ -247,6 +248,8 @@ static uint32_t uncover(const struct app *app, struct packet *p,
     uint32_t l3 = f->l3 - f->inner;
     packet_resize(p, f->end);
     packet_trim_front(p, f->inner);
+    p->flags = 0;
+    p->hash = 0;
     if (f->tags && nat->plan.policy.inner_vlan == INNER_VLAN_STRIP) {
         memmove(p->data + l3 - 14, p->data, 12);
         packet_trim_front(p, l3 - 14);
