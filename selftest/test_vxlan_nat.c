@@ -532,6 +532,24 @@ START_TEST(nothing_of_the_outer_packet_stays)
 }
 END_TEST
 
+/* As RawSocket with offload = "csum" brings what the sender left to its interface. */
+START_TEST(unfinished_checksums)
+{
+    struct made made = { .payload = 40, .to = 80 };
+    BUILD("allow=10.0.0.0/8 clear_df=false", "port=80 to=172.30.82.95:81");
+    uint32_t length = frame_make(inner, &made);
+    uint8_t rest[4] = { 0, IS_UDP, 0, 48 };
+    put16(inner + 40, naive_sum(rest, 4, naive_sum(inner + 26, 8, 0)));
+    struct packet *p = packet_from_bytes(outer, wrap(outer, &usual, inner, length));
+    p->flags = PACKET_CSUM_PARTIAL;
+    p->csum_start = 50 + 34;
+    p->csum_offset = 6;
+    put_in_packet(p);
+    expect(&made, "172.30.82.95", 81);
+    ck_assert_mem_eq(came(1)[0]->data, wanted, length);
+}
+END_TEST
+
 /* --- mistakes ------------------------------------------------------------------------ */
 
 START_TEST(mistakes)
@@ -590,6 +608,7 @@ static Suite *suite_vxlan_nat(void)
     tcase_add_test(tests, long_packets_go_out_in_fragments);
     tcase_add_test(tests, fragments_fit_their_packets);
     tcase_add_test(tests, nothing_of_the_outer_packet_stays);
+    tcase_add_test(tests, unfinished_checksums);
     tcase_add_test(tests, mistakes);
     suite_add_tcase(suite, tests);
     return suite;

@@ -324,12 +324,16 @@ static void push(struct app *app)
 {
     struct vxlan_nat *nat = app->state;
     struct link *input = app_input(app, 0);
-    struct packet *p[LINK_BURST];
+    struct packet **run, *p[LINK_BURST];
     uint64_t now = engine_now(app->engine);
     uint32_t n;
-    while (input && (n = plain_receive_burst(&nat->plain, input, p, LINK_BURST)))
+    /* not plain_receive_burst: an unfinished checksum cannot be updated */
+    while (input && (n = plain_run(&nat->plain, input, &run, LINK_BURST))) {
+        packet_pointers(p, run, n);
+        plain_advance(&nat->plain, input, n);
         for (uint32_t i = 0; i < n; i++)
             take(app, p[i], now);
+    }
 }
 
 /* --- life ---------------------------------------------------------------------------------------- */
