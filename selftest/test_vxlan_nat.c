@@ -550,6 +550,22 @@ START_TEST(unfinished_checksums)
 }
 END_TEST
 
+/* Routers of RFC 1191 send fragments with DF. */
+START_TEST(fragments_keep_their_id)
+{
+    BUILD("allow=10.0.0.0/8", "to=172.30.82.95");
+    for (int i = 0; i < 2; i++) {
+        uint32_t length = fragment(inner, 5, 400 * (uint32_t)i, 400, !i);
+        inner[20] |= 0x40;
+        put_in(&usual, inner, length);
+    }
+    struct packet **p = came(2);
+    ck_assert_uint_eq(get16(p[0]->data + 18), 5);
+    ck_assert_uint_eq(get16(p[1]->data + 18), 5);
+    ck_assert_uint_eq((p[0]->data[20] | p[1]->data[20]) & 0x40, 0);
+}
+END_TEST
+
 /* --- mistakes ------------------------------------------------------------------------ */
 
 START_TEST(mistakes)
@@ -609,6 +625,7 @@ static Suite *suite_vxlan_nat(void)
     tcase_add_test(tests, fragments_fit_their_packets);
     tcase_add_test(tests, nothing_of_the_outer_packet_stays);
     tcase_add_test(tests, unfinished_checksums);
+    tcase_add_test(tests, fragments_keep_their_id);
     tcase_add_test(tests, mistakes);
     suite_add_tcase(suite, tests);
     return suite;

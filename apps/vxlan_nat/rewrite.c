@@ -82,7 +82,9 @@ static uint64_t put_header4(uint8_t *ip, const struct vxlan_frame *f,
     if (rewrite->clear_df && f->df) {
         uint8_t flags[2] = { ip[6] & (uint8_t)~FLAG_DF, ip[7] };
         uint8_t id[2] = { (uint8_t)(rewrite->id >> 8), (uint8_t)rewrite->id };
-        delta += put(ip + 6, flags, 2) + put(ip + 4, id, 2);
+        delta += put(ip + 6, flags, 2);
+        if (!f->fragment) /* those of one packet have theirs in common */
+            delta += put(ip + 4, id, 2);
     }
     if (rewrite->decrement) {
         uint8_t hops[2] = { ip[8] - 1, ip[9] };
