@@ -566,6 +566,38 @@ START_TEST(fragments_keep_their_id)
 }
 END_TEST
 
+/* IPv6 with these bytes behind its header, of which `size` are its payload. */
+static uint32_t make6(uint8_t *out, uint8_t next, const char *hex, uint32_t size)
+{
+    struct made made = { .v6 = true };
+    frame_make(out, &made);
+    put16(out + 18, size);
+    out[20] = next;
+    patch(out + 54, hex);
+    return 54 + (uint32_t)strlen(hex) / 2;
+}
+
+/* The next header of a fragment is that behind it; only the first has all of them. */
+START_TEST(ipv6_fragments_follow_the_first)
+{
+    BUILD("allow=2001:db8::/32", "port=80 to=[2001:db8:9::1]:8000");
+    put_in(&usual, inner,
+           make6(inner, 44,
+                 "3c00000100000007"  /* fragment, id 7 */
+                 "1100010400000000"  /* destination options */
+                 "1000005000180000", /* UDP */
+                 24));
+    put_in(&usual, inner,
+           make6(inner, 44,
+                 "3c00001000000007"
+                 "0102030405060708",
+                 16));
+    struct packet **p = came(2);
+    ck_assert_uint_eq(get16(p[0]->data + 72), 8000);
+    ck_assert_uint_eq(get16(p[1]->data + 14 + 24 + 4), 9);
+}
+END_TEST
+
 /* --- mistakes ------------------------------------------------------------------------ */
 
 START_TEST(mistakes)
@@ -626,6 +658,7 @@ static Suite *suite_vxlan_nat(void)
     tcase_add_test(tests, nothing_of_the_outer_packet_stays);
     tcase_add_test(tests, unfinished_checksums);
     tcase_add_test(tests, fragments_keep_their_id);
+    tcase_add_test(tests, ipv6_fragments_follow_the_first);
     tcase_add_test(tests, mistakes);
     suite_add_tcase(suite, tests);
     return suite;

@@ -143,9 +143,13 @@ static enum vxlan_reason admit(const struct plan *plan, int match,
     return is_allowed(plan, match, f) ? VX_NONE : VX_NOT_ALLOWED;
 }
 
+/* RFC 791, 3.2; RFC 8200, 4.5: of IPv6 the protocol is no part of it, which only the first one may
+ * know. */
 static struct fragment_key fragment_key(const struct vxlan_frame *f)
 {
-    struct fragment_key key = { .vni = f->vni, .id = f->id, .protocol = f->protocol };
+    struct fragment_key key = { .vni = f->vni,
+                                .id = f->id,
+                                .protocol = f->family == 4 ? f->protocol : 0 };
     memcpy(key.src, f->src, sizeof(key.src));
     memcpy(key.dst, f->dst, sizeof(key.dst));
     return key;
