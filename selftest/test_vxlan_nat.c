@@ -598,6 +598,24 @@ START_TEST(ipv6_fragments_follow_the_first)
 }
 END_TEST
 
+START_TEST(headers_are_within_their_packet)
+{
+    BUILD("allow=2001:db8::/32", "to=2001:db8:9::1");
+    put_in(&usual, inner,
+           make6(inner, 60,
+                 "1100010400000000"
+                 "1000005000080000",
+                 0));
+    put_in(&usual, inner,
+           make6(inner, 60,
+                 "1100010400000000"
+                 "1000005000080000",
+                 16));
+    came(1);
+    ck_assert_uint_eq(count("drop_in_ip_bad"), 1);
+}
+END_TEST
+
 /* --- mistakes ------------------------------------------------------------------------ */
 
 START_TEST(mistakes)
@@ -659,6 +677,7 @@ static Suite *suite_vxlan_nat(void)
     tcase_add_test(tests, unfinished_checksums);
     tcase_add_test(tests, fragments_keep_their_id);
     tcase_add_test(tests, ipv6_fragments_follow_the_first);
+    tcase_add_test(tests, headers_are_within_their_packet);
     tcase_add_test(tests, mistakes);
     suite_add_tcase(suite, tests);
     return suite;

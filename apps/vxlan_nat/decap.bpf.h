@@ -256,12 +256,13 @@ vxlan_inline int vxlan_inner6(struct vxlan_context *c, struct vxlan_frame *f)
     f->total = 40 + (__u32)vxlan_u16(ip + 4);
     f->protocol = ip[6];
     f->hops = ip[7];
-    __u32 at = (__u32)f->l3 + 40;
+    __u32 at = (__u32)f->l3 + 40, last = f->l3 + f->total;
+    last = last < f->outer_end ? last : f->outer_end;
     for (int i = 0; i < VXLAN_HEADERS; i++) {
         if (f->protocol != 0 && f->protocol != 43 && f->protocol != 44 &&
             f->protocol != 60)
             break;
-        if (at + 8 > f->outer_end || data + at + 8 > end)
+        if (at + 8 > last || data + at + 8 > end)
             return 0;
         const __u8 *header = data + at;
         __u32 offset = f->protocol == 44 ? vxlan_u16(header + 2) : 0;
@@ -274,7 +275,7 @@ vxlan_inline int vxlan_inner6(struct vxlan_context *c, struct vxlan_frame *f)
             return 1; /* the rest is not headers */
     }
     f->l4 = (__u16)at;
-    return at <= f->outer_end;
+    return at <= last;
 }
 
 vxlan_inline int vxlan_inner_ethernet(struct vxlan_context *c, struct vxlan_frame *f,
