@@ -293,6 +293,7 @@ static const struct {
     { "drop_in_ip_bad", "", 2, 14, "4f00003b", false },
     { "drop_in_ip_bad", "", 2, 14, "65", false },
     { "drop_in_ip_bad", "", 2, 16, "0013", false },
+    { "drop_in_ip_bad", "", 2, 20, "1fff", false }, /* ends past 65,535 bytes */
     { "drop_in_martian", "", 2, 26, "7f000001", false },
     { "drop_in_martian", "", 2, 26, "e0000001", false },
     { "drop_in_martian", "", 2, 26, "00000000", false },

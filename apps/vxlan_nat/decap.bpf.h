@@ -231,7 +231,8 @@ vxlan_inline int vxlan_inner4(struct vxlan_context *c, struct vxlan_frame *f)
         return 0;
     __u32 size = (__u32)(ip[0] & 15) * 4, flags = vxlan_u16(ip + 6);
     f->total = vxlan_u16(ip + 2);
-    if (size < 20 || f->total < size || (__u32)f->l3 + size > f->outer_end)
+    if (size < 20 || f->total < size || (__u32)f->l3 + size > f->outer_end ||
+        (flags & 0x1fff) * 8 + f->total > 0xffff)
         return 0;
     vxlan_map4(f->src, ip + 12);
     vxlan_map4(f->dst, ip + 16);
