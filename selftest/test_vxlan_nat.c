@@ -617,6 +617,29 @@ START_TEST(headers_are_within_their_packet)
 }
 END_TEST
 
+/* IPv4 in disguise is not what people mean who allow an IPv4 prefix. */
+START_TEST(addresses_in_disguise)
+{
+    struct made made = { .v6 = true };
+    struct tunnel tunnel = { .v6 = _i >= 2, .vni = 42 };
+    BUILD(_i == 0   ? "allow=10.0.0.0/8"
+          : _i == 1 ? "allow=10.0.0.0/8 match=dst"
+                    : "allow=2001:db8::/32 udp6_zero=true peers=10.0.0.0/8",
+          "to=2001:db8:9::1");
+    uint32_t length = frame_make(inner, &made);
+    if (_i < 2)
+        patch(inner + (_i ? 38 : 22), "00000000000000000000ffff0a000001");
+    length = wrap(outer, &tunnel, inner, length);
+    if (_i == 2)
+        patch(outer + 22, "00000000000000000000ffff0a000001");
+    test_inject_bytes(engine, "in", outer, length);
+    sent++;
+    test_breathe(engine, 2);
+    came(0);
+    ck_assert_uint_eq(count(_i < 2 ? "drop_in_ip_bad" : "drop_ip_bad"), 1);
+}
+END_TEST
+
 /* --- mistakes ------------------------------------------------------------------------ */
 
 START_TEST(mistakes)
@@ -679,6 +702,7 @@ static Suite *suite_vxlan_nat(void)
     tcase_add_test(tests, fragments_keep_their_id);
     tcase_add_test(tests, ipv6_fragments_follow_the_first);
     tcase_add_test(tests, headers_are_within_their_packet);
+    tcase_add_loop_test(tests, addresses_in_disguise, 0, 3);
     tcase_add_test(tests, mistakes);
     suite_add_tcase(suite, tests);
     return suite;

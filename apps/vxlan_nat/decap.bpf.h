@@ -50,6 +50,12 @@ vxlan_inline void vxlan_map4(__u32 *address, const __u8 *from)
     __builtin_memcpy(address + 3, from, 4);
 }
 
+/* In an IPv6 header: on no wire, and prefixes would take it for the IPv4 address. */
+vxlan_inline int vxlan_is_disguised(const __u32 *address)
+{
+    return !(address[0] | address[1]) && address[2] == __builtin_bswap32(0xffff);
+}
+
 vxlan_inline int vxlan_is_tag(__u16 type)
 {
     return type == 0x8100 || type == 0x88a8 || type == 0x9100;
@@ -110,7 +116,8 @@ vxlan_inline __u32 vxlan_outer6(struct vxlan_context *c, struct vxlan_frame *f, 
     f->outer_end = at + 40 + vxlan_u16(ip + 4);
     *protocol = ip[6];
     *hops = ip[7];
-    if (f->outer_end > at + there)
+    if (f->outer_end > at + there || vxlan_is_disguised(f->outer_src) ||
+        vxlan_is_disguised(f->outer_dst))
         return 0;
     at += 40;
     for (int i = 0; i < VXLAN_HEADERS; i++) {
@@ -253,6 +260,8 @@ vxlan_inline int vxlan_inner6(struct vxlan_context *c, struct vxlan_frame *f)
         return 0;
     __builtin_memcpy(f->src, ip + 8, 16);
     __builtin_memcpy(f->dst, ip + 24, 16);
+    if (vxlan_is_disguised(f->src) || vxlan_is_disguised(f->dst))
+        return 0;
     f->family = 6;
     f->total = 40 + (__u32)vxlan_u16(ip + 4);
     f->protocol = ip[6];
