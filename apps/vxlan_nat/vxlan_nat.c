@@ -77,7 +77,8 @@ static const struct counter_row counters[] = {
     [ERRORS] = { "errors", "frames dropped, for any reason" },
     [BYTES_PROCESSED] = { "bytes_processed", "of the inner frames that went out" },
     [FRAGMENTED] = { "fragmented", "inner packets sent in several fragments" },
-    [DROP_NO_PACKET] = { "drop_no_packet", "fragments for which no packet was free" },
+    [DROP_NO_PACKET] = { "drop_no_packet",
+                         "... cut short, for no packet was free for a fragment" },
     VXLAN_REASONS(REASON_COUNTER){ NULL, NULL },
 };
 
@@ -219,12 +220,13 @@ static void send_one(struct app *app, struct link *output, struct packet *p)
 }
 
 /* The packet in as many frames as it takes; it is freed. What came in a large packet goes out in
- * ordinary ones, whatever mtu allows. */
-static void send_fragments(struct app *app, struct link *output, struct packet *p,
+ * ordinary ones, whatever mtu allows. False: not all of it went out. */
+static bool send_fragments(struct app *app, struct link *output, struct packet *p,
                            uint32_t l3, uint32_t mtu)
 {
     const uint8_t *ip = p->data + l3;
     uint32_t total = p->length - l3, at = 0, room = packet_capacity() - l3;
+    bool sent = false;
     app_count(app, FRAGMENTED, 1);
     do {
         struct packet *part = packet_allocate();
@@ -239,8 +241,10 @@ static void send_fragments(struct app *app, struct link *output, struct packet *
         part->timestamp = p->timestamp;
         send_one(app, output, part);
         at = next;
+        sent = !at;
     } while (at);
     packet_free(p);
+    return sent;
 }
 
 /* The inner frame alone, from its Ethernet header to the end of its IP packet. What travels beside
@@ -286,12 +290,11 @@ static void forward(struct app *app, struct packet *p, const struct vxlan_frame 
         app_count(app, DF_CLEARED, rewrite_packet(p->data, f, &rewrite));
         app_count(app, NAT_APPLIED, to != NULL);
         app_count(app, FORWARDED, 1);
-        app_count(app, REDIRECTED, 1);
         uint32_t l3 = uncover(app, p, f);
         if (fits)
             send_one(app, output, p);
-        else
-            send_fragments(app, output, p, l3, (uint32_t)conf->mtu);
+        bool sent = fits || send_fragments(app, output, p, l3, (uint32_t)conf->mtu);
+        app_count(app, sent ? REDIRECTED : ERRORS, 1);
     }
 }
 
