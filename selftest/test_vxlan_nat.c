@@ -131,7 +131,8 @@ static void check_books(void)
     static const char *const before_vni[] = {
         "drop_l2_short", "drop_ip_bad",    "drop_outer_frag",  "drop_outer_ttl",
         "drop_udp_len",  "drop_udp_csum",  "drop_udp6_zero",   "drop_vtep_denied",
-        "drop_vx_short", "drop_vx_noflag", "drop_vx_reserved", "drop_vx_vni"
+        "drop_vx_short", "drop_vx_noflag", "drop_vx_reserved", "drop_vx_vni",
+        "drop_offload"
     };
     static const char *const in_tunnel[] = { "drop_in_short",     "drop_in_mac",
                                              "drop_in_vlan",      "drop_in_arp",
@@ -661,6 +662,23 @@ START_TEST(no_packet_for_a_fragment)
 }
 END_TEST
 
+/* A super-frame that is wrongly described ends somewhere too. */
+START_TEST(bad_super_frames_are_counted)
+{
+    struct made made = { .payload = 1400 };
+    struct error err;
+    BUILD("allow=10.0.0.0/8", "to=172.30.82.95");
+    ck_assert_int_eq(packet_large_reserve(4, &err), 0);
+    struct packet *p =
+        packet_from_bytes(outer, wrap(outer, &usual, inner, frame_make(inner, &made)));
+    p->gso_type = 1; /* of TCP, which it is not */
+    p->gso_size = 500;
+    put_in_packet(p);
+    came(0);
+    ck_assert_uint_eq(count("drop_offload"), 1);
+}
+END_TEST
+
 /* --- mistakes ------------------------------------------------------------------------ */
 
 START_TEST(mistakes)
@@ -725,6 +743,7 @@ static Suite *suite_vxlan_nat(void)
     tcase_add_test(tests, headers_are_within_their_packet);
     tcase_add_loop_test(tests, addresses_in_disguise, 0, 3);
     tcase_add_test(tests, no_packet_for_a_fragment);
+    tcase_add_test(tests, bad_super_frames_are_counted);
     tcase_add_test(tests, mistakes);
     suite_add_tcase(suite, tests);
     return suite;

@@ -55,6 +55,7 @@ enum {
     BYTES_PROCESSED,
     FRAGMENTED,
     DROP_NO_PACKET,
+    DROP_OFFLOAD,
     FIRST_REASON,
 };
 
@@ -79,6 +80,8 @@ static const struct counter_row counters[] = {
     [FRAGMENTED] = { "fragmented", "inner packets sent in several fragments" },
     [DROP_NO_PACKET] = { "drop_no_packet",
                          "... cut short, for no packet was free for a fragment" },
+    [DROP_OFFLOAD] = { "drop_offload",
+                       "frames whose checksum or segments are wrongly described" },
     VXLAN_REASONS(REASON_COUNTER){ NULL, NULL },
 };
 
@@ -327,6 +330,15 @@ static void take(struct app *app, struct packet *p, uint64_t now)
         forward(app, p, &f, rewritten ? &to : NULL);
 }
 
+/* What could not be made plain came in as well. */
+static void count_bad(struct app *app, struct plain *plain)
+{
+    app_count(app, TOTAL_PACKETS, plain->bad);
+    app_count(app, DROP_OFFLOAD, plain->bad);
+    app_count(app, ERRORS, plain->bad);
+    plain->bad = 0;
+}
+
 static void push(struct app *app)
 {
     struct vxlan_nat *nat = app->state;
@@ -341,6 +353,7 @@ static void push(struct app *app)
         for (uint32_t i = 0; i < n; i++)
             take(app, p[i], now);
     }
+    count_bad(app, &nat->plain);
 }
 
 /* --- life ---------------------------------------------------------------------------------------- */
