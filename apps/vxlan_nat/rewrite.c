@@ -135,7 +135,7 @@ uint32_t rewrite_fragment(uint8_t *to, const uint8_t *ip, uint32_t total, uint32
     uint32_t flags = (uint32_t)ip[6] << 8 | ip[7];
     uint32_t place = (flags & 0x1fff) + offset / 8;
     bool more = size < left || flags & FLAG_MF << 8;
-    uint16_t checksum;
+    uint16_t checksum, damage = checksum_fold(checksum_sum(ip, header, 0)); /* 0: none */
     memcpy(to, ip, header);
     memcpy(to + header, ip + header + offset, size);
     if (offset)
@@ -145,7 +145,7 @@ uint32_t rewrite_fragment(uint8_t *to, const uint8_t *ip, uint32_t total, uint32
     to[6] = (uint8_t)((flags >> 8 & 0xc0) | (more ? FLAG_MF : 0) | place >> 8);
     to[7] = (uint8_t)place;
     memset(to + 10, 0, 2);
-    checksum = checksum_fold(checksum_sum(to, header, 0));
+    checksum = checksum_fold(checksum_sum(to, header, damage));
     memcpy(to + 10, &checksum, 2);
     *next = size < left ? offset + size : 0;
     return header + size;
