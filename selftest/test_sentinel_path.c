@@ -1,5 +1,6 @@
 /* FlowSentinel's XDP program on an interface: attached, left behind, taken over. */
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
@@ -167,6 +168,27 @@ START_TEST(tables_of_another_size)
 }
 END_TEST
 
+/* What another version left there may be larger than anything we know. */
+START_TEST(state_of_another_version)
+{
+    struct network n;
+    if (!prepare(&n))
+        return;
+    path_free(open_path(&n, PIN, XDP_ATTACH_NATIVE));
+    static uint8_t state[1 << 20];
+    memset(state, 0xff, sizeof(state));
+    uint32_t zero = 0;
+    int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "shared", 4, sizeof(state), 1, NULL);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(bpf_map_update_elem(fd, &zero, state, BPF_ANY), 0);
+    ck_assert_int_eq(unlink(PIN "/shared"), 0);
+    ck_assert_int_eq(bpf_obj_pin(fd, PIN "/shared"), 0);
+    close(fd);
+    path_free(open_path(&n, PIN, XDP_ATTACH_NATIVE));
+    ck_assert_int_eq(pins_remove(PIN), 0);
+}
+END_TEST
+
 /* The interface was deleted and made again: what was pinned is nobody's link any more. */
 START_TEST(an_interface_that_came_back)
 {
@@ -316,6 +338,7 @@ static Suite *suite_sentinel_path(void)
     tcase_add_loop_test(tcase, frames_are_judged, 0, 2);
     tcase_add_test(tcase, what_is_pinned_is_taken_over);
     tcase_add_test(tcase, tables_of_another_size);
+    tcase_add_test(tcase, state_of_another_version);
     tcase_add_test(tcase, an_interface_that_came_back);
     tcase_add_test(tcase, somebody_elses_program_stays);
     tcase_add_test(tcase, policies_change_under_load);

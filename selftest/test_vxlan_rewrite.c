@@ -212,6 +212,20 @@ START_TEST(fragments_of_a_fragment)
 }
 END_TEST
 
+START_TEST(fragments_of_a_damaged_packet)
+{
+    static uint8_t piece[FRAME_MOST];
+    struct made made = { .payload = 400 };
+    uint32_t length = frame_make(frame, &made), next = 0;
+    frame[14 + 8] ^= 5;
+    uint32_t wrong = naive_sum(frame + 14, 20, 0);
+    do {
+        rewrite_fragment(piece, frame + 14, length - 14, next, 228, &next);
+        ck_assert_uint_eq(naive_sum(piece, 20, 0), wrong);
+    } while (next);
+}
+END_TEST
+
 /* Record route is for the first one only, loose source routing for all (RFC 791, 3.1). */
 START_TEST(options_that_are_copied)
 {
@@ -242,6 +256,7 @@ static Suite *suite_vxlan_rewrite(void)
     tcase_add_test(tests, what_is_cut_off);
     tcase_add_test(tests, fragments_are_the_packet);
     tcase_add_test(tests, fragments_of_a_fragment);
+    tcase_add_test(tests, fragments_of_a_damaged_packet);
     tcase_add_test(tests, options_that_are_copied);
     suite_add_tcase(suite, tests);
     return suite;

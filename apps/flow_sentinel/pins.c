@@ -49,6 +49,7 @@ static bool fits(const struct bpf_map *map, const char *path)
            info.max_entries == bpf_map__max_entries(map);
 }
 
+/* Of a map that fits: the kernel writes as many bytes as a value of it has. */
 static uint64_t pinned_schema(const char *pin)
 {
     char path[PINS_NAME_SIZE];
@@ -67,12 +68,10 @@ static bool all_fit(struct bpf_object *object, const char *pin)
 {
     char path[PINS_NAME_SIZE];
     struct bpf_map *map;
-    if (pinned_schema(pin) != SENTINEL_SCHEMA)
-        return false;
     bpf_object__for_each_map (map, object)
         if (!is_data(map) && !fits(map, pins_name(path, pin, bpf_map__name(map))))
             return false;
-    return true;
+    return pinned_schema(pin) == SENTINEL_SCHEMA;
 }
 
 /* --- use ---------------------------------------------------------------------------------- */

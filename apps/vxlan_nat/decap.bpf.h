@@ -50,6 +50,12 @@ vxlan_inline void vxlan_map4(__u32 *address, const __u8 *from)
     __builtin_memcpy(address + 3, from, 4);
 }
 
+/* In an IPv6 header: on no wire, and prefixes would take it for the IPv4 address. */
+vxlan_inline int vxlan_is_disguised(const __u32 *address)
+{
+    return !(address[0] | address[1]) && address[2] == __builtin_bswap32(0xffff);
+}
+
 vxlan_inline int vxlan_is_tag(__u16 type)
 {
     return type == 0x8100 || type == 0x88a8 || type == 0x9100;
@@ -110,7 +116,8 @@ vxlan_inline __u32 vxlan_outer6(struct vxlan_context *c, struct vxlan_frame *f, 
     f->outer_end = at + 40 + vxlan_u16(ip + 4);
     *protocol = ip[6];
     *hops = ip[7];
-    if (f->outer_end > at + there)
+    if (f->outer_end > at + there || vxlan_is_disguised(f->outer_src) ||
+        vxlan_is_disguised(f->outer_dst))
         return 0;
     at += 40;
     for (int i = 0; i < VXLAN_HEADERS; i++) {
@@ -231,7 +238,8 @@ vxlan_inline int vxlan_inner4(struct vxlan_context *c, struct vxlan_frame *f)
         return 0;
     __u32 size = (__u32)(ip[0] & 15) * 4, flags = vxlan_u16(ip + 6);
     f->total = vxlan_u16(ip + 2);
-    if (size < 20 || f->total < size || (__u32)f->l3 + size > f->outer_end)
+    if (size < 20 || f->total < size || (__u32)f->l3 + size > f->outer_end ||
+        (flags & 0x1fff) * 8 + f->total > 0xffff)
         return 0;
     vxlan_map4(f->src, ip + 12);
     vxlan_map4(f->dst, ip + 16);
@@ -252,16 +260,19 @@ vxlan_inline int vxlan_inner6(struct vxlan_context *c, struct vxlan_frame *f)
         return 0;
     __builtin_memcpy(f->src, ip + 8, 16);
     __builtin_memcpy(f->dst, ip + 24, 16);
+    if (vxlan_is_disguised(f->src) || vxlan_is_disguised(f->dst))
+        return 0;
     f->family = 6;
     f->total = 40 + (__u32)vxlan_u16(ip + 4);
     f->protocol = ip[6];
     f->hops = ip[7];
-    __u32 at = (__u32)f->l3 + 40;
+    __u32 at = (__u32)f->l3 + 40, last = f->l3 + f->total;
+    last = last < f->outer_end ? last : f->outer_end;
     for (int i = 0; i < VXLAN_HEADERS; i++) {
         if (f->protocol != 0 && f->protocol != 43 && f->protocol != 44 &&
             f->protocol != 60)
             break;
-        if (at + 8 > f->outer_end || data + at + 8 > end)
+        if (at + 8 > last || data + at + 8 > end)
             return 0;
         const __u8 *header = data + at;
         __u32 offset = f->protocol == 44 ? vxlan_u16(header + 2) : 0;
@@ -274,7 +285,7 @@ vxlan_inline int vxlan_inner6(struct vxlan_context *c, struct vxlan_frame *f)
             return 1; /* the rest is not headers */
     }
     f->l4 = (__u16)at;
-    return at <= f->outer_end;
+    return at <= last;
 }
 
 vxlan_inline int vxlan_inner_ethernet(struct vxlan_context *c, struct vxlan_frame *f,

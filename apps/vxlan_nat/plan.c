@@ -10,6 +10,7 @@
 #include "lib/prefix_file.h"
 
 #define ALLOW_MAX 262144
+#define MTU_LEAST 68 /* what every IPv4 link takes (RFC 791, 3.2) */
 
 static const char *const matches[] = { "src", "dst", "either", "both", NULL };
 static const char *const inner_vlans[] = { "drop", "strip", "keep", NULL };
@@ -206,6 +207,8 @@ int plan_make(struct plan *plan, const struct vxlan_nat_conf *conf, struct error
 {
     *plan = (struct plan){ .file.total = -1 };
     int error = make_policy(&plan->policy, conf, err);
+    if (!error && conf->mtu && conf->mtu < MTU_LEAST)
+        error = error_set(err, ERROR_CONFIG, EINVAL, "mtu: 0, or %d and more", MTU_LEAST);
     if (!error)
         error = read_allow(&plan->allowed, &conf->allow, err);
     if (!error)

@@ -82,7 +82,9 @@ static uint64_t put_header4(uint8_t *ip, const struct vxlan_frame *f,
     if (rewrite->clear_df && f->df) {
         uint8_t flags[2] = { ip[6] & (uint8_t)~FLAG_DF, ip[7] };
         uint8_t id[2] = { (uint8_t)(rewrite->id >> 8), (uint8_t)rewrite->id };
-        delta += put(ip + 6, flags, 2) + put(ip + 4, id, 2);
+        delta += put(ip + 6, flags, 2);
+        if (!f->fragment) /* those of one packet have theirs in common */
+            delta += put(ip + 4, id, 2);
     }
     if (rewrite->decrement) {
         uint8_t hops[2] = { ip[8] - 1, ip[9] };
@@ -133,7 +135,7 @@ uint32_t rewrite_fragment(uint8_t *to, const uint8_t *ip, uint32_t total, uint32
     uint32_t flags = (uint32_t)ip[6] << 8 | ip[7];
     uint32_t place = (flags & 0x1fff) + offset / 8;
     bool more = size < left || flags & FLAG_MF << 8;
-    uint16_t checksum;
+    uint16_t checksum, damage = checksum_fold(checksum_sum(ip, header, 0)); /* 0: none */
     memcpy(to, ip, header);
     memcpy(to + header, ip + header + offset, size);
     if (offset)
@@ -143,7 +145,7 @@ uint32_t rewrite_fragment(uint8_t *to, const uint8_t *ip, uint32_t total, uint32
     to[6] = (uint8_t)((flags >> 8 & 0xc0) | (more ? FLAG_MF : 0) | place >> 8);
     to[7] = (uint8_t)place;
     memset(to + 10, 0, 2);
-    checksum = checksum_fold(checksum_sum(to, header, 0));
+    checksum = checksum_fold(checksum_sum(to, header, damage));
     memcpy(to + 10, &checksum, 2);
     *next = size < left ? offset + size : 0;
     return header + size;

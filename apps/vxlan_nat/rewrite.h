@@ -22,7 +22,7 @@ struct rewrite_target {
 struct rewrite {
     const struct rewrite_target *to; /* NULL: it stays */
     bool clear_df;
-    uint16_t id;    /* with clear_df, where DF was set */
+    uint16_t id;    /* with clear_df, where DF was set; fragments keep theirs */
     bool decrement; /* TTL, which is 2 or more */
 };
 

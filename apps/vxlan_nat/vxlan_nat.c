@@ -55,6 +55,7 @@ enum {
     BYTES_PROCESSED,
     FRAGMENTED,
     DROP_NO_PACKET,
+    DROP_OFFLOAD,
     FIRST_REASON,
 };
 
@@ -77,7 +78,10 @@ static const struct counter_row counters[] = {
     [ERRORS] = { "errors", "frames dropped, for any reason" },
     [BYTES_PROCESSED] = { "bytes_processed", "of the inner frames that went out" },
     [FRAGMENTED] = { "fragmented", "inner packets sent in several fragments" },
-    [DROP_NO_PACKET] = { "drop_no_packet", "fragments for which no packet was free" },
+    [DROP_NO_PACKET] = { "drop_no_packet",
+                         "... cut short, for no packet was free for a fragment" },
+    [DROP_OFFLOAD] = { "drop_offload",
+                       "frames whose checksum or segments are wrongly described" },
     VXLAN_REASONS(REASON_COUNTER){ NULL, NULL },
 };
 
@@ -143,9 +147,13 @@ static enum vxlan_reason admit(const struct plan *plan, int match,
     return is_allowed(plan, match, f) ? VX_NONE : VX_NOT_ALLOWED;
 }
 
+/* RFC 791, 3.2; RFC 8200, 4.5: of IPv6 the protocol is no part of it, which only the first one may
+ * know. */
 static struct fragment_key fragment_key(const struct vxlan_frame *f)
 {
-    struct fragment_key key = { .vni = f->vni, .id = f->id, .protocol = f->protocol };
+    struct fragment_key key = { .vni = f->vni,
+                                .id = f->id,
+                                .protocol = f->family == 4 ? f->protocol : 0 };
     memcpy(key.src, f->src, sizeof(key.src));
     memcpy(key.dst, f->dst, sizeof(key.dst));
     return key;
@@ -214,12 +222,14 @@ static void send_one(struct app *app, struct link *output, struct packet *p)
     link_transmit(output, p);
 }
 
-/* The packet in as many frames as it takes; it is freed. */
-static void send_fragments(struct app *app, struct link *output, struct packet *p,
+/* The packet in as many frames as it takes; it is freed. What came in a large packet goes out in
+ * ordinary ones, whatever mtu allows. False: not all of it went out. */
+static bool send_fragments(struct app *app, struct link *output, struct packet *p,
                            uint32_t l3, uint32_t mtu)
 {
     const uint8_t *ip = p->data + l3;
-    uint32_t total = p->length - l3, at = 0;
+    uint32_t total = p->length - l3, at = 0, room = packet_capacity() - l3;
+    bool sent = false;
     app_count(app, FRAGMENTED, 1);
     do {
         struct packet *part = packet_allocate();
@@ -229,15 +239,19 @@ static void send_fragments(struct app *app, struct link *output, struct packet *
             break;
         }
         memcpy(part->data, p->data, l3);
-        part->length = l3 + rewrite_fragment(part->data + l3, ip, total, at, mtu, &next);
+        part->length = l3 + rewrite_fragment(part->data + l3, ip, total, at,
+                                             mtu < room ? mtu : room, &next);
         part->timestamp = p->timestamp;
         send_one(app, output, part);
         at = next;
+        sent = !at;
     } while (at);
     packet_free(p);
+    return sent;
 }
 
-/* The inner frame alone, from its Ethernet header to the end of its IP packet. */
+/* The inner frame alone, from its Ethernet header to the end of its IP packet. What travels beside
+ * it is said of the outer one: its tag, its checksum, its flow. */
 static uint32_t uncover(const struct app *app, struct packet *p,
                         const struct vxlan_frame *f)
 {
@@ -245,6 +259,8 @@ static uint32_t uncover(const struct app *app, struct packet *p,
     uint32_t l3 = f->l3 - f->inner;
     packet_resize(p, f->end);
     packet_trim_front(p, f->inner);
+    p->flags = 0;
+    p->hash = 0;
     if (f->tags && nat->plan.policy.inner_vlan == INNER_VLAN_STRIP) {
         memmove(p->data + l3 - 14, p->data, 12);
         packet_trim_front(p, l3 - 14);
@@ -277,12 +293,11 @@ static void forward(struct app *app, struct packet *p, const struct vxlan_frame 
         app_count(app, DF_CLEARED, rewrite_packet(p->data, f, &rewrite));
         app_count(app, NAT_APPLIED, to != NULL);
         app_count(app, FORWARDED, 1);
-        app_count(app, REDIRECTED, 1);
         uint32_t l3 = uncover(app, p, f);
         if (fits)
             send_one(app, output, p);
-        else
-            send_fragments(app, output, p, l3, (uint32_t)conf->mtu);
+        bool sent = fits || send_fragments(app, output, p, l3, (uint32_t)conf->mtu);
+        app_count(app, sent ? REDIRECTED : ERRORS, 1);
     }
 }
 
@@ -315,16 +330,30 @@ static void take(struct app *app, struct packet *p, uint64_t now)
         forward(app, p, &f, rewritten ? &to : NULL);
 }
 
+/* What could not be made plain came in as well. */
+static void count_bad(struct app *app, struct plain *plain)
+{
+    app_count(app, TOTAL_PACKETS, plain->bad);
+    app_count(app, DROP_OFFLOAD, plain->bad);
+    app_count(app, ERRORS, plain->bad);
+    plain->bad = 0;
+}
+
 static void push(struct app *app)
 {
     struct vxlan_nat *nat = app->state;
     struct link *input = app_input(app, 0);
-    struct packet *p[LINK_BURST];
+    struct packet **run, *p[LINK_BURST];
     uint64_t now = engine_now(app->engine);
     uint32_t n;
-    while (input && (n = plain_receive_burst(&nat->plain, input, p, LINK_BURST)))
+    /* not plain_receive_burst: an unfinished checksum cannot be updated */
+    while (input && (n = plain_run(&nat->plain, input, &run, LINK_BURST))) {
+        packet_pointers(p, run, n);
+        plain_advance(&nat->plain, input, n);
         for (uint32_t i = 0; i < n; i++)
             take(app, p[i], now);
+    }
+    count_bad(app, &nat->plain);
 }
 
 /* --- life ---------------------------------------------------------------------------------------- */
