@@ -134,8 +134,11 @@ test_datagrams() {
     stop
     # the control: who is not allowed
     start 'allow = "10.43.0.0/24", rules = { { to = "172.30.82.95" } }'
+    n dst timeout 3 tcpdump -c 1 -i d0 -n src 10.42.0.1 >/dev/null 2>"$tmp/seen.log" &
+    local seen=$!
+    wait_for "tcpdump in dst" grep -q "listening on" "$tmp/seen.log"
     if n src timeout 2 ping -c 1 -W 1 -q 10.42.0.2 >/dev/null; then fail "an answer in one way"; fi
-    n dst timeout 1 tcpdump -c 1 -i d0 -n src 10.42.0.1 >/dev/null 2>&1 && fail "it went on"
+    if wait "$seen"; then fail "it went on"; fi
     stop
 }
 
