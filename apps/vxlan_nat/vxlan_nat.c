@@ -292,12 +292,13 @@ static void forward(struct app *app, struct packet *p, const struct vxlan_frame 
     } else {
         app_count(app, DF_CLEARED, rewrite_packet(p->data, f, &rewrite));
         app_count(app, NAT_APPLIED, to != NULL);
-        app_count(app, FORWARDED, 1);
         uint32_t l3 = uncover(app, p, f);
         if (fits)
             send_one(app, output, p);
         bool sent = fits || send_fragments(app, output, p, l3, (uint32_t)conf->mtu);
-        app_count(app, sent ? REDIRECTED : ERRORS, 1);
+        app_count(app, FORWARDED, sent);
+        app_count(app, REDIRECTED, sent);
+        app_count(app, ERRORS, !sent);
     }
 }
 

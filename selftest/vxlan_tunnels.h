@@ -1,0 +1,225 @@
+/* vxlan_tunnels: a VxlanNat between an Inject and a Collect, and what is put into it.
+ *
+ *   BUILD            a graph, of settings and rules
+ *   wrap, put_in     a frame in a tunnel, and that into the graph
+ *   came             what came out
+ *   expect           what must have
+ *   setup, teardown  fixtures; nothing is lost without a reason
+ */
+#pragma once
+#include "apps/apps.h"
+#include "selftest/frame_maker.h"
+#include "selftest/selftest.h"
+#include "selftest/support.h"
+
+static struct engine *engine;
+static uint64_t sent;
+
+static inline void setup(void)
+{
+    engine = test_engine(1);
+    sent = 0;
+}
+
+/* --- graphs -------------------------------------------------------------------------- */
+
+/* "proto=tcp port=80 to=192.0.2.1" */
+static inline struct value table_of(const char *text)
+{
+    struct value table = value_table();
+    char copy[256], *save = NULL;
+    snprintf(copy, sizeof(copy), "%s", text);
+    for (char *word = strtok_r(copy, " ", &save); word;
+         word = strtok_r(NULL, " ", &save)) {
+        char *value = strchr(word, '=');
+        *value++ = 0;
+        value_table_add(&table, word, value_string(value));
+    }
+    return table;
+}
+
+/* rules: ended by NULL; settings as above. */
+static inline int build(const char *const *rules, const char *settings, struct error *err)
+{
+    struct graph *graph = graph_new();
+    struct value args = table_of(settings), list = value_table();
+    for (; *rules; rules++)
+        value_table_add(&list, NULL, table_of(*rules));
+    value_table_add(&args, "rules", list);
+    test_app(graph, "in", "Inject", NULL);
+    test_app(graph, "out", "Collect", NULL);
+    int error = graph_add_app(graph, "nat", apps_find("VxlanNat"), &args, NULL, err);
+    value_free(&args);
+    if (error) {
+        graph_free(graph);
+        return error;
+    }
+    test_link(graph, "in -> nat");
+    test_link(graph, "nat -> out");
+    test_configure(engine, graph);
+    return 0;
+}
+
+#define BUILD(SETTINGS, ...)                                                             \
+    do {                                                                                 \
+        struct error err_;                                                               \
+        ck_assert_msg(                                                                   \
+            !build((const char *const[]){ __VA_ARGS__, NULL }, SETTINGS, &err_), "%s",   \
+            err_.text);                                                                  \
+    } while (0)
+
+static inline uint64_t count(const char *counter)
+{
+    return test_counter(engine, "nat", counter);
+}
+
+/* --- tunnels ------------------------------------------------------------------------- */
+
+struct tunnel {
+    bool v6;
+    uint32_t vni;
+    uint16_t port; /* 0: 4789 */
+    uint8_t host;  /* last byte of the outer source */
+};
+
+/* Ethernet, IP, UDP and VXLAN around a frame; returns the length. */
+static inline uint32_t wrap(uint8_t *out, const struct tunnel *tunnel,
+                            const uint8_t *inner, uint32_t length)
+{
+    struct made made = { .v6 = tunnel->v6,
+                         .host = tunnel->host,
+                         .from = 50000,
+                         .to = tunnel->port ? tunnel->port : 4789 };
+    uint32_t header = frame_make(out, &made);
+    uint32_t l3 = 14, l4 = header - 8;
+    memset(out + header, 0, 8);
+    out[header] = 8;
+    put32(out + header + 4, tunnel->vni << 8);
+    memcpy(out + header + 8, inner, length);
+    put16(out + l4 + 4, 16 + length);
+    put16(out + l4 + 6, 0);
+    if (tunnel->v6) {
+        put16(out + l3 + 4, 16 + length);
+        struct look look = frame_look(out, header + 8 + length);
+        put16(out + l4 + 6, ~transport_sum(out, &look));
+    } else {
+        put16(out + l3 + 2, 36 + length);
+        put16(out + l3 + 10, 0);
+        put16(out + l3 + 10, ~naive_sum(out + l3, 20, 0));
+    }
+    return header + 8 + length;
+}
+
+static const struct tunnel usual = { .vni = 42 };
+static uint8_t outer[FRAME_MOST + 128];
+
+static inline void put_in(const struct tunnel *tunnel, const uint8_t *inner,
+                          uint32_t length)
+{
+    test_inject_bytes(engine, "in", outer, wrap(outer, tunnel, inner, length));
+    sent++;
+    test_breathe(engine, 2);
+}
+
+/* Frames that came out, of which there must be so many. */
+static inline struct packet **came(size_t n)
+{
+    size_t found;
+    struct packet **packets = test_collected(engine, "out", &found);
+    ck_assert_uint_eq(found, n);
+    return packets;
+}
+
+/* Nothing is lost without a reason. */
+static inline void check_books(void)
+{
+    static const char *const pass[] = { "pass_not_ip", "pass_not_ours",
+                                        "pass_not_vxlan" };
+    static const char *const before_vni[] = {
+        "drop_l2_short", "drop_ip_bad",    "drop_outer_frag",  "drop_outer_ttl",
+        "drop_udp_len",  "drop_udp_csum",  "drop_udp6_zero",   "drop_vtep_denied",
+        "drop_vx_short", "drop_vx_noflag", "drop_vx_reserved", "drop_vx_vni",
+        "drop_offload"
+    };
+    static const char *const in_tunnel[] = { "drop_in_short",     "drop_in_mac",
+                                             "drop_in_vlan",      "drop_in_arp",
+                                             "drop_in_ethertype", "drop_in_ip_bad" };
+    static const char *const behind[] = {
+        "drop_in_martian",   "drop_in_loop",        "drop_not_allowed",
+        "drop_in_l4_short",  "drop_unsupported_l4", "drop_no_rule",
+        "drop_ttl_exceeded", "drop_frag_early",     "drop_mtu",
+        "drop_no_output",    "drop_no_packet"
+    };
+    uint64_t passed = 0, outside = 0, inside = 0, later = 0;
+    for (size_t i = 0; i < sizeof(pass) / sizeof(*pass); i++)
+        passed += count(pass[i]);
+    for (size_t i = 0; i < sizeof(before_vni) / sizeof(*before_vni); i++)
+        outside += count(before_vni[i]);
+    for (size_t i = 0; i < sizeof(in_tunnel) / sizeof(*in_tunnel); i++)
+        inside += count(in_tunnel[i]);
+    for (size_t i = 0; i < sizeof(behind) / sizeof(*behind); i++)
+        later += count(behind[i]);
+    ck_assert_uint_eq(count("total_packets"), sent);
+    ck_assert_uint_eq(sent, passed + outside + count("vxlan_packets"));
+    ck_assert_uint_eq(count("vxlan_packets"), inside + count("inner_packets"));
+    ck_assert_uint_eq(count("inner_packets"), later + count("forwarded"));
+    ck_assert_uint_eq(count("forwarded"), count("redirected"));
+    ck_assert_uint_eq(count("errors"), outside + inside + later);
+}
+
+static inline void teardown(void)
+{
+    check_books();
+    engine_free(engine);
+    ck_assert_uint_eq(arena_in_use(), 0);
+}
+
+/* --- what comes out ------------------------------------------------------------------ */
+
+static uint8_t inner[FRAME_MOST], wanted[FRAME_MOST];
+
+/* The frame that must come of it, made by itself. */
+static inline uint32_t expect(const struct made *made, const char *address, uint16_t port)
+{
+    struct made other = *made;
+    unsigned a, b, c, d;
+    other.to = port;
+    uint32_t length = frame_make(wanted, &other);
+    struct look look = frame_look(wanted, length);
+    uint8_t *ip = wanted + look.l3;
+    ck_assert_int_eq(sscanf(address, "%u.%u.%u.%u", &a, &b, &c, &d), 4);
+    put32(ip + 16, a << 24 | b << 16 | c << 8 | d);
+    put16(ip + 10, 0);
+    put16(ip + 10, ~naive_sum(ip, look.l4 - look.l3, 0));
+    uint8_t *sum = wanted + look.l4 + (look.protocol == IS_TCP ? 16 : 6);
+    put16(sum, 0);
+    put16(sum, ~transport_sum(wanted, &look));
+    return length;
+}
+
+/* Bytes of hexadecimal digits. */
+static inline void patch(uint8_t *at, const char *hex)
+{
+    for (; *hex; hex += 2) {
+        unsigned byte;
+        ck_assert_int_eq(sscanf(hex, "%2x", &byte), 1);
+        *at++ = (uint8_t)byte;
+    }
+}
+
+static inline uint32_t fragment(uint8_t *out, uint32_t id, uint32_t offset, uint32_t size,
+                                bool more)
+{
+    struct made made = { .to = 80, .payload = size - (offset ? 0 : 8) };
+    uint32_t length = frame_make(out, &made);
+    if (offset) { /* no header, payload only */
+        memmove(out + 34, out + 42, size);
+        length -= 8;
+    }
+    put16(out + 16, length - 14);
+    put16(out + 18, id);
+    put16(out + 20, (more ? 0x2000 : 0) | offset / 8);
+    put16(out + 24, 0);
+    put16(out + 24, ~naive_sum(out + 14, 20, 0));
+    return length;
+}
