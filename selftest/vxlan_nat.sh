@@ -18,6 +18,7 @@ capture=
 trap 'clean_up' EXIT
 clean_up() {
     [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
+    [ -z "$capture" ] || kill "$capture" 2>/dev/null || true
     for ns in src dut dst; do ip netns del "$id-$ns" 2>/dev/null || true; done
     rm -rf "$tmp"
 }
@@ -91,7 +92,7 @@ engine.main {}
 LUA
     ip netns exec "$id-dut" "$VANGUARD" run --name "$id" "$tmp/graph.lua" >"$tmp/run.log" 2>&1 &
     pid=$!
-    wait_for "the program on a0" n dut sh -c "ip link show a0 | grep -q prog/xdp"
+    wait_for "the graph to run" "$VANGUARD" ctl "$id" get nat.mtu
     ip netns exec "$id-dut" tcpdump -i a0 -Q out -U -w "$tmp/back.pcap" udp or icmp or host 2001:db8:30::95 >"$tmp/tcpdump.log" 2>&1 &
     capture=$!
     wait_for "tcpdump" grep -q "listening on" "$tmp/tcpdump.log"
@@ -113,7 +114,7 @@ send='use Socket qw(:all); use Digest::SHA; my ($host, $port, $count, $size, $st
     for my $i (0 .. $count - 1) { my $d = pack("N", $i) . join "", map { chr(($i * 7 + $_) & 255) } 1 .. $size + $step * $i;
         send $s, $d, 0 or die $!; select undef, undef, undef, 0.0005 }'
 receive='use IO::Socket::IP; use Digest::SHA; my ($host, $port, $count) = @ARGV; $SIG{ALRM} = sub { die "timeout\n" }; alarm 20;
-    my $s = IO::Socket::IP->new(LocalHost => $host, LocalPort => $port, Proto => "udp") or die $!; $| = 1; print "ready\n";
+    my $s = IO::Socket::IP->new(LocalHost => $host, LocalPort => $port, Proto => "udp") or die $!; setsockopt $s, 1, 33, 16 << 20 or die $!; $| = 1; print "ready\n";
     my $d = Digest::SHA->new(1); for (1 .. $count) { recv $s, my $x, 65536, 0; $d->add($x) } print $d->hexdigest, "\n";'
 digest='use Digest::SHA; my ($count, $size, $step) = @ARGV; my $d = Digest::SHA->new(1);
     for my $i (0 .. $count - 1) { $d->add(pack("N", $i) . join "", map { chr(($i * 7 + $_) & 255) } 1 .. $size + $step * $i) } print $d->hexdigest, "\n"'
