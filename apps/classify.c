@@ -26,6 +26,7 @@
 #include "engine/engine.h"
 #include "lib/capture_filter.h"
 #include "lib/frame.h"
+#include "lib/mac.h"
 #include "lib/prefix.h"
 
 #define RULES_MAX 256
@@ -167,16 +168,8 @@ static int parse_ports(const char *text, const char *what, struct ports *ports,
 static int parse_mac(const char *text, const char *what, struct mac *mac,
                      struct error *err)
 {
-    int used = 0;
-    uint8_t *m = mac->address;
     mac->given = text;
-    if (!text)
-        return 0;
-    if (sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &m[0], &m[1], &m[2], &m[3],
-               &m[4], &m[5], &used) != 6 ||
-        text[used])
-        return wrong(err, what, text);
-    return 0;
+    return !text || mac_parse(mac->address, text) ? 0 : wrong(err, what, text);
 }
 
 static int parse_prefix(const char *text, const char *what, struct prefix *prefix,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/ethtool.h"
+#include "lib/mac.h"
 
 #define IRQS_MAX 512
 
@@ -34,16 +35,13 @@ static void set_string(lua_State *L, const char *key, const char *value)
 
 static void push_link_facts(lua_State *L, const struct interface *interface)
 {
-    char mac[18];
-    const uint8_t *m = interface->mac;
-    snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3],
-             m[4], m[5]);
+    char mac[MAC_TEXT_SIZE];
     set_integer(L, "index", interface->index);
     set_integer(L, "mtu", interface->mtu);
     set_boolean(L, "up", interface->flags & IFF_UP);
     set_boolean(L, "promiscuous", interface->flags & IFF_PROMISC);
     set_boolean(L, "carrier", interface->carrier);
-    set_string(L, "mac", mac);
+    set_string(L, "mac", mac_format(interface->mac, mac));
 }
 
 static void push_rings(lua_State *L, const struct ethtool_state *s)

@@ -5,6 +5,7 @@
 
 #include "apps/neigh_sync/counts.h"
 #include "apps/neigh_sync/neigh_sync.h"
+#include "lib/mac.h"
 
 enum { STATUS, ROWS, RESYNC };
 
@@ -56,14 +57,12 @@ static struct value status_of(struct app *app)
 
 static void add_row(struct value *list, const struct mirror_row *row)
 {
-    const uint8_t *m = row->side[SIDE_NEIGHBOUR].mac;
-    char key[PRODUCER_KEY_SIZE], mac[18];
+    char key[PRODUCER_KEY_SIZE], mac[MAC_TEXT_SIZE];
     struct value entry = value_table();
     producer_key(key, row->port->name, row->family, row->address);
-    snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3],
-             m[4], m[5]);
     value_table_add(&entry, "key", value_string(key));
-    value_table_add(&entry, "neigh", value_string(mac));
+    value_table_add(&entry, "neigh",
+                    value_string(mac_format(row->side[SIDE_NEIGHBOUR].mac, mac)));
     value_table_add(&entry, "family",
                     value_string(row->family == AF_INET ? "IPv4" : "IPv6"));
     value_table_add(list, NULL, entry);

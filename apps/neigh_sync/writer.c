@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "apps/neigh_sync/counts.h"
+#include "lib/mac.h"
 
 #define FLIGHTS   24 /* under way at most */
 #define PAUSE_MIN 10000000ull
@@ -131,17 +132,6 @@ static void learnt(const struct redis_request *request, const redisReply *reply)
 
 /* --- telling --------------------------------------------------------------------------------- */
 
-static const char *mac_text(char text[18], const uint8_t *mac)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (unsigned i = 0; i < 6; i++) {
-        text[3 * i] = digits[mac[i] >> 4];
-        text[3 * i + 1] = digits[mac[i] & 15];
-        text[3 * i + 2] = i < 5 ? ':' : 0;
-    }
-    return text;
-}
-
 /* The address's route in the interface's VRF, from when the neighbour was remote. */
 static void delete_route(struct writer *writer, struct mirror_row *row, const char *key)
 {
@@ -159,9 +149,9 @@ static void tell_neighbour(struct writer *writer, struct mirror_row *row, const 
     struct producer *producer = writer->producers[SIDE_NEIGHBOUR];
     const struct mirror_side *side = &row->side[SIDE_NEIGHBOUR];
     bool want = side->want;
-    char mac[18];
+    char mac[MAC_TEXT_SIZE];
     if (want) {
-        const char *const fields[] = { "neigh", mac_text(mac, side->mac), "family",
+        const char *const fields[] = { "neigh", mac_format(side->mac, mac), "family",
                                        row->family == AF_INET ? "IPv4" : "IPv6" };
         delete_route(writer, row, key);
         producer_set(producer, key, fields);

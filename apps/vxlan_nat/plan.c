@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/mac.h"
 #include "lib/prefix_file.h"
 
 #define ALLOW_MAX 262144
@@ -184,13 +185,9 @@ static int read_allow_file(struct plan *plan, const char *path, struct error *er
 static int read_mac(const char *name, const char *text, uint8_t mac[6], bool *given,
                     struct error *err)
 {
-    int used = 0;
     *given = text;
-    if (!text)
-        return 0;
-    if (sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2],
-               &mac[3], &mac[4], &mac[5], &used) != 6 ||
-        text[used] || mac[0] & (name[0] == 's'))
+    /* nobody sends from a group (name: smac or dmac) */
+    if (text && (!mac_parse(mac, text) || mac[0] & (name[0] == 's')))
         return wrong(err, name, text);
     return 0;
 }
