@@ -18,6 +18,9 @@
 #define PATIENCE 30000 /* ms */
 #define POPPED   64
 
+const uint8_t mac1[6] = { 0, 1, 2, 0xaa, 0xbb, 0xcc };
+const uint8_t mac2[6] = { 0, 1, 2, 0xaa, 0xbb, 0xdd };
+
 bool neigh_consumes;
 struct consumer neigh_orchagent;
 struct engine *neigh_engine;
@@ -399,4 +402,26 @@ void neigh_end(void)
     redisFree(redis);
     kill(server, SIGKILL);
     waitpid(server, NULL, 0);
+}
+
+bool neigh_begin(void)
+{
+    if (!neigh_start())
+        return false;
+    neigh_run(NULL);
+    neigh_settle();
+    neigh_forget();
+    return true;
+}
+
+void neigh_expect(const char *key, const char *what)
+{
+    bool there = *what == 'S';
+    neigh_settle();
+    ck_assert_msg(!strcmp(neigh_popped(key), what), "%s: '%s', not '%s'", key,
+                  neigh_popped(key), what);
+    ck_assert_str_eq(neigh_row(key, "neigh"), there ? what + 2 : "");
+    if (there)
+        ck_assert_str_eq(neigh_text("HLEN NEIGH_TABLE:%s", key), "2");
+    neigh_forget();
 }

@@ -1,12 +1,14 @@
 /* neigh_rig: a NeighSync between a real kernel's neighbour table and a real redis-server.
  *
  *   neigh_start       namespace, interface Ethernet0, Redis; false: cannot be had here
+ *   neigh_begin       ... and a NeighSync without parameters that has settled
  *   neigh_run         the NeighSync starts, with parameters NAME, TEXT ..., NULL
  *   neigh_stop_app    ... and stops
  *   neigh_change   RTM_NEWNEIGH or RTM_DELNEIGH
  *   neigh_settle      until nothing more happens: all told and answered, and popped
  *   neigh_until       breathes until a counter has reached a value
  *   neigh_popped      what the consumer popped of a key since neigh_forget: "S mac", "D", ""
+ *   neigh_expect      what was popped of a key, and that its row is so
  *   neigh_row         a field of a row of NEIGH_TABLE, "" when there is none
  *   neigh_many, neigh_equal   many neighbours; is the table what the kernel has?
  *   neigh_redis       a command; neigh_redis_text: its answer as text
@@ -23,9 +25,14 @@
 #include "selftest/neigh_consumer.h"
 #include "selftest/private_network.h"
 
-struct engine;
+/* Addresses that neighbours have here. */
+#define MAC  "00:01:02:aa:bb:cc"
+#define MAC2 "00:01:02:aa:bb:dd"
+extern const uint8_t mac1[6], mac2[6];
 
 bool neigh_start(void);
+/* ... and a NeighSync that has told all there is, which is forgotten. */
+bool neigh_begin(void);
 void neigh_end(void);
 void neigh_run(const char *name, ...);
 void neigh_stop_app(void);
@@ -45,6 +52,9 @@ const char *neigh_popped(const char *key);
 unsigned neigh_times(const char *key); /* popped since neigh_forget */
 void neigh_forget(void);
 const char *neigh_row(const char *key, const char *field);
+/* All is told, and what was popped of the key is that: "S MAC", which its row has, "D" or "", and
+ * there is no row. Then it is forgotten. */
+void neigh_expect(const char *key, const char *what);
 long neigh_rows(void);
 /* So many of Ethernet0, from 10.1.0.0 on: NEW with that MAC address, or DEL with NULL. */
 void neigh_many(unsigned first, unsigned count, const uint8_t *mac);

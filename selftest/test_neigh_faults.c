@@ -10,11 +10,6 @@
 #include "selftest/neigh_rig.h"
 #include "selftest/selftest.h"
 
-#define MAC "00:01:02:aa:bb:cc"
-
-static const uint8_t mac1[6] = { 0, 1, 2, 0xaa, 0xbb, 0xcc };
-static const uint8_t mac2[6] = { 0, 1, 2, 0xaa, 0xbb, 0xdd };
-
 static bool begin(const char *buffer)
 {
     if (!neigh_start())

@@ -4,20 +4,7 @@
 #include "selftest/neigh_rig.h"
 #include "selftest/selftest.h"
 
-#define MAC  "00:01:02:aa:bb:cc"
 #define ZERO "00:00:00:00:00:00"
-
-static const uint8_t mac1[6] = { 0, 1, 2, 0xaa, 0xbb, 0xcc };
-
-static bool begin(void)
-{
-    if (!neigh_start())
-        return false;
-    neigh_run(NULL);
-    neigh_settle();
-    neigh_forget();
-    return true;
-}
 
 /* In CONFIG_DB. The app hears of it by itself. */
 static void configure(const char *command)
@@ -34,15 +21,6 @@ static void lose(const char *ip)
     neigh_change(true, "Ethernet0", ip, NUD_FAILED, 0, NULL, 0);
 }
 
-static void expect(const char *key, const char *popped)
-{
-    neigh_settle();
-    ck_assert_msg(!strcmp(neigh_popped(key), popped), "%s: '%s', not '%s'", key,
-                  neigh_popped(key), popped);
-    ck_assert_str_eq(neigh_row(key, "neigh"), *popped == 'S' ? popped + 2 : "");
-    neigh_forget();
-}
-
 /* A change of mode asks for everything anew. */
 static void configure_and_wait(const char *command)
 {
@@ -54,22 +32,22 @@ static void configure_and_wait(const char *command)
 
 START_TEST(link_local)
 {
-    if (!begin())
+    if (!neigh_begin())
         return;
     neigh_add("Ethernet0", "fe80::99", NUD_PERMANENT);
-    expect("Ethernet0:fe80::99", "");
+    neigh_expect("Ethernet0:fe80::99", "");
     neigh_delete("Ethernet0", "fe80::99");
-    expect("Ethernet0:fe80::99", "D");
+    neigh_expect("Ethernet0:fe80::99", "D");
     neigh_add("Ethernet0", "fe80::98", NUD_PERMANENT);
-    expect("Ethernet0:fe80::98", "");
+    neigh_expect("Ethernet0:fe80::98", "");
     /* Enabled while the neighbour is there already. */
     configure_and_wait("HSET INTERFACE|Ethernet0 ipv6_use_link_local_only enable");
-    expect("Ethernet0:fe80::98", "S " MAC);
+    neigh_expect("Ethernet0:fe80::98", "S " MAC);
     neigh_add("Ethernet0", "fe80::97", NUD_PERMANENT);
-    expect("Ethernet0:fe80::97", "S " MAC);
+    neigh_expect("Ethernet0:fe80::97", "S " MAC);
     configure("HSET INTERFACE|Ethernet0|10.0.0.1/24 NULL NULL"); /* no setting at all */
     configure_and_wait("HSET INTERFACE|Ethernet0 ipv6_use_link_local_only disable");
-    expect("Ethernet0:fe80::97", "D");
+    neigh_expect("Ethernet0:fe80::97", "D");
     neigh_delete("Ethernet0", "fe80::98");
     neigh_settle();
     ck_assert_str_eq(neigh_row("Ethernet0:fe80::98", "neigh"), "");
@@ -77,7 +55,7 @@ START_TEST(link_local)
     neigh_breathe(100);
     neigh_forget();
     neigh_add("Ethernet0", "fe80::96", NUD_PERMANENT);
-    expect("Ethernet0:fe80::96", "");
+    neigh_expect("Ethernet0:fe80::96", "");
     neigh_end();
 }
 END_TEST
@@ -124,28 +102,28 @@ END_TEST
 
 START_TEST(dual_tor)
 {
-    if (!begin())
+    if (!neigh_begin())
         return;
     configure_and_wait("HSET PEER_SWITCH|peer address_ipv4 10.1.0.33");
     lose("10.0.0.2");
-    expect("Ethernet0:10.0.0.2", "S " ZERO);
+    neigh_expect("Ethernet0:10.0.0.2", "S " ZERO);
     neigh_add("Ethernet0", "10.0.0.2", NUD_PERMANENT);
-    expect("Ethernet0:10.0.0.2", "S " MAC);
+    neigh_expect("Ethernet0:10.0.0.2", "S " MAC);
     neigh_delete("Ethernet0", "10.0.0.2");
-    expect("Ethernet0:10.0.0.2", "D");
+    neigh_expect("Ethernet0:10.0.0.2", "D");
     lose("10.0.0.3");
-    expect("Ethernet0:10.0.0.3", "S " ZERO);
+    neigh_expect("Ethernet0:10.0.0.3", "S " ZERO);
     neigh_delete("Ethernet0", "10.0.0.3");
-    expect("Ethernet0:10.0.0.3", "D");
+    neigh_expect("Ethernet0:10.0.0.3", "D");
     neigh_add("Ethernet0", "169.254.7.8", NUD_PERMANENT);
     neigh_delete("Ethernet0", "169.254.7.8");
-    expect("Ethernet0:169.254.7.8", "");
+    neigh_expect("Ethernet0:169.254.7.8", "");
     lose("2001:db8::7");
-    expect("Ethernet0:2001:db8::7", "S " ZERO);
+    neigh_expect("Ethernet0:2001:db8::7", "S " ZERO);
     configure_and_wait("DEL PEER_SWITCH|peer");
     neigh_forget();
     lose("10.0.0.4");
-    expect("Ethernet0:10.0.0.4", "D");
+    neigh_expect("Ethernet0:10.0.0.4", "D");
     neigh_end();
 }
 END_TEST
@@ -154,7 +132,7 @@ END_TEST
 START_TEST(failed_table)
 {
     struct consumer failed;
-    if (!begin())
+    if (!neigh_begin())
         return;
     lose("2001:db8::1");
     neigh_settle();
@@ -198,7 +176,7 @@ START_TEST(forced_dual_tor)
     neigh_run("dual_tor", "on", NULL);
     neigh_settle();
     lose("10.0.0.2");
-    expect("Ethernet0:10.0.0.2", "S " ZERO);
+    neigh_expect("Ethernet0:10.0.0.2", "S " ZERO);
     neigh_end();
 }
 END_TEST
@@ -212,7 +190,7 @@ static void in_vrf(void)
 START_TEST(evpn)
 {
     struct consumer routes;
-    if (!begin())
+    if (!neigh_begin())
         return;
     consumer_open(&routes, neigh_socket, "ROUTE_TABLE", 128);
     configure_and_wait("HSET VXLAN_EVPN_NVO|nvo source_vtep vtep");
@@ -221,19 +199,19 @@ START_TEST(evpn)
     ck_assert_uint_eq(consumer_step(&routes, 50), 0); /* no VRF yet */
     in_vrf();
     neigh_add("Ethernet0", "10.0.0.2", NUD_REACHABLE);
-    expect("Ethernet0:10.0.0.2", "S " MAC);
+    neigh_expect("Ethernet0:10.0.0.2", "S " MAC);
     ck_assert_uint_eq(consumer_step(&routes, 50), 1);
     ck_assert_uint_eq(routes.deletes, 1);
     neigh_change(true, "Ethernet0", "10.0.0.3", NUD_PROBE, 0, mac1, 6);
-    expect("Ethernet0:10.0.0.3", "");
+    neigh_expect("Ethernet0:10.0.0.3", "");
     neigh_change(true, "Ethernet0", "10.0.0.2", NUD_NOARP, 0, mac1, 6);
-    expect("Ethernet0:10.0.0.2", "D");
+    neigh_expect("Ethernet0:10.0.0.2", "D");
     neigh_change(true, "Ethernet0", "10.0.0.4", NUD_NOARP, NTF_EXT_LEARNED, mac1, 6);
-    expect("Ethernet0:10.0.0.4", "S " MAC);
+    neigh_expect("Ethernet0:10.0.0.4", "S " MAC);
     configure_and_wait("DEL VXLAN_EVPN_NVO|nvo");
     neigh_forget();
     neigh_change(true, "Ethernet0", "10.0.0.5", NUD_NOARP, 0, mac1, 6);
-    expect("Ethernet0:10.0.0.5", "");
+    neigh_expect("Ethernet0:10.0.0.5", "");
     consumer_close(&routes);
     neigh_end();
 }

@@ -4,9 +4,6 @@
 #include "selftest/neigh_rig.h"
 #include "selftest/selftest.h"
 
-#define MAC  "00:01:02:aa:bb:cc"
-#define MAC2 "00:01:02:aa:bb:dd"
-
 static void in_state_db(const char *command)
 {
     neigh_do("SELECT 6");
@@ -118,7 +115,6 @@ START_TEST(reconcile)
     ck_assert_str_eq(state_of("state"), "restored");
     ck_assert_uint_eq(neigh_counter("redis_commands"), 0);
     /* During the wait: a MAC address that changes back, one that goes and comes. */
-    static const uint8_t mac2[6] = { 0, 1, 2, 0xaa, 0xbb, 0xdd };
     neigh_change(true, "Ethernet0", "10.0.0.6", NUD_PERMANENT, 0, mac2, 6);
     neigh_delete("Ethernet0", "10.0.0.2");
     neigh_add("Ethernet0", "10.0.0.2", NUD_PERMANENT);
@@ -258,8 +254,6 @@ static unsigned written(redisContext *monitor)
 /* Ten thousand that are as they were, but for ten: no command names another one. */
 START_TEST(many_unchanged)
 {
-    static const uint8_t mac1[6] = { 0, 1, 2, 0xaa, 0xbb, 0xcc },
-                         mac2[6] = { 0, 1, 2, 0xaa, 0xbb, 0xdd };
     if (!begin())
         return;
     neigh_many(0, MANY, mac1);
@@ -293,7 +287,6 @@ END_TEST
 /* The kernel's events were lost while it waited: it does not reconcile before it knows. */
 START_TEST(not_on_an_unfinished_dump)
 {
-    static const uint8_t mac1[6] = { 0, 1, 2, 0xaa, 0xbb, 0xcc };
     if (!begin())
         return;
     neigh_many(0, 5000, mac1);
