@@ -6,49 +6,46 @@
 
 #include "selftest/support.h"
 
-static struct value arguments(va_list list)
-{
-    struct value args = value_table();
-    for (const char *name; (name = va_arg(list, const char *));)
-        value_table_add(&args, name, value_string(va_arg(list, const char *)));
-    return args;
-}
-
-static int call(struct engine *engine, const char *operation, struct value *args,
+/* arguments: NAME, TEXT, ..., NULL. */
+static int call(struct engine *engine, const char *operation, va_list arguments,
                 struct value *answer, struct error *err)
 {
     struct app *app = engine_find_app(engine, "guard");
+    struct value args = value_table();
     uint32_t number = 0;
+    for (const char *name; (name = va_arg(arguments, const char *));)
+        value_table_add(&args, name, value_string(va_arg(arguments, const char *)));
     while (strcmp(app->class->operations[number].name, operation))
         number++;
-    int error = app->class->call(app, number, args, answer, err);
-    value_free(args);
+    int error = app->class->call(app, number, &args, answer, err);
+    value_free(&args);
     return error;
+}
+
+static struct value ask(struct engine *engine, const char *operation, va_list arguments)
+{
+    struct value answer = { VALUE_NIL };
+    struct error err = { 0 };
+    ck_assert_msg(!call(engine, operation, arguments, &answer, &err), "%s: %s", operation,
+                  err.text);
+    return answer;
 }
 
 struct value guard_ask(struct engine *engine, const char *operation, ...)
 {
-    struct value answer = { VALUE_NIL };
-    struct error err = { 0 };
     va_list list;
     va_start(list, operation);
-    struct value args = arguments(list);
+    struct value answer = ask(engine, operation, list);
     va_end(list);
-    ck_assert_msg(!call(engine, operation, &args, &answer, &err), "%s: %s", operation,
-                  err.text);
     return answer;
 }
 
 void guard_tell(struct engine *engine, const char *operation, ...)
 {
-    struct value answer = { VALUE_NIL };
-    struct error err = { 0 };
     va_list list;
     va_start(list, operation);
-    struct value args = arguments(list);
+    struct value answer = ask(engine, operation, list);
     va_end(list);
-    ck_assert_msg(!call(engine, operation, &args, &answer, &err), "%s: %s", operation,
-                  err.text);
     value_free(&answer);
 }
 
@@ -58,9 +55,8 @@ void guard_refuses(struct engine *engine, const char *what, const char *operatio
     struct error err = { 0 };
     va_list list;
     va_start(list, operation);
-    struct value args = arguments(list);
+    ck_assert_int_ne(call(engine, operation, list, &answer, &err), 0);
     va_end(list);
-    ck_assert_int_ne(call(engine, operation, &args, &answer, &err), 0);
     ck_assert_msg(strstr(err.text, what), "%s: %s", operation, err.text);
     value_free(&answer);
 }

@@ -159,6 +159,22 @@ uint64_t test_counter(struct engine *engine, const char *app, const char *counte
     return 0;
 }
 
+struct value test_table(const char *text)
+{
+    struct value table = value_table();
+    char copy[256], *save = NULL;
+    ck_assert_uint_lt(strlen(text), sizeof(copy));
+    strcpy(copy, text);
+    for (char *word = strtok_r(copy, " ", &save); word;
+         word = strtok_r(NULL, " ", &save)) {
+        char *value = strchr(word, '=');
+        ck_assert_msg(value != NULL, "%s: name=text", word);
+        *value++ = 0;
+        value_table_add(&table, word, value_string(value));
+    }
+    return table;
+}
+
 void test_print_counters(const struct engine *engine)
 {
     for (uint32_t i = 0; i < engine->napps; i++) {

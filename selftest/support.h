@@ -36,6 +36,9 @@ void test_collect_clear(struct engine *engine, const char *app);
 /* One counter of an app by its name. */
 uint64_t test_counter(struct engine *engine, const char *app, const char *counter);
 
+/* A table of texts: "proto=tcp port=80 to=192.0.2.1". */
+struct value test_table(const char *text);
+
 /* Prints the counters of all apps that are not 0, for a test that is about to fail. */
 void test_print_counters(const struct engine *engine);
 

@@ -5,6 +5,7 @@
 #include "apps/vxlan_nat/rules.h"
 #include "lib/prefix.h"
 #include "selftest/selftest.h"
+#include "selftest/support.h"
 
 static struct rules rules;
 
@@ -12,18 +13,8 @@ static void read_rules(const char *const *texts, int count)
 {
     struct value list = value_table();
     struct error err;
-    for (int i = 0; i < count; i++) {
-        struct value table = value_table();
-        char copy[256], *save = NULL;
-        snprintf(copy, sizeof(copy), "%s", texts[i]);
-        for (char *word = strtok_r(copy, " ", &save); word;
-             word = strtok_r(NULL, " ", &save)) {
-            char *value = strchr(word, '=');
-            *value++ = 0;
-            value_table_add(&table, word, value_string(value));
-        }
-        value_table_add(&list, NULL, table);
-    }
+    for (int i = 0; i < count; i++)
+        value_table_add(&list, NULL, test_table(texts[i]));
     ck_assert_msg(!rules_read(&rules, &list, &err), "%s", err.text);
     value_free(&list);
 }

@@ -23,28 +23,13 @@ static inline void setup(void)
 
 /* --- graphs -------------------------------------------------------------------------- */
 
-/* "proto=tcp port=80 to=192.0.2.1" */
-static inline struct value table_of(const char *text)
-{
-    struct value table = value_table();
-    char copy[256], *save = NULL;
-    snprintf(copy, sizeof(copy), "%s", text);
-    for (char *word = strtok_r(copy, " ", &save); word;
-         word = strtok_r(NULL, " ", &save)) {
-        char *value = strchr(word, '=');
-        *value++ = 0;
-        value_table_add(&table, word, value_string(value));
-    }
-    return table;
-}
-
-/* rules: ended by NULL; settings as above. */
+/* rules: ended by NULL; they and the settings as for test_table. */
 static inline int build(const char *const *rules, const char *settings, struct error *err)
 {
     struct graph *graph = graph_new();
-    struct value args = table_of(settings), list = value_table();
+    struct value args = test_table(settings), list = value_table();
     for (; *rules; rules++)
-        value_table_add(&list, NULL, table_of(*rules));
+        value_table_add(&list, NULL, test_table(*rules));
     value_table_add(&args, "rules", list);
     test_app(graph, "in", "Inject", NULL);
     test_app(graph, "out", "Collect", NULL);
