@@ -24,10 +24,12 @@ id=vg$$
 tmp=$(mktemp -d)
 pids=()
 scenario=setup
+tries=200
+# shellcheck source=selftest/scenario.sh
+. selftest/scenario.sh
 
 # --- how it talks --------------------------------------------------------------------
 
-say() { printf '\033[1m[%s]\033[0m %s\n' "$scenario" "$*" >&2; }
 fail() {
     say "FAILED: $*"
     for log in "$tmp"/*.log; do
@@ -86,17 +88,6 @@ build_network() {
     connect b m2
 }
 
-# Waits until a command succeeds; fails after ten seconds or so of trying.
-wait_for() { # what, command...
-    local what=$1
-    shift
-    for _ in $(seq 200); do
-        "$@" >/dev/null 2>&1 && return 0
-        sleep 0.05
-    done
-    fail "waited in vain for $what"
-}
-
 reachable() { quiet a ping -c 1 -W 1 -q 192.0.2.2; }
 
 start() { # log name, command...: vanguard in namespace m; sets $pid
@@ -151,12 +142,6 @@ iperf_received() { iperf_sum sum_received "$1"; }
 
 json_number() { # file, key, which: the value of the n-th "key": number
     grep -o "\"$2\": *[0-9.e+-]*" "$1" | sed 's/.*: *//' | sed -n "${3:-1}p"
-}
-
-between() { # what, value, least, most
-    awk -v v="$2" -v a="$3" -v b="$4" 'BEGIN { exit !(v + 0 >= a && v + 0 <= b && v != "") }' ||
-        fail "$1 is '$2', not within $3..$4"
-    say "$1: $2 (within $3..$4)"
 }
 
 # --- scenarios ------------------------------------------------------------------------

@@ -21,6 +21,9 @@ user=()
 nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set=-all --no-new-privs)
 scenario=setup
 asleep=77${$}
+tries=200
+# shellcheck source=selftest/scenario.sh
+. selftest/scenario.sh
 
 say() { printf '\033[1m[%s%s]\033[0m %s\n' "$scenario" "${user[*]:+, no privilege}" "$*" >&2; }
 fail() {
@@ -36,24 +39,10 @@ code() { # expected exit code, arguments of vanguard lab
     lab "$@" || got=$?
     [ "$got" -eq "$want" ] || fail "lab $*: exit code $got, not $want"
 }
-between() { # what, value, least, most
-    awk -v v="$2" -v a="$3" -v b="$4" 'BEGIN { exit !(v + 0 >= a && v + 0 <= b && v != "") }' ||
-        fail "$1 is '$2', not within $3..$4"
-    say "$1: $2 (within $3..$4)"
-}
 # A shell lets what it starts in the background ignore SIGINT and SIGQUIT, and so do those who started us.
 begin() { # arguments: in the background; sets $pid, which is vanguard's
     (cd "$tmp" && exec env --default-signal "${user[@]}" ./vanguard lab "$@") >"$tmp/out" 2>"$tmp/err" &
     pid=$!
-}
-wait_for() { # what, command...
-    local what=$1
-    shift
-    for _ in $(seq 200); do
-        "$@" >/dev/null 2>&1 && return 0
-        sleep 0.05
-    done
-    fail "waited in vain for $what"
 }
 smallest_rtt() { sed -n 's,^rtt [^=]*= \([0-9.]*\)/.*,\1,p' "$tmp/out"; }
 

@@ -22,28 +22,17 @@ tmp=$(mktemp -d)
 server=
 daemon=
 scenario=setup
+tries=600
+# shellcheck source=selftest/scenario.sh
+. selftest/scenario.sh
 export ASAN_OPTIONS=detect_leaks=0:exitcode=99
 
-say() { printf '\033[1m[%s]\033[0m %s\n' "$scenario" "$*" >&2; }
 fail() {
     say "FAILED: $*"
     for log in "$tmp"/*.log; do
         [ -s "$log" ] && cut -c1-300 "$log" | sed "s,^,    $(basename "$log"): ," | tail -8 >&2
     done
     exit 1
-}
-equal() { # what, value, wanted
-    [ "$2" = "$3" ] || fail "$1: '$2', wanted '$3'"
-    say "$1: $2"
-}
-wait_for() { # what, command...
-    local what=$1
-    shift
-    for _ in $(seq 600); do
-        "$@" >/dev/null 2>&1 && return 0
-        sleep 0.05
-    done
-    fail "waited in vain for $what"
 }
 n() { ip netns exec "$id" "$@"; }
 redis() { redis-cli -s "$tmp/redis.sock" "$@"; }

@@ -13,8 +13,11 @@ log=$(mktemp)
 suites=$(mktemp)
 trap 'kill "$suites_pid" 2>/dev/null; rm -f "$log" "$suites"' EXIT
 
-waited() { sed -n 's/^some.* total=//p' /proc/pressure/cpu 2>/dev/null || echo 0; } # us
+scenario=suites
+# shellcheck source=selftest/scenario.sh
+. selftest/scenario.sh
 waited_before=$(waited)
+began=${EPOCHREALTIME/./}
 
 # libcheck's limits are for a test that has a processor to itself.
 export CK_TIMEOUT_MULTIPLIER=5
@@ -42,8 +45,7 @@ run() { # name, command...; exit code 43: it cannot run here, which CI does not 
 run_again() {
     local cases name
     cases=$(sed -nE 's/^[^ ]+:[0-9]+:[FE]:([^:]+):[^:]+:[0-9]+: .*/\1/p' "$suites" | sort -u)
-    if [ -z "$cases" ] || [ $(($(waited) - waited_before)) -lt $((SECONDS * 100000)) ] ||
-        [ "$(wc -w <<<"$cases")" -gt 3 ]; then
+    if [ -z "$cases" ] || [ "$(wc -w <<<"$cases")" -gt 3 ] || ! starved "$waited_before" "$began"; then
         return
     fi
     for name in $cases; do

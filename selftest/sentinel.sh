@@ -30,10 +30,12 @@ export ASAN_OPTIONS=detect_leaks=0:exitcode=99
 flooder=192.0.2.66
 other=192.0.2.67
 host=192.0.2.2
+tries=600
+# shellcheck source=selftest/scenario.sh
+. selftest/scenario.sh
 
 # --- how it talks --------------------------------------------------------------------
 
-say() { printf '\033[1m[%s]\033[0m %s\n' "$scenario" "$*" >&2; }
 fail() {
     say "FAILED: $*"
     for log in "$tmp"/*; do
@@ -52,24 +54,6 @@ quiet() { # the same without a trace
     local ns=$1
     shift
     ip netns exec "$id-$ns" "$@"
-}
-wait_for() { # what, command...: until it succeeds; fails after half a minute or so of trying
-    local what=$1
-    shift
-    for _ in $(seq 600); do
-        "$@" >/dev/null 2>&1 && return 0
-        sleep 0.05
-    done
-    fail "waited in vain for $what"
-}
-between() { # what, value, least, most
-    awk -v v="$2" -v a="$3" -v b="$4" 'BEGIN { exit !(v + 0 >= a && v + 0 <= b && v != "") }' ||
-        fail "$1 is '$2', not within $3..$4"
-    say "$1: $2 (within $3..$4)"
-}
-equal() { # what, value, wanted
-    [ "$2" = "$3" ] || fail "$1: '$2', wanted '$3'"
-    say "$1: $2"
 }
 
 # --- what it builds and takes down ----------------------------------------------------

@@ -26,6 +26,8 @@ scenario=setup
 control='' # not empty: the arm that must not pass
 verdict='' # of the arm that runs: failed, inconclusive or nothing
 seed=${SELFTEST_SEED:-20}
+# shellcheck source=selftest/scenario.sh
+. selftest/scenario.sh
 
 say() { printf '\033[1m[%s%s]\033[0m %s\n' "$scenario" "${control:+, $control}" "$*" >&2; }
 inside() { awk -v v="$1" -v a="$2" -v b="$3" 'BEGIN { exit !(v != "" && v + 0 >= a && v + 0 <= b) }'; }
@@ -379,18 +381,6 @@ S20_arm() {
 S20_control() { S20 $((seed + 1)); }
 
 # --- all of them -------------------------------------------------------------------------------------
-
-# Microseconds for which programs waited for a processor, since the machine was started.
-waited() { sed -n 's/^some.* total=//p' /proc/pressure/cpu 2>/dev/null || echo 0; }
-
-# Had the programs of a failed arm the processors that they needed? Without, goodput and what they
-# measure themselves is the machine's.
-starved() { # what waited and the clock said before, us
-    local share
-    share=$(awk -v w=$(($(waited) - $1)) -v t=$((${EPOCHREALTIME/./} - $2)) 'BEGIN { printf "%d", 100 * w / t }')
-    [ "$share" -ge 10 ] || return 1
-    say "programs waited for a processor for $share % of the time"
-}
 
 # Sets $verdict: what an arm says, once it says something.
 try() { # arm

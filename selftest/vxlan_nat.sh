@@ -15,6 +15,9 @@ id=vx$$
 tmp=$(mktemp -d)
 pid=
 capture=
+tries=200
+# shellcheck source=selftest/scenario.sh
+. selftest/scenario.sh
 trap 'clean_up' EXIT
 clean_up() {
     [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
@@ -22,7 +25,6 @@ clean_up() {
     for ns in src dut dst; do ip netns del "$id-$ns" 2>/dev/null || true; done
     rm -rf "$tmp"
 }
-say() { printf '\033[1m[%s]\033[0m %s\n' "$scenario" "$*" >&2; }
 fail() {
     say "FAILED: $*"
     if [ -n "$pid" ]; then
@@ -37,19 +39,6 @@ n() { # namespace, command...
     local ns=$1
     shift
     ip netns exec "$id-$ns" "$@"
-}
-equal() { # what, is, should be
-    [ "$2" = "$3" ] || fail "$1: $2, not $3"
-    say "$1: $2"
-}
-wait_for() { # what, command...
-    local what=$1
-    shift
-    for _ in $(seq 200); do
-        if "$@" >/dev/null 2>&1; then return 0; fi
-        sleep 0.05
-    done
-    fail "waited in vain for $what"
 }
 
 put_up() {

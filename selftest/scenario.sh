@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# What the scripts of scenarios share; they read it, and say first:
+#   scenario   its name, for what is said
+#   tries      of wait_for, a twentieth of a second each
+#   fail       says what it is told, and what else helps, and ends the script
+# shellcheck disable=SC2154 # those
+
+say() { printf '\033[1m[%s]\033[0m %s\n' "$scenario" "$*" >&2; }
+equal() { # what, value, wanted
+    [ "$2" = "$3" ] || fail "$1: '$2', wanted '$3'"
+    say "$1: $2"
+}
+between() { # what, value, least, most
+    awk -v v="$2" -v a="$3" -v b="$4" 'BEGIN { exit !(v + 0 >= a && v + 0 <= b && v != "") }' ||
+        fail "$1 is '$2', not within $3..$4"
+    say "$1: $2 (within $3..$4)"
+}
+wait_for() { # what, command...: until it succeeds
+    local what=$1
+    shift
+    for _ in $(seq "$tries"); do
+        "$@" >/dev/null 2>&1 && return 0
+        sleep 0.05
+    done
+    fail "waited in vain for $what"
+}
+
+# Microseconds for which programs waited for a processor, since the machine was started.
+waited() { sed -n 's/^some.* total=//p' /proc/pressure/cpu 2>/dev/null || echo 0; }
+
+# Had the programs of a failed test the processors that they needed? Without, what they measure themselves
+# is the machine's.
+starved() { # what waited and the clock said before, us
+    local share
+    share=$(awk -v w=$(($(waited) - $1)) -v t=$((${EPOCHREALTIME/./} - $2)) 'BEGIN { printf "%d", 100 * w / t }')
+    [ "$share" -ge 10 ] || return 1
+    say "programs waited for a processor for $share % of the time"
+}
