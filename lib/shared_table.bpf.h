@@ -1,6 +1,6 @@
 /* shared_table.bpf: a hash table that BPF programs and this process use at the same time.
  *
- *   shared_find     the value of a 16-byte key
+ *   shared_find     the value of a key
  *   shared_insert   a key that is not there
  *   shared_hash     what places are picked by
  *
@@ -46,16 +46,18 @@ struct shared_view {
     __u32 mask;     /* buckets - 1 */
     __u32 capacity; /* slots */
     __u32 stride;   /* bytes a slot; a BPF map knows that by itself */
+    __u32 words;    /* of a key: an even number */
 };
 
-shared_inline __u64 shared_hash(const __u32 key[4], __u64 seed)
+shared_inline __u64 shared_hash(const __u32 *key, __u32 words, __u64 seed)
 {
-    __u64 hash = seed ^ (__u64)key[0] << 32 ^ key[1];
-    hash *= 0x9e3779b97f4a7c15ull;
-    hash ^= hash >> 32;
-    hash ^= (__u64)key[2] << 32 ^ key[3];
-    hash *= 0xd6e8feb86659fd93ull;
-    return hash ^ hash >> 32;
+    __u64 hash = seed;
+    for (__u32 i = 0; i < words; i += 2) {
+        hash ^= (__u64)key[i] << 32 ^ key[i + 1];
+        hash *= 0x9e3779b97f4a7c15ull;
+        hash ^= hash >> 32;
+    }
+    return hash;
 }
 
 /* Never that of an empty word. */
@@ -84,15 +86,18 @@ shared_inline __u32 *shared_slot_of(struct shared_view view, __u32 word)
     return SHARED_SLOT(view, (word & 0xffffff) - 1);
 }
 
-shared_inline int shared_same(const __u32 *a, const __u32 *b)
+shared_inline int shared_same(const __u32 *a, const __u32 *b, __u32 words)
 {
-    return a[3] == b[3] && a[2] == b[2] && a[1] == b[1] && a[0] == b[0];
+    __u32 differ = 0;
+    for (__u32 i = 0; i < words; i++)
+        differ |= a[i] ^ b[i];
+    return !differ;
 }
 
 /* NULL when it is not there. */
-shared_inline void *shared_find(struct shared_view view, const __u32 key[4])
+shared_inline void *shared_find(struct shared_view view, const __u32 *key)
 {
-    __u64 hash = shared_hash(key, view.head->seed);
+    __u64 hash = shared_hash(key, view.words, view.head->seed);
     __u32 number = (__u32)hash & view.mask, tag = shared_tag(hash);
     if (!shared_may_have(view, number))
         return NULL;
@@ -103,8 +108,8 @@ shared_inline void *shared_find(struct shared_view view, const __u32 key[4])
         if ((word ^ tag) >> 24)
             continue;
         __u32 *slot = shared_slot_of(view, word);
-        if (slot && shared_same(slot, key))
-            return slot + 4;
+        if (slot && shared_same(slot, key, view.words))
+            return slot + view.words;
     }
     return NULL;
 }
@@ -143,17 +148,18 @@ shared_inline void shared_give(struct shared_view view, __u32 number)
 
 /* size: of the value, a multiple of 8. 0, or -1: there is no room. Two that insert the same key
  * at once may both succeed: one of the two is found. */
-shared_inline int shared_insert(struct shared_view view, const __u32 key[4],
+shared_inline int shared_insert(struct shared_view view, const __u32 *key,
                                 const void *value, __u32 size)
 {
-    __u64 hash = shared_hash(key, view.head->seed);
+    __u64 hash = shared_hash(key, view.words, view.head->seed);
     __u32 *bucket = SHARED_BUCKET(view, (__u32)hash & view.mask);
     __s64 number = bucket ? shared_take(view) : -1;
     __u32 *slot = number < 0 ? NULL : SHARED_SLOT(view, (__u32)number);
     if (!slot)
         return -1;
-    __builtin_memcpy(slot, key, 16);
-    __builtin_memcpy(slot + 4, value, size);
+    for (__u32 i = 0; i < view.words; i++)
+        slot[i] = key[i];
+    __builtin_memcpy(slot + view.words, value, size);
     __asm__ volatile("" ::: "memory");
     __u32 word = shared_tag(hash) | ((__u32)number + 1);
     for (int i = 0; i < SHARED_WORDS; i++)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY_SIZE 16
+#define LINE 64 /* bytes: slots of as many lie in one line of the cache */
 
 uint32_t shared_buckets(uint32_t slots)
 {
@@ -17,28 +17,32 @@ uint32_t shared_buckets(uint32_t slots)
 
 struct shared_table *shared_table_open(struct shared_head *head, void *buckets,
                                        uint32_t nbuckets, void *slots, uint32_t nslots,
-                                       size_t value_size)
+                                       uint32_t key_words, size_t value_size)
 {
     struct shared_table *table = calloc(1, sizeof(*table));
     if (table)
-        table->view = (struct shared_view){ .buckets = buckets,
-                                            .slots = slots,
-                                            .head = head,
-                                            .mask = nbuckets - 1,
-                                            .capacity = nslots,
-                                            .stride = (uint32_t)(KEY_SIZE + value_size) };
+        table->view =
+            (struct shared_view){ .buckets = buckets,
+                                  .slots = slots,
+                                  .head = head,
+                                  .mask = nbuckets - 1,
+                                  .capacity = nslots,
+                                  .stride = (uint32_t)(key_words * 4 + value_size),
+                                  .words = key_words };
     return table;
 }
 
-struct shared_table *shared_table_new(size_t value_size, uint32_t slots, uint64_t seed)
+struct shared_table *shared_table_new(uint32_t key_words, size_t value_size,
+                                      uint32_t slots, uint64_t seed)
 {
     uint32_t nbuckets = shared_buckets(slots);
     size_t size = nbuckets * SHARED_BUCKET_SIZE;
-    uint8_t *memory = calloc(1, size + slots * (KEY_SIZE + value_size));
+    uint8_t *memory = calloc(1, size + slots * (key_words * 4 + value_size) + LINE);
+    uint8_t *aligned = memory + (-(uintptr_t)memory & (LINE - 1));
     struct shared_table *table =
-        memory
-            ? shared_table_open(NULL, memory, nbuckets, memory + size, slots, value_size)
-            : NULL;
+        memory ? shared_table_open(NULL, aligned, nbuckets, aligned + size, slots,
+                                   key_words, value_size)
+               : NULL;
     if (!table) {
         free(memory);
         return NULL;
@@ -90,14 +94,14 @@ static void unmark_empty(struct shared_view view, uint32_t number)
 static int replace(struct shared_table *table, const void *key, uint32_t with)
 {
     struct shared_view view = table->view;
-    uint64_t hash = shared_hash(key, view.head->seed);
+    uint64_t hash = shared_hash(key, view.words, view.head->seed);
     uint32_t *bucket = SHARED_BUCKET(view, (uint32_t)hash & view.mask);
     int found = 0;
     for (int i = 0; i < SHARED_WORDS; i++) {
         uint32_t word = *(volatile uint32_t *)&bucket[i];
         const uint32_t *slot = shared_slot_of(view, word);
         if (word == with || (word ^ shared_tag(hash)) >> 24 || !slot ||
-            !shared_same(slot, key))
+            !shared_same(slot, key, view.words))
             continue;
         if (__sync_bool_compare_and_swap(&bucket[i], word, found ? 0 : with)) {
             shared_give(view, (word & 0xffffff) - 1);
@@ -111,7 +115,7 @@ static int replace(struct shared_table *table, const void *key, uint32_t with)
 int shared_table_put(struct shared_table *table, const void *key, const void *value)
 {
     struct shared_view view = table->view;
-    uint32_t size = view.stride - KEY_SIZE;
+    uint32_t key_size = view.words * 4, size = view.stride - key_size;
     void *old = shared_find(view, key);
     if (!old)
         return shared_insert(view, key, value, size) ? -ENOSPC : 0;
@@ -121,11 +125,11 @@ int shared_table_put(struct shared_table *table, const void *key, const void *va
         return 0;
     }
     uint32_t *slot = SHARED_SLOT(view, (uint32_t)number);
-    memcpy(slot, key, KEY_SIZE);
-    memcpy(slot + 4, value, size);
+    memcpy(slot, key, key_size);
+    memcpy(slot + view.words, value, size);
     __sync_synchronize();
-    uint32_t word =
-        shared_tag(shared_hash(key, view.head->seed)) | ((uint32_t)number + 1);
+    uint64_t hash = shared_hash(key, view.words, view.head->seed);
+    uint32_t word = shared_tag(hash) | ((uint32_t)number + 1);
     if (replace(table, key, word))
         return 0;
     shared_give(view, (uint32_t)number); /* somebody took it out meanwhile */
@@ -150,7 +154,7 @@ void *shared_table_next(const struct shared_table *table, uint64_t *at)
         uint32_t found = *(const volatile uint32_t *)&word[(*at)++];
         uint32_t *slot = found ? shared_slot_of(table->view, found) : NULL;
         if (slot)
-            return slot + 4;
+            return slot + table->view.words;
     }
     return NULL;
 }

@@ -10,8 +10,8 @@
  *   shared_table_key      the key of a value
  *   shared_table_free
  *
- * What it is, and what holds while others write: lib/shared_table.bpf.h. Keys are 16 bytes,
- * aligned to 4, values a multiple of 8.
+ * What it is, and what holds while others write: lib/shared_table.bpf.h. Keys are an even number of
+ * 32-bit words, values a multiple of 8 bytes.
  */
 #pragma once
 #include <stdbool.h>
@@ -38,12 +38,13 @@ struct shared_table {
 uint32_t shared_buckets(uint32_t slots);
 
 /* NULL when memory is out. */
-struct shared_table *shared_table_new(size_t value_size, uint32_t slots, uint64_t seed);
+struct shared_table *shared_table_new(uint32_t key_words, size_t value_size,
+                                      uint32_t slots, uint64_t seed);
 
 /* Nothing of it is this table's: the memory stays the caller's. */
 struct shared_table *shared_table_open(struct shared_head *head, void *buckets,
                                        uint32_t nbuckets, void *slots, uint32_t nslots,
-                                       size_t value_size);
+                                       uint32_t key_words, size_t value_size);
 void shared_table_free(struct shared_table *table);
 
 /* NULL when it is not there. */
@@ -60,7 +61,8 @@ bool shared_table_remove(struct shared_table *table, const void *key);
  * be put and removed meanwhile; those may be met or not. */
 void *shared_table_next(const struct shared_table *table, uint64_t *at);
 
-static inline const void *shared_table_key(const void *value)
+static inline const void *shared_table_key(const struct shared_table *table,
+                                           const void *value)
 {
-    return (const uint32_t *)value - 4;
+    return (const uint32_t *)value - table->view.words;
 }

@@ -9,13 +9,15 @@
 
 #define SEED 0x1234567890abcdefull
 
+#define WORDS 6
+
 struct key {
-    uint32_t word[4];
+    uint32_t word[WORDS];
 };
 
 static struct key key_of(uint32_t number)
 {
-    return (struct key){ { 0, 0, 0xffff0000, number } };
+    return (struct key){ { 0, 0, 0xffff0000, 0, 0, number } };
 }
 
 static int put(struct shared_table *table, uint32_t number, uint64_t value)
@@ -30,7 +32,7 @@ static uint64_t get(const struct shared_table *table, uint32_t number) /* 0: not
     uint64_t *value = shared_table_find(table, &key);
     if (!value)
         return 0;
-    ck_assert(!memcmp(shared_table_key(value), &key, sizeof(key)));
+    ck_assert(!memcmp(shared_table_key(table, value), &key, sizeof(key)));
     return *value;
 }
 
@@ -51,7 +53,7 @@ static uint32_t count(const struct shared_table *table)
 
 START_TEST(a_key_and_its_value)
 {
-    struct shared_table *table = shared_table_new(8, 10, SEED);
+    struct shared_table *table = shared_table_new(WORDS, 8, 10, SEED);
     ck_assert_uint_eq(get(table, 1), 0);
     ck_assert(!take(table, 1));
     ck_assert_int_eq(put(table, 1, 11), 0);
@@ -73,7 +75,7 @@ END_TEST
 
 START_TEST(all_of_a_key_counts)
 {
-    struct shared_table *table = shared_table_new(8, 10, SEED);
+    struct shared_table *table = shared_table_new(WORDS, 8, 10, SEED);
     for (int i = 0; i < 4; i++) {
         struct key key = { { 1, 2, 3, 4 } };
         uint64_t value = (uint64_t)i + 1;
@@ -94,7 +96,7 @@ END_TEST
 START_TEST(full)
 {
     enum { SLOTS = 1000 };
-    struct shared_table *table = shared_table_new(8, SLOTS, SEED);
+    struct shared_table *table = shared_table_new(WORDS, 8, SLOTS, SEED);
     for (uint32_t n = 0; n < SLOTS; n++)
         ck_assert_int_eq(put(table, n, n + 1), 0);
     for (uint32_t n = SLOTS; n < 3 * SLOTS; n++) {
@@ -116,10 +118,11 @@ START_TEST(a_full_bucket)
 {
     struct shared_head head = { .seed = SEED };
     static uint32_t buckets[SHARED_WORDS];
-    static uint64_t slots[20][3];
+    static uint64_t slots[20][WORDS / 2 + 1];
     memset(buckets, 0, sizeof(buckets));
     memset(slots, 0, sizeof(slots));
-    struct shared_table *table = shared_table_open(&head, buckets, 1, slots, 20, 8);
+    struct shared_table *table =
+        shared_table_open(&head, buckets, 1, slots, 20, WORDS, 8);
     for (uint32_t n = 0; n < SHARED_WORDS; n++)
         ck_assert_int_eq(put(table, n, n + 1), 0);
     for (uint32_t round = 0; round < 100; round++) /* and no slot is lost */
@@ -142,7 +145,7 @@ END_TEST
 START_TEST(every_slot_of_a_large_table)
 {
     enum { SLOTS = 393216 };
-    struct shared_table *table = shared_table_new(8, SLOTS, SEED);
+    struct shared_table *table = shared_table_new(WORDS, 8, SLOTS, SEED);
     for (uint32_t n = 0; n < SLOTS; n++)
         ck_assert_int_eq(put(table, n * 2654435761u, n + 1), 0);
     for (uint32_t n = 0; n < SLOTS; n++)
@@ -157,7 +160,7 @@ START_TEST(against_a_model)
     enum { KEYS = 4096, STEPS = 200000 };
     static uint64_t model[KEYS];
     uint32_t slots = _i ? 3 * SHARED_FILTER * 64 + 1 : KEYS / 2, there = 0;
-    struct shared_table *table = shared_table_new(8, slots, SEED);
+    struct shared_table *table = shared_table_new(WORDS, 8, slots, SEED);
     struct random_key random = random_key(42, "shared_table", "model");
     memset(model, 0, sizeof(model));
     for (uint64_t step = 0; step < STEPS; step++) {
@@ -216,7 +219,7 @@ START_TEST(threads)
     uint32_t bases[2] = { 1000, 2000 };
     pthread_t writers[2], reader;
     void *complaint;
-    common = shared_table_new(8, 256, SEED);
+    common = shared_table_new(WORDS, 8, 256, SEED);
     over = false;
     for (uint32_t n = 0; n < STAYING; n++)
         ck_assert_int_eq(put(common, n, 1), 0);

@@ -130,7 +130,7 @@ const volatile __u32 has_cookies, has_frags;
     (struct shared_view)                                                                 \
     {                                                                                    \
         .buckets = &TABLE##_buckets, .slots = &TABLE##_slots, .mask = TABLE##_mask,      \
-        .head = (STATE), .capacity = SHARED_CAPACITY                                     \
+        .head = (STATE), .capacity = SHARED_CAPACITY, .words = 4                         \
     }
 
 static __always_inline struct sentinel_entry *find_entry(const __u32 key[4])

@@ -328,7 +328,7 @@ sentinel_inline __u32 judge_handshake(struct sentinel_context *c,
     __u32 both[4] = { f->source[0] ^ f->dst[3], f->source[1], f->source[2] ^ f->dst[2],
                       f->source[3] };
     both[1] ^= (__u32)f->sport << 16 | f->dport;
-    __u64 hash = shared_hash(both, state->secret);
+    __u64 hash = shared_hash(both, 4, state->secret);
     *mark = (__u32)(hash >> 48);
     return (__u32)hash & (HANDSHAKES - 1);
 }
@@ -514,7 +514,7 @@ sentinel_inline int judge_sketch(struct sentinel_context *c, struct sentinel_fra
                                  __u8 own)
 {
     struct sentinel_state *state = TABLE_STATE(c);
-    __u64 hash = shared_hash(f->source, state->secret + (f->now >> SKETCH_SEED));
+    __u64 hash = shared_hash(f->source, 4, state->secret + (f->now >> SKETCH_SEED));
     __u32 weight = judge_weight(c, f, own), least = 0xffffff;
     __u32 epoch = (__u32)(f->now >> SKETCH_EPOCH) & 255;
     weight = weight < 0xffffff ? weight : 0xffffff;
@@ -537,7 +537,7 @@ sentinel_inline void judge_scan(struct sentinel_frame *f,
                                 struct sentinel_suspect *suspect)
 {
     __u32 where[4] = { f->dst[0] ^ f->dport, f->dst[1], f->dst[2], f->dst[3] };
-    __u64 hash = shared_hash(where, 0x2545f4914f6cdd1dull);
+    __u64 hash = shared_hash(where, 4, 0x2545f4914f6cdd1dull);
     if (!suspect->scan || f->now - suspect->scan > 10 * SECOND) {
         __builtin_memset(suspect->registers, 0, sizeof(suspect->registers));
         suspect->scan = f->now;

@@ -39,7 +39,7 @@ static struct shared_table *open_table(struct kernel_path *k, struct shared_head
         head->seed = k->options.secret;
     return words && values
                ? shared_table_open(head, words, bpf_map__max_entries(buckets), values,
-                                   bpf_map__max_entries(slots), value_size)
+                                   bpf_map__max_entries(slots), 4, value_size)
                : NULL;
 }
 
@@ -108,7 +108,7 @@ void kernel_entries(struct path *path, path_visit *each, void *user)
     uint64_t at = 0;
     void *value;
     while ((value = shared_table_next(kernel(path)->entries, &at)))
-        each(shared_table_key(value), value, user);
+        each(shared_table_key(kernel(path)->entries, value), value, user);
 }
 
 /* In batches, that a change of the map does not disturb. */
@@ -240,5 +240,5 @@ void kernel_tables_unprotect(const struct kernel_path *k)
     uint64_t at = 0;
     void *value;
     while ((value = shared_table_next(k->destinations, &at)))
-        shared_table_remove(k->destinations, shared_table_key(value));
+        shared_table_remove(k->destinations, shared_table_key(k->destinations, value));
 }

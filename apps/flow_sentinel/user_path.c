@@ -160,7 +160,7 @@ static void entries(struct path *path, path_visit *each, void *data)
     uint64_t at = 0;
     void *value;
     while ((value = shared_table_next(user(path)->entries, &at)))
-        each(shared_table_key(value), value, data);
+        each(shared_table_key(user(path)->entries, value), value, data);
 }
 
 static void list_free(struct list *list)
@@ -308,13 +308,13 @@ struct path *path_new_user(const struct path_sizes *sizes, uint64_t secret)
     u->ncounts = or_default(sizes->destinations, 4096);
     u->path = (struct path){ .ops = &user_ops, .state = &u->state };
     u->state.secret = secret;
-    u->entries = shared_table_new(sizeof(struct sentinel_entry),
+    u->entries = shared_table_new(4, sizeof(struct sentinel_entry),
                                   or_default(sizes->entries, 393216), secret);
     u->suspects =
         table_new(key, sizeof(struct sentinel_suspect), nsuspects, &seed, TABLE_LRU);
     u->verified = table_new(key, sizeof(uint64_t), nsuspects, &seed, TABLE_LRU);
     u->destinations =
-        shared_table_new(sizeof(struct sentinel_destination), u->ncounts, secret);
+        shared_table_new(4, sizeof(struct sentinel_destination), u->ncounts, secret);
     u->counts = calloc(u->ncounts, sizeof(*u->counts));
     u->sketch = calloc(SKETCH_ROWS, sizeof(*u->sketch));
     u->handshakes = calloc(HANDSHAKES, sizeof(*u->handshakes));
