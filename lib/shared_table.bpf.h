@@ -23,22 +23,13 @@
  * stack, whose head has a generation against ABA; zeroed memory is a stack of all slots.
  */
 #pragma once
-#include <linux/types.h>
+#include "lib/shared_head.bpf.h"
 
 #define SHARED_WORDS    16
 #define SHARED_TRIES    16
-#define SHARED_FILTER   2048     /* words, of 64 bits: 16 KiB */
 #define SHARED_CAPACITY 0xfffffe /* slots: a word holds a number, and 1 for "not empty" */
 
 #define shared_inline static inline __attribute__((always_inline))
-
-/* Both sides' part of it; zeros but for the seed at first. */
-struct shared_head {
-    __u64 free; /* generation << 32 | number of the first free slot */
-    __u64 seed; /* secret: who knows it can pick keys that share a bucket */
-    __u64 filter
-        [SHARED_FILTER]; /* a bit for a bucket; several share one where there are more */
-};
 
 struct shared_view {
     void *buckets, *slots;

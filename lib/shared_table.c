@@ -141,6 +141,16 @@ bool shared_table_remove(struct shared_table *table, const void *key)
     return replace(table, key, 0) > 0;
 }
 
+void *shared_table_near(const struct shared_table *table, const void *key,
+                        uint32_t number)
+{
+    struct shared_view view = table->view;
+    uint64_t hash = shared_hash(key, view.words, view.head->seed);
+    const volatile uint32_t *bucket = SHARED_BUCKET(view, (uint32_t)hash & view.mask);
+    uint32_t *slot = bucket[number] ? shared_slot_of(view, bucket[number]) : NULL;
+    return slot ? slot + view.words : NULL;
+}
+
 void *shared_table_next(const struct shared_table *table, uint64_t *at)
 {
     uint64_t words = ((uint64_t)table->view.mask + 1) * SHARED_WORDS;

@@ -4,9 +4,11 @@
  *   shared_table_open     one in mapped BPF arrays
  *   shared_buckets        how many buckets a number of slots needs
  *   shared_table_find     the value of a key
+ *   shared_table_prefetch   it will be asked for
  *   shared_table_put      a key and its value, in place of what was there
  *   shared_table_remove   a key and its value
  *   shared_table_next     every value in turn
+ *   shared_table_near     values that compete with a key for room
  *   shared_table_key      the key of a value
  *   shared_table_free
  *
@@ -50,6 +52,14 @@ void shared_table_free(struct shared_table *table);
 /* NULL when it is not there. */
 void *shared_table_find(const struct shared_table *table, const void *key);
 
+static inline void shared_table_prefetch(const struct shared_table *table,
+                                         const void *key)
+{
+    struct shared_view view = table->view;
+    uint64_t hash = shared_hash(key, view.words, view.head->seed);
+    __builtin_prefetch(SHARED_BUCKET(view, (uint32_t)hash & view.mask));
+}
+
 /* Whoever reads at the same time finds the old value or the new one; but where no slot is free,
  * maybe some of each. -ENOSPC: no room. */
 int shared_table_put(struct shared_table *table, const void *key, const void *value);
@@ -60,6 +70,10 @@ bool shared_table_remove(struct shared_table *table, const void *key);
 /* The value at or behind *at, which is 0 at first, and *at behind it; NULL at the end. Entries may
  * be put and removed meanwhile; those may be met or not. */
 void *shared_table_next(const struct shared_table *table, uint64_t *at);
+
+/* A value in the bucket of the key, or NULL; number: 0..SHARED_WORDS - 1. */
+void *shared_table_near(const struct shared_table *table, const void *key,
+                        uint32_t number);
 
 static inline const void *shared_table_key(const struct shared_table *table,
                                            const void *value)

@@ -3,8 +3,8 @@
 
 START_TEST(inner_packets_get_their_destination)
 {
-    BUILD("vnis=42 clear_df=false allow=10.0.0.0/24",
-          "proto=tcp port=8080 to=172.30.82.95:8081", "to=172.30.82.96");
+    BUILD("vnis=42 df=keep allow=10.0.0.0/24", "proto=tcp port=8080 to=172.30.82.95:8081",
+          "to=172.30.82.96");
     size_t n = 0;
     for (uint32_t payload = 0; payload < 1400; payload += 61)
         for (int tcp = 0; tcp < 2; tcp++) {
@@ -114,8 +114,8 @@ static const struct {
     { "drop_not_allowed", "match=dst", 2, 0, "02", false },
     { "drop_not_allowed", "match=both", 2, 0, "02", false },
     { "drop_ttl_exceeded", "", 2, 22, "00", false },
-    { "drop_ttl_exceeded", "decrement_ttl=true", 2, 22, "01", false },
-    { "drop_mtu", "mtu=68 clear_df=false", 2, 0, "02", false },
+    { "drop_ttl_exceeded", "ttl=decrement", 2, 22, "01", false },
+    { "drop_mtu", "mtu=68 df=keep", 2, 0, "02", false },
 };
 
 #define WRONGS (sizeof(wrongs) / sizeof(*wrongs))
@@ -185,7 +185,7 @@ END_TEST
 START_TEST(without_a_rule)
 {
     struct made udp = { .payload = 40, .to = 99 }, icmp = { .protocol = IS_ICMP };
-    BUILD(_i ? "allow=10.0.0.0/8 forward_rest=true clear_df=false" : "allow=10.0.0.0/8",
+    BUILD(_i ? "allow=10.0.0.0/8 forward_rest=true df=keep" : "allow=10.0.0.0/8",
           "port=98 to=172.30.82.95");
     uint32_t length = frame_make(inner, &udp);
     put_in(&usual, inner, length);

@@ -52,7 +52,7 @@ END_TEST
 START_TEST(unfinished_checksums)
 {
     struct made made = { .payload = 40, .to = 80 };
-    BUILD("allow=10.0.0.0/8 clear_df=false", "port=80 to=172.30.82.95:81");
+    BUILD("allow=10.0.0.0/8 df=keep", "port=80 to=172.30.82.95:81");
     uint32_t length = frame_make(inner, &made);
     uint8_t rest[4] = { 0, IS_UDP, 0, 48 };
     put16(inner + 40, naive_sum(rest, 4, naive_sum(inner + 26, 8, 0)));

@@ -34,7 +34,19 @@ static struct vxlan_frame facts(uint32_t length)
     f.ports = look.protocol == IS_TCP || look.protocol == IS_UDP;
     f.sport = (uint16_t)get16(frame + look.l4);
     f.dport = (uint16_t)get16(frame + look.l4 + 2);
+    f.src[2] = f.dst[2] = htonl(0xffff);
+    memcpy(look.v6 ? f.src : f.src + 3, ip + (look.v6 ? 8 : 12), look.v6 ? 16 : 4);
+    memcpy(look.v6 ? f.dst : f.dst + 3, ip + (look.v6 ? 24 : 16), look.v6 ? 16 : 4);
     return f;
+}
+
+/* to: NULL, it stays. */
+static bool rewrite(const struct vxlan_frame *f, const struct rewrite_target *to,
+                    const struct vxlan_change *change)
+{
+    static const struct vxlan_change none;
+    struct vxlan_rewrite plan = rewrite_plan(f, NULL, to);
+    return rewrite_packet(frame, f, &plan, change ? change : &none);
 }
 
 static void check_target(const struct vxlan_frame *f, const struct rewrite_target *to)
@@ -69,21 +81,22 @@ START_TEST(checksums_stay_right)
                                      .has_port = other & 1 && (uint16_t)(other >> 8) };
         for (int n = 0; n < 16; n++)
             to.address[n] = (uint8_t)(other * 0x9e3779b97f4a7c15ull >> (n % 8 * 8));
-        struct rewrite rewrite = { .to = &to,
-                                   .clear_df = other >> 1 & 1,
-                                   .id = (uint16_t)(other >> 24),
-                                   .decrement = other >> 2 & 1 };
+        if (!made.v6)
+            memcpy(to.address, f.dst, 12); /* mapped */
+        struct vxlan_change change = { .clear_df = other >> 1 & 1,
+                                       .id = (uint16_t)(other >> 24),
+                                       .decrement = other >> 2 & 1 };
         ck_assert_ptr_null(frame_problem(frame, length));
-        bool cleared = rewrite_packet(frame, &f, &rewrite);
+        bool cleared = rewrite(&f, &to, &change);
         const char *problem = frame_problem(frame, length);
         ck_assert_msg(!problem, "packet %lu: %s", (unsigned long)i, problem);
         check_target(&f, &to);
         struct vxlan_frame now = facts(length);
-        ck_assert_uint_eq(now.hops, f.hops - rewrite.decrement);
-        ck_assert_uint_eq(now.df, f.df && !rewrite.clear_df);
-        ck_assert_int_eq(cleared, f.df && rewrite.clear_df);
+        ck_assert_uint_eq(now.hops, f.hops - change.decrement);
+        ck_assert_uint_eq(now.df, f.df && !change.clear_df);
+        ck_assert_int_eq(cleared, f.df && change.clear_df);
         if (cleared)
-            ck_assert_uint_eq(get16(frame + f.l3 + 4), rewrite.id);
+            ck_assert_uint_eq(get16(frame + f.l3 + 4), ntohs(change.id));
     }
 }
 END_TEST
@@ -93,22 +106,21 @@ START_TEST(udp_without_a_checksum)
 {
     struct made made = { .payload = 20 };
     struct rewrite_target to = target("192.0.2.7", 53);
-    struct rewrite rewrite = { .to = &to };
     uint32_t length = frame_make(frame, &made);
     struct vxlan_frame f = facts(length);
     put16(frame + f.l4 + 6, 0);
-    rewrite_packet(frame, &f, &rewrite);
+    rewrite(&f, &to, NULL);
     ck_assert_uint_eq(get16(frame + f.l4 + 6), 0);
     /* a payload that makes the new checksum 0 */
     length = frame_make(frame, &made);
-    rewrite_packet(frame, &f, &rewrite);
+    rewrite(&f, &to, NULL);
     uint32_t sum = get16(frame + f.l4 + 6);
     length = frame_make(frame, &made);
     put16(frame + f.l4 + 8, get16(frame + f.l4 + 8) + sum);
     put16(frame + f.l4 + 6, 0);
     struct look look = frame_look(frame, length);
     put16(frame + f.l4 + 6, ~transport_sum(frame, &look));
-    rewrite_packet(frame, &f, &rewrite);
+    rewrite(&f, &to, NULL);
     ck_assert_uint_eq(get16(frame + f.l4 + 6), 0xffff);
     ck_assert_ptr_null(frame_problem(frame, length));
 }
@@ -119,14 +131,13 @@ START_TEST(damage_stays)
 {
     struct made made = { .protocol = IS_TCP, .payload = 100 };
     struct rewrite_target to = target("192.0.2.7", 53);
-    struct rewrite rewrite = { .to = &to }, nothing = { 0 };
     uint32_t length = frame_make(frame, &made);
     struct vxlan_frame f = facts(length);
     memcpy(before, frame, sizeof(before));
-    rewrite_packet(frame, &f, &nothing);
+    rewrite(&f, NULL, NULL);
     ck_assert_mem_eq(frame, before, sizeof(before));
     frame[f.l4 + 30] ^= 1;
-    rewrite_packet(frame, &f, &rewrite);
+    rewrite(&f, &to, NULL);
     ck_assert_str_eq(frame_problem(frame, length), "transport checksum");
     frame[f.l4 + 30] ^= 1;
     ck_assert_ptr_null(frame_problem(frame, length));
@@ -138,7 +149,6 @@ START_TEST(what_is_cut_off)
 {
     struct made made = { .protocol = IS_TCP, .payload = 100 };
     struct rewrite_target to = target("192.0.2.7", 53);
-    struct rewrite rewrite = { .to = &to };
     uint32_t length = frame_make(frame, &made);
     struct vxlan_frame whole = facts(length);
     for (uint32_t end = whole.l4; end < length; end++) {
@@ -147,7 +157,7 @@ START_TEST(what_is_cut_off)
         f.ports = end >= whole.l4 + 20u;
         frame_make(frame, &made);
         memset(frame + end, 0xee, sizeof(frame) - end);
-        rewrite_packet(frame, &f, &rewrite);
+        rewrite(&f, &to, NULL);
         for (uint32_t i = end; i < sizeof(frame); i++)
             ck_assert_uint_eq(frame[i], 0xee);
     }

@@ -12,19 +12,14 @@
  *   VXLAN_POLICY(c)                 struct vxlan_policy
  *   VXLAN_IS_VTEP(c, address)       is it one of our addresses?
  *   VXLAN_IS_PEER(c, address)       may tunnels come from it?
+ *   VXLAN_IS_NETWORK(c, vni)        is that one of ours?
  *   VXLAN_UDP_IS_WRONG(c, frame)    does the outer checksum not fit?
  */
 #pragma once
 #include "apps/vxlan_nat/vxlan.bpf.h"
 
-#define vxlan_inline static inline __attribute__((always_inline))
-
 #define VXLAN_TAGS    3
 #define VXLAN_HEADERS 8 /* IPv6 extension headers */
-
-#define VXLAN_TCP    6
-#define VXLAN_UDP    17
-#define VXLAN_ICMPV6 58
 
 vxlan_inline int vxlan_refuse(struct vxlan_frame *f, __u8 reason)
 {
@@ -190,15 +185,6 @@ vxlan_inline int vxlan_outer(struct vxlan_context *c, struct vxlan_frame *f)
 
 /* --- the tunnel ---------------------------------------------------------------------- */
 
-vxlan_inline int vxlan_is_our_network(struct vxlan_context *c, __u32 vni)
-{
-    const volatile struct vxlan_policy *p = VXLAN_POLICY(c);
-    for (int i = 0; i < VXLAN_RANGES; i++)
-        if (i < p->nvnis && vni >= p->vnis[i].first && vni <= p->vnis[i].last)
-            return 1;
-    return !p->nvnis;
-}
-
 vxlan_inline int vxlan_tunnel(struct vxlan_context *c, struct vxlan_frame *f)
 {
     __u32 at = (__u32)f->udp + 8;
@@ -213,19 +199,41 @@ vxlan_inline int vxlan_tunnel(struct vxlan_context *c, struct vxlan_frame *f)
         return vxlan_refuse(f, VX_VX_RESERVED);
     f->vni = vxlan_u24(header + 4);
     f->inner = (__u16)(at + 8);
-    return vxlan_is_our_network(c, f->vni) || vxlan_refuse(f, VX_VX_VNI);
+    return VXLAN_IS_NETWORK(c, f->vni) || vxlan_refuse(f, VX_VX_VNI);
 }
 
 /* --- inside -------------------------------------------------------------------------- */
 
+vxlan_inline void vxlan_echo(struct vxlan_frame *f, const __u8 *l4)
+{
+    __u8 request = f->protocol == VXLAN_ICMP ? 8 : 128;
+    __u8 reply = f->protocol == VXLAN_ICMP ? 0 : 129;
+    if (l4[0] != request && l4[0] != reply)
+        return;
+    f->echo = 1;
+    if (l4[0] == request)
+        f->sport = vxlan_u16(l4 + 4);
+    else
+        f->dport = vxlan_u16(l4 + 4);
+}
+
 vxlan_inline void vxlan_ports(struct vxlan_context *c, struct vxlan_frame *f)
 {
     const __u8 *l4 = (const __u8 *)VXLAN_DATA(c) + f->l4, *end = VXLAN_END(c);
-    __u32 need = f->protocol == VXLAN_TCP ? 20 : 8;
-    if (f->protocol != VXLAN_TCP && f->protocol != VXLAN_UDP)
+    int is_icmp = f->protocol == (f->family == 4 ? VXLAN_ICMP : VXLAN_ICMPV6);
+    if (f->protocol != VXLAN_TCP && f->protocol != VXLAN_UDP && !is_icmp)
         return;
-    if ((__u32)f->l4 + need > f->end || l4 + need > end)
+    if ((__u32)f->l4 + 8 > f->end || l4 + 8 > end)
         return;
+    if (is_icmp) {
+        vxlan_echo(f, l4);
+        return;
+    }
+    if (f->protocol == VXLAN_TCP) {
+        if ((__u32)f->l4 + 20 > f->end || l4 + 20 > end)
+            return;
+        f->tcp = l4[13];
+    }
     f->ports = 1;
     f->sport = vxlan_u16(l4);
     f->dport = vxlan_u16(l4 + 2);

@@ -15,10 +15,18 @@
 
 static const char *const matches[] = { "src", "dst", "either", "both", NULL };
 static const char *const inner_vlans[] = { "drop", "strip", "keep", NULL };
+static const char *const modes[] = { "oneway", "route", "nat-out", NULL };
+static const char *const fastpaths[] = { "auto", "xdp", "off", NULL };
+static const char *const dfs[] = { "auto", "keep", "clear", NULL };
+static const char *const ttls[] = { "auto", "keep", "decrement", NULL };
 
 #define CONF struct vxlan_nat_conf
 
 const struct param vxlan_nat_params[] = {
+    PARAM_ENUM(
+        CONF, mode, "oneway", modes,
+        "oneway: nothing comes back; route: answers go back into the tunnel; nat-out: "
+        "... without one"),
     PARAM_STRING(CONF, ports, "4789", "UDP ports of VXLAN, N,N,... up to 8"),
     PARAM_STRING(CONF, vnis, "any", "networks: any, or N,N-M,... up to 16"),
     PARAM_STRING(CONF, vteps, "",
@@ -39,15 +47,36 @@ const struct param vxlan_nat_params[] = {
     PARAM_BOOL(CONF, udp6_zero, "false", "outer UDP over IPv6 may be without a checksum"),
     PARAM_BOOL(CONF, verify_csum, "false", "a wrong outer UDP checksum drops"),
     PARAM_ENUM(CONF, inner_vlan, "drop", inner_vlans, "what becomes of inner VLAN tags"),
-    PARAM_BOOL(CONF, clear_df, "true",
-               "DF is cleared, with a new identification: there is nobody whom an ICMP "
-               "error would reach"),
-    PARAM_BOOL(CONF, decrement_ttl, "false", "as a router would"),
+    PARAM_ENUM(
+        CONF, df, "auto", dfs,
+        "clear: DF is cleared, with a new identification; auto: in mode oneway, where "
+        "an ICMP error would reach nobody"),
+    PARAM_ENUM(CONF, ttl, "auto", ttls,
+               "decrement: as a router does; auto: but in mode oneway"),
     PARAM_INTEGER(CONF, mtu, "0", "0", "65535",
                   "longer inner packets are sent in fragments, those of IPv6 dropped; 0: "
                   "none is too long"),
     PARAM_STRING(CONF, smac, "", "source MAC that they get; none: they keep theirs"),
     PARAM_STRING(CONF, dmac, "", "destination MAC"),
+    PARAM_INTERFACE(CONF, ingress, "", "where tunnels come in; for the fast path"),
+    PARAM_INTERFACE(CONF, egress, "",
+                    "where inner packets go out; for the fast path, and for MACs by its "
+                    "routes and neighbours where smac and dmac do not say them"),
+    PARAM_ENUM(
+        CONF, fastpath, "auto", fastpaths,
+        "xdp: packets of known flows go on in the kernel; auto: where that is possible"),
+    PARAM_INTEGER(CONF, sessions, "262144", "16", "4194304",
+                  "flows that are known at a time"),
+    PARAM_DURATION(CONF, tcp_established, "7440s", "0.1s", "2592000s",
+                   "time without a packet that ends a session (RFC 5382)"),
+    PARAM_DURATION(CONF, tcp_transitory, "240s", "0.1s", "86400s",
+                   "... that is being opened or closed"),
+    PARAM_DURATION(CONF, udp_answered, "300s", "0.1s", "86400s", "(RFC 4787)"),
+    PARAM_DURATION(CONF, udp_unanswered, "120s", "0.1s", "86400s", ""),
+    PARAM_DURATION(CONF, icmp, "60s", "0.1s", "86400s", "(RFC 5508)"),
+    PARAM_DURATION(CONF, other, "60s", "0.1s", "86400s", "other protocols"),
+    PARAM_BOOL(CONF, tcp_loose, "true",
+               "a session may begin in the middle of a TCP connection"),
     PARAM_END,
 };
 
@@ -202,7 +231,12 @@ void plan_clear(struct plan *plan)
 
 int plan_make(struct plan *plan, const struct vxlan_nat_conf *conf, struct error *err)
 {
-    *plan = (struct plan){ .file.total = -1 };
+    bool oneway = conf->mode == MODE_ONEWAY;
+    *plan = (struct plan){ .file.total = -1,
+                           .match = conf->match,
+                           .forward_rest = conf->forward_rest,
+                           .clear_df = conf->df ? conf->df == CHANGE_YES : oneway,
+                           .decrement = conf->ttl ? conf->ttl == CHANGE_YES : !oneway };
     int error = make_policy(&plan->policy, conf, err);
     if (!error && conf->mtu && conf->mtu < MTU_LEAST)
         error = error_set(err, ERROR_CONFIG, EINVAL, "mtu: 0, or %d and more", MTU_LEAST);

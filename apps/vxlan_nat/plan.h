@@ -6,13 +6,18 @@
 #include "lib/prefix_set.h"
 
 enum { MATCH_SRC, MATCH_DST, MATCH_EITHER, MATCH_BOTH };
+enum { MODE_ONEWAY, MODE_ROUTE, MODE_NAT_OUT };
+enum { FASTPATH_AUTO, FASTPATH_XDP, FASTPATH_OFF };
+enum { CHANGE_AUTO, CHANGE_NO, CHANGE_YES };
 
 struct vxlan_nat_conf {
     struct value allow, rules;
     char *allow_file, *ports, *vnis, *vteps, *peers, *smac, *dmac;
-    int match, inner_vlan;
-    int64_t mtu;
-    bool strict, udp6_zero, verify_csum, forward_rest, clear_df, decrement_ttl;
+    char *ingress, *egress;
+    int mode, match, inner_vlan, df, ttl, fastpath;
+    int64_t mtu, sessions;
+    uint64_t tcp_established, tcp_transitory, udp_answered, udp_unanswered, icmp, other;
+    bool strict, udp6_zero, verify_csum, forward_rest, tcp_loose;
 };
 
 /* What a configuration comes to. */
@@ -23,6 +28,8 @@ struct plan {
     struct rules rules;
     uint8_t smac[6], dmac[6];
     bool has_smac, has_dmac;
+    int match;
+    bool forward_rest, clear_df, decrement;
 };
 
 extern const struct param vxlan_nat_params[];
@@ -30,3 +37,9 @@ extern const struct param vxlan_nat_params[];
 /* Fills the plan, or leaves it empty. */
 int plan_make(struct plan *plan, const struct vxlan_nat_conf *conf, struct error *err);
 void plan_clear(struct plan *plan);
+
+/* address: 16 bytes, as in struct vxlan_frame. */
+static inline bool plan_is_among(const struct prefix_set *set, const uint32_t address[4])
+{
+    return prefix_set_match(set, (const uint8_t *)address, NULL, NULL);
+}

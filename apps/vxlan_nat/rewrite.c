@@ -1,114 +1,64 @@
 /* rewrite: an inner packet gets another destination; bytes in, bytes out. */
 #include "apps/vxlan_nat/rewrite.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "lib/checksum.h"
 
-#define PROTOCOL_TCP    6
-#define PROTOCOL_UDP    17
-#define PROTOCOL_ICMPV6 58
-#define FLAG_DF         0x40
-#define FLAG_MF         0x20
+#define FLAG_MF 0x20
 
-/* Writes `size` bytes (2, or a multiple of 4) and returns what that adds to the sum of a
- * checksum that covers them. */
-static uint64_t put(uint8_t *at, const void *bytes, size_t size)
-{
-    uint64_t delta = 0;
-    if (size == 2) {
-        uint16_t from, to;
-        memcpy(&from, at, 2);
-        memcpy(&to, bytes, 2);
-        delta = (uint64_t)(uint16_t)~from + to;
-    }
-    for (size_t i = 0; size > 2 && i < size; i += 4) {
-        uint32_t from, to;
-        memcpy(&from, at + i, 4);
-        memcpy(&to, (const uint8_t *)bytes + i, 4);
-        delta += (uint64_t)(uint32_t)~from + to;
-    }
-    memcpy(at, bytes, size);
-    return delta;
-}
-
-static void update(uint8_t *checksum, uint64_t delta)
+/* What a checksum's complement grows by when these bytes become those. */
+static uint64_t difference(const void *from, const void *to, size_t size)
 {
     uint16_t old, updated;
-    memcpy(&old, checksum, 2);
-    updated = checksum_fold((uint64_t)(uint16_t)~old + delta);
-    memcpy(checksum, &updated, 2);
-}
-
-/* Offset of the checksum in the header of that protocol; 0: none that covers addresses. */
-static uint32_t checksum_offset(uint8_t protocol)
-{
-    return protocol == PROTOCOL_TCP      ? 16
-           : protocol == PROTOCOL_UDP    ? 6
-           : protocol == PROTOCOL_ICMPV6 ? 2
-                                         : 0;
-}
-
-static void update_l4(uint8_t *frame, const struct vxlan_frame *f, uint64_t delta)
-{
-    static const uint8_t none[2] = { 0, 0 }, ones[2] = { 0xff, 0xff };
-    uint32_t offset = checksum_offset(f->protocol);
-    uint8_t *at = frame + f->l4 + offset;
-    bool udp = f->protocol == PROTOCOL_UDP;
-    if (!f->l4 || !offset || f->l4 + offset + 2 > f->end || !delta)
-        return;
-    if (udp && !memcmp(at, none, 2))
-        return; /* it has none, and goes without */
-    update(at, delta);
-    if (udp && !memcmp(at, none, 2))
-        memcpy(at, ones, 2);
-}
-
-static uint64_t put_target(uint8_t *frame, const struct vxlan_frame *f,
-                           const struct rewrite_target *to, uint64_t *ports)
-{
-    uint8_t port[2] = { (uint8_t)(to->port >> 8), (uint8_t)to->port };
-    if (to->has_port && f->ports)
-        *ports = put(frame + f->l4 + 2, port, 2);
-    return f->family == 4 ? put(frame + f->l3 + 16, to->address + 12, 4)
-                          : put(frame + f->l3 + 24, to->address, 16);
-}
-
-/* The words of an IPv4 header beside its addresses. Returns what they add to its checksum. */
-static uint64_t put_header4(uint8_t *ip, const struct vxlan_frame *f,
-                            const struct rewrite *rewrite)
-{
     uint64_t delta = 0;
-    if (rewrite->clear_df && f->df) {
-        uint8_t flags[2] = { ip[6] & (uint8_t)~FLAG_DF, ip[7] };
-        uint8_t id[2] = { (uint8_t)(rewrite->id >> 8), (uint8_t)rewrite->id };
-        delta += put(ip + 6, flags, 2);
-        if (!f->fragment) /* those of one packet have theirs in common */
-            delta += put(ip + 4, id, 2);
-    }
-    if (rewrite->decrement) {
-        uint8_t hops[2] = { ip[8] - 1, ip[9] };
-        delta += put(ip + 8, hops, 2);
+    for (size_t i = 0; i < size; i += 2) {
+        memcpy(&old, (const uint8_t *)from + i, 2);
+        memcpy(&updated, (const uint8_t *)to + i, 2);
+        if (old != updated) /* so that nothing adds nothing, not minus zero */
+            delta += (uint64_t)(uint16_t)~old + updated;
     }
     return delta;
+}
+
+static uint16_t folded(uint64_t delta)
+{
+    return (uint16_t)~checksum_fold(delta);
+}
+
+static void take_over(const struct rewrite_target *target, const struct vxlan_frame *f,
+                      uint32_t address[4], uint16_t *port)
+{
+    if (!target)
+        return;
+    memcpy(address, target->address, 16);
+    if (target->has_port && (f->ports || (f->echo && *port)))
+        *port = htons(target->port);
+}
+
+struct vxlan_rewrite rewrite_plan(const struct vxlan_frame *f,
+                                  const struct rewrite_target *source,
+                                  const struct rewrite_target *destination)
+{
+    uint16_t ports[2] = { htons(f->sport), htons(f->dport) };
+    struct vxlan_rewrite to = { .sport = ports[0], .dport = ports[1] };
+    memcpy(to.src, f->src, 16);
+    memcpy(to.dst, f->dst, 16);
+    take_over(source, f, to.src, &to.sport);
+    take_over(destination, f, to.dst, &to.dport);
+    uint64_t addresses = difference(f->src, to.src, 16) + difference(f->dst, to.dst, 16);
+    uint64_t identity = difference(ports, &to.sport, 4);
+    to.ip_delta = folded(addresses);
+    to.l4_delta = folded(identity + (f->protocol == VXLAN_ICMP ? 0 : addresses));
+    return to;
 }
 
 bool rewrite_packet(uint8_t *frame, const struct vxlan_frame *f,
-                    const struct rewrite *rewrite)
+                    const struct vxlan_rewrite *to, const struct vxlan_change *change)
 {
-    uint8_t *ip = frame + f->l3;
-    uint64_t addresses = 0, ports = 0;
-    if (rewrite->to)
-        addresses = put_target(frame, f, rewrite->to, &ports);
-    update_l4(frame, f, addresses + ports);
-    if (f->family == 6) {
-        ip[7] -= rewrite->decrement;
-        return false;
-    }
-    uint64_t delta = addresses + put_header4(ip, f, rewrite);
-    if (delta)
-        update(ip + 10, delta);
-    return rewrite->clear_df && f->df;
+    vxlan_rewrite(frame, frame + f->end, f, to, change);
+    return change->clear_df && f->df;
 }
 
 /* --- fragments ----------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 /* rewrite: an inner packet gets another destination; bytes in, bytes out.
  *
+ *   rewrite_plan        what packets of a flow get, once for all of them
  *   rewrite_packet      addresses, ports, TTL, DF; checksums are kept in step
  *   rewrite_fragment    one fragment of a packet that is too long
  *
@@ -11,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "apps/vxlan_nat/vxlan.bpf.h"
+#include "apps/vxlan_nat/rewrite.bpf.h"
 
 struct rewrite_target {
     uint8_t address[16]; /* of the packet's family, IPv4 mapped */
@@ -19,16 +20,15 @@ struct rewrite_target {
     bool has_port;
 };
 
-struct rewrite {
-    const struct rewrite_target *to; /* NULL: it stays */
-    bool clear_df;
-    uint16_t id;    /* with clear_df, where DF was set; fragments keep theirs */
-    bool decrement; /* TTL, which is 2 or more */
-};
+/* What packets like f get whose source or destination becomes another; NULL: it stays. */
+struct vxlan_rewrite rewrite_plan(const struct vxlan_frame *f,
+                                  const struct rewrite_target *source,
+                                  const struct rewrite_target *destination);
 
-/* frame: the bytes that f is of. Returns whether DF was set and is not any more. */
+/* frame: the bytes that f is of, all of them there up to f->end. Returns whether DF was set and is
+ * not any more. */
 bool rewrite_packet(uint8_t *frame, const struct vxlan_frame *f,
-                    const struct rewrite *rewrite);
+                    const struct vxlan_rewrite *to, const struct vxlan_change *change);
 
 /* The IPv4 packet at ip, of `total` bytes, becomes the fragment of it that begins at `offset` bytes
  * of its payload, in `to`, which has room for mtu bytes. Returns its length; *next is where the

@@ -3,12 +3,24 @@
  *   VXLAN_REASONS         one row each; counters and names come of them
  *   struct vxlan_policy   what is accepted
  *   struct vxlan_frame    what was found in a frame (decap.bpf.h)
+ *   struct vxlan_key      what packets of one flow have in common
+ *   struct vxlan_flow     what becomes of them
+ *   struct vxlan_state    all that the app and its XDP program share, but for the flows
  *
  * Fixed-size types and nothing else, for an XDP program has the same ones. An address is 16
  * bytes in the order of the wire, IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2).
  */
 #pragma once
 #include <linux/types.h>
+
+#include "lib/shared_head.bpf.h"
+
+#define vxlan_inline static inline __attribute__((always_inline))
+
+#define VXLAN_ICMP   1
+#define VXLAN_TCP    6
+#define VXLAN_UDP    17
+#define VXLAN_ICMPV6 58
 
 /* Where a frame's way ends. Of VXLAN frames every one ends somewhere:
  *
@@ -50,6 +62,8 @@ enum vxlan_stage {
     ROW(IN_L4_SHORT, in_l4_short, NAT, "cut off in front of the ports")                  \
     ROW(UNSUPPORTED_L4, unsupported_l4, NAT, "a protocol whose ports cannot be changed") \
     ROW(NO_RULE, no_rule, NAT, "no rule says where to")                                  \
+    ROW(CT_FULL, ct_full, NAT, "no room for another session")                            \
+    ROW(CT_INVALID, ct_invalid, NAT, "TCP that no session begins with")                  \
     ROW(TTL_EXCEEDED, ttl_exceeded, NAT, "inner TTL used up")                            \
     ROW(FRAG_EARLY, frag_early, NAT, "a fragment before the first one of its packet")    \
     ROW(MTU, mtu, NAT, "longer than the next interface takes")                           \
@@ -92,6 +106,89 @@ struct vxlan_frame {
     __u8 protocol; /* of what the inner IP packet carries */
     __u8 hops;     /* that are left to it */
     __u8 ports;    /* there are some: sport, dport */
+    __u8 echo; /* ICMP echo: a request has its identifier in sport, a reply in dport */
+    __u8 tcp;  /* its flags */
     __u8 fragment, df, truncated;
     __u8 reason; /* enum vxlan_reason */
+};
+
+/* --- flows --------------------------------------------------------------------------- */
+
+#define VXLAN_KEY_WORDS 10
+
+struct vxlan_key {
+    __u32
+        network; /* VNI | protocol << 24; of answers, which come without a tunnel, VNI 0 */
+    __u32 ports; /* source << 16 | destination */
+    __u32 src[4], dst[4];
+};
+
+/* What a packet gets, all of it, be it another or what it had. */
+struct vxlan_rewrite {
+    __u32 src[4], dst[4];
+    __u16 sport, dport; /* as on the wire; the identifier of an echo where that was */
+    __u16 ip_delta,
+        l4_delta; /* what that adds to the complement of the header's checksum, and
+                                 of the one behind it; 0: nothing (RFC 1624, equation 3) */
+};
+
+enum vxlan_flow_flag {
+    FLOW_REWRITTEN = 1, /* it gets another address or port */
+    FLOW_STATEFUL = 2,  /* SYN, FIN and RST are the app's to see */
+    FLOW_ANSWERED = 4,  /* something came back */
+};
+
+/* Of one direction. The words below are written by whoever sees a packet of it. */
+struct vxlan_flow {
+    __u64 packets, bytes; /* inner frames that went on, or were dropped for `reason` */
+    __u32 used;           /* vxlan_state.now when the last one came */
+    __u32 vni;            /* of answers: where they go */
+    struct vxlan_rewrite to;
+    __u16 hop;       /* vxlan_state.hops */
+    __u16 tunnel;    /* vxlan_state.tunnels: whence it comes; of answers, where they go */
+    __u16 rule;      /* as it was written, from 0; VXLAN_NO_RULE */
+    __u8 reason;     /* enum vxlan_reason: VX_NONE when packets go on */
+    __u8 flags;      /* enum vxlan_flow_flag */
+    __u8 macs[12];   /* of the inner frame: destination, source; where answers go */
+    __u8 tcp;        /* flags that were seen, of both directions in that of the tunnel */
+    __u8 transitory; /* TCP that is not established, or not any more */
+    __u16 mtu;       /* longer packets are the app's; 0: none is too long */
+};
+
+#define VXLAN_NO_RULE 0xffff
+
+#define VXLAN_HOPS    1024
+#define VXLAN_TUNNELS 1024
+#define VXLAN_IDS     4096
+
+enum vxlan_mac { MAC_UNKNOWN, MAC_KNOWN, MAC_KEPT /* as it is in the inner frame */ };
+
+/* Read and written as one word. */
+union vxlan_hop {
+    __u64 word;
+    struct {
+        __u8 mac[6];
+        __u8 state; /* enum vxlan_mac */
+        __u8 unused;
+    };
+};
+
+/* Tunnels from one end to another. */
+struct vxlan_tunnel {
+    __u32 ours[4], peer[4];
+    __u8 our_mac[6], peer_mac[6];
+    __u16 port; /* UDP, ours */
+    __u16 known;
+};
+
+struct vxlan_state {
+    __u32 now; /* tenths of a second */
+    __u8 clear_df, decrement, bidirectional;
+    __u8 unused;
+    union vxlan_hop source; /* whose address frames leave with */
+    struct vxlan_policy policy;
+    union vxlan_hop hops[VXLAN_HOPS];
+    struct vxlan_tunnel tunnels[VXLAN_TUNNELS];
+    __u32 ids[VXLAN_IDS];
+    struct shared_head flows, answers;
 };

@@ -5,32 +5,28 @@
  * One way: mirrored or tunnelled traffic comes in, what is in the tunnel goes out with another
  * destination. Nothing goes back where it came from, for there is no port to it.
  *
- *     vxlan_outer, _tunnel, _inner --> allowed? --> rule --> rewrite --> fragments --> output
- *          (decap.bpf.h)              (allow)     (rules)   (rewrite)
+ *     vxlan_outer, _tunnel, _inner --> its flow --------------------> rewrite --> output
+ *          (decap.bpf.h)                  |  ^                      (forward.c)
+ *                                         v  |
+ *                                 admission: allowed? a rule?
+ *
+ * What is decided for the first packet of a flow holds for the others (sessions.h); a plan that
+ * changes is looked at again for all flows at once.
  */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
+#include "apps/vxlan_nat/vxlan_nat.h"
 
-#include "apps/vxlan_nat/plan.h"
-#include "engine/engine.h"
-#include "engine/plain.h"
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "apps/vxlan_nat/admission.h"
 #include "lib/checksum.h"
 #include "lib/random.h"
 #include "lib/table.h"
 
 #define FRAGMENTS     8192
 #define FRAGMENT_TIME 15000000000ull /* ns; RFC 791 suggests that */
-#define IDS           4096
-
-struct vxlan_nat {
-    struct plan plan;
-    struct plain plain;
-    struct table *fragments;
-    uint16_t ids[IDS];
-};
+#define BATCH         16 /* packets that are looked at before the first one goes on */
 
 struct fragment_key {
     uint32_t vni, id, src[4], dst[4];
@@ -38,25 +34,8 @@ struct fragment_key {
 };
 
 struct fragment {
-    struct rewrite_target to;
+    struct vxlan_flow flow;
     uint64_t until;
-    bool rewritten;
-};
-
-enum {
-    TOTAL_PACKETS,
-    VXLAN_PACKETS,
-    INNER_PACKETS,
-    NAT_APPLIED,
-    DF_CLEARED,
-    FORWARDED,
-    REDIRECTED,
-    ERRORS,
-    BYTES_PROCESSED,
-    FRAGMENTED,
-    DROP_NO_PACKET,
-    DROP_OFFLOAD,
-    FIRST_REASON,
 };
 
 #define PREFIX_PASS   "pass_"
@@ -78,6 +57,8 @@ static const struct counter_row counters[] = {
     [ERRORS] = { "errors", "frames dropped, for any reason" },
     [BYTES_PROCESSED] = { "bytes_processed", "of the inner frames that went out" },
     [FRAGMENTED] = { "fragmented", "inner packets sent in several fragments" },
+    [SESSIONS] = { "sessions", "flows that are known, now" },
+    [SESSIONS_DISPLACED] = { "sessions_displaced", "... that made way for others" },
     [DROP_NO_PACKET] = { "drop_no_packet",
                          "... cut short, for no packet was free for a fragment" },
     [DROP_OFFLOAD] = { "drop_offload",
@@ -94,7 +75,7 @@ struct vxlan_context {
 
 static bool is_among(const struct prefix_set *set, const uint32_t address[4])
 {
-    return !set || prefix_set_match(set, (const uint8_t *)address, NULL, NULL);
+    return !set || plan_is_among(set, address);
 }
 
 static bool udp_is_wrong(const struct vxlan_context *c, const struct vxlan_frame *f)
@@ -116,36 +97,12 @@ static bool udp_is_wrong(const struct vxlan_context *c, const struct vxlan_frame
 #define VXLAN_POLICY(c)           (&(c)->plan->policy)
 #define VXLAN_IS_VTEP(c, address) is_among((c)->plan->vteps, address)
 #define VXLAN_IS_PEER(c, address) is_among((c)->plan->peers, address)
+#define VXLAN_IS_NETWORK(c, vni)  admission_is_network(&(c)->plan->policy, vni)
 #define VXLAN_UDP_IS_WRONG(c, f)  udp_is_wrong(c, f)
 
 #include "apps/vxlan_nat/decap.bpf.h"
 
-/* --- may it, and where to? ------------------------------------------------------------------- */
-
-static bool is_martian(const struct vxlan_frame *f)
-{
-    const uint8_t *src = (const uint8_t *)f->src;
-    if (f->family == 4)
-        return !src[12] || src[12] == 127 || src[12] >= 224;
-    return src[0] == 0xff || !(f->src[0] | f->src[1] | f->src[2]);
-}
-
-static bool is_allowed(const struct plan *plan, int match, const struct vxlan_frame *f)
-{
-    bool src = plan->allowed && match != MATCH_DST && is_among(plan->allowed, f->src);
-    bool dst = plan->allowed && match != MATCH_SRC && is_among(plan->allowed, f->dst);
-    return match == MATCH_BOTH ? src && dst : src || dst;
-}
-
-static enum vxlan_reason admit(const struct plan *plan, int match,
-                               const struct vxlan_frame *f)
-{
-    if (is_martian(f))
-        return VX_IN_MARTIAN;
-    if (plan->vteps && (is_among(plan->vteps, f->src) || is_among(plan->vteps, f->dst)))
-        return VX_IN_LOOP;
-    return is_allowed(plan, match, f) ? VX_NONE : VX_NOT_ALLOWED;
-}
+/* --- which flow? ---------------------------------------------------------------------------- */
 
 /* RFC 791, 3.2; RFC 8200, 4.5: of IPv6 the protocol is no part of it, which only the first one may
  * know. */
@@ -159,176 +116,125 @@ static struct fragment_key fragment_key(const struct vxlan_frame *f)
     return key;
 }
 
-/* Why no rule was found. */
-static enum vxlan_reason without_rule(const struct vxlan_nat *nat,
-                                      const struct vxlan_nat_conf *conf,
-                                      const struct vxlan_frame *f)
-{
-    bool has_ports = f->protocol == VXLAN_TCP || f->protocol == VXLAN_UDP;
-    if (conf->forward_rest)
-        return VX_NONE;
-    if (!nat->plan.rules.by_port || f->ports)
-        return VX_NO_RULE;
-    return has_ports ? VX_IN_L4_SHORT : VX_UNSUPPORTED_L4;
-}
-
-/* The first fragment has the ports; the others go where it went. Fills `to`, or *rewritten is
- * false: it goes on as it is. */
-static enum vxlan_reason find_target(struct app *app, const struct vxlan_frame *f,
-                                     uint64_t now, struct rewrite_target *to,
-                                     bool *rewritten)
+/* Decides for f. The flow as it is known from now on, or `own`, where it cannot be known. */
+static struct vxlan_flow *decide_flow(struct app *app, const uint8_t *frame,
+                                      const struct vxlan_frame *f,
+                                      const struct vxlan_key *key, struct vxlan_flow *own)
 {
     struct vxlan_nat *nat = app->state;
-    struct fragment_key key;
-    struct fragment *fragment;
-    if (f->fragment && nat->plan.rules.by_port) {
-        key = fragment_key(f);
-        fragment = table_find(nat->fragments, &key);
-        if (!f->l4) {
-            if (!fragment || now >= fragment->until)
-                return VX_FRAG_EARLY;
-            *to = fragment->to;
-            *rewritten = fragment->rewritten;
-            return VX_NONE;
-        }
-    }
-    *rewritten = rules_find(&nat->plan.rules, f, to) >= 0;
-    enum vxlan_reason reason = *rewritten ? VX_NONE : without_rule(nat, app->conf, f);
-    if (!reason && f->fragment && nat->plan.rules.by_port &&
-        (fragment = table_insert(nat->fragments, &key)))
-        *fragment = (struct fragment){ *to, now + FRAGMENT_TIME, *rewritten };
-    return reason;
+    const struct vxlan_nat_conf *conf = app->conf;
+    uint32_t tunnel = vxlan_tunnel_number(nat, frame, f);
+    int error;
+    *own = (struct vxlan_flow){ .used = nat->state->now,
+                                .vni = f->vni,
+                                .mtu = (uint16_t)conf->mtu,
+                                .tunnel = (uint16_t)tunnel };
+    admission_decide(&nat->plan, f, own);
+    struct vxlan_flow *known =
+        key && tunnel < VXLAN_TUNNELS
+            ? sessions_add(&nat->sessions, key, own, NULL, NULL, &error)
+            : NULL;
+    return known ? known : own;
 }
 
-/* --- on its way out --------------------------------------------------------------------------- */
+/* The first fragment has the ports; the others go where it went. NULL: it did not come. */
+static struct vxlan_flow *fragment_flow(struct app *app, const uint8_t *frame,
+                                        const struct vxlan_frame *f,
+                                        struct vxlan_flow *own)
+{
+    struct vxlan_nat *nat = app->state;
+    struct fragment_key key = fragment_key(f);
+    struct fragment *fragment;
+    uint64_t now = engine_now(app->engine);
+    if (!nat->plan.rules.by_port)
+        return decide_flow(app, frame, f, NULL, own);
+    if (!f->l4) {
+        fragment = table_find(nat->fragments, &key);
+        return fragment && now < fragment->until ? &fragment->flow : NULL;
+    }
+    decide_flow(app, frame, f, NULL, own);
+    if (!own->reason && (fragment = table_insert(nat->fragments, &key)))
+        *fragment = (struct fragment){ *own, now + FRAGMENT_TIME };
+    return own;
+}
 
-static void refuse(struct app *app, struct packet *p, enum vxlan_reason reason)
+static struct vxlan_flow *find_flow(struct app *app, const uint8_t *frame,
+                                    const struct vxlan_frame *f,
+                                    const struct vxlan_key *key, struct vxlan_flow *own)
+{
+    struct vxlan_nat *nat = app->state;
+    if (f->fragment)
+        return fragment_flow(app, frame, f, own);
+    if (!vxlan_has_key(f))
+        return decide_flow(app, frame, f, NULL, own);
+    struct vxlan_flow *flow = sessions_find(&nat->sessions, key);
+    if (flow && vxlan_is_from(f, &nat->state->tunnels[flow->tunnel]))
+        return flow;
+    return decide_flow(app, frame, f, key, own);
+}
+
+/* --- the way of a packet --------------------------------------------------------------------- */
+
+void vxlan_refuse_packet(struct app *app, struct packet *p, enum vxlan_reason reason)
 {
     app_count(app, FIRST_REASON + reason - 1, 1);
     app_count(app, ERRORS, reason > VX_NOT_VXLAN);
     packet_free(p);
 }
 
-/* An identification that this pair has not had for long. */
-static uint16_t next_id(struct vxlan_nat *nat, const struct vxlan_frame *f)
+/* What is known of the inner packet; false: it went no further. */
+static bool look(struct app *app, struct packet *p, struct vxlan_frame *f)
 {
-    uint64_t hash = (f->src[3] ^ (uint64_t)f->dst[3] << 7) * 0x9e3779b97f4a7c15ull;
-    return ++nat->ids[(hash ^ f->protocol) >> 20 & (IDS - 1)];
-}
-
-static void send_one(struct app *app, struct link *output, struct packet *p)
-{
-    app_count(app, BYTES_PROCESSED, p->length);
-    link_transmit(output, p);
-}
-
-/* The packet in as many frames as it takes; it is freed. What came in a large packet goes out in
- * ordinary ones, whatever mtu allows. False: not all of it went out. */
-static bool send_fragments(struct app *app, struct link *output, struct packet *p,
-                           uint32_t l3, uint32_t mtu)
-{
-    const uint8_t *ip = p->data + l3;
-    uint32_t total = p->length - l3, at = 0, room = packet_capacity() - l3;
-    bool sent = false;
-    app_count(app, FRAGMENTED, 1);
-    do {
-        struct packet *part = packet_allocate();
-        uint32_t next = 0;
-        if (!part) {
-            app_count(app, DROP_NO_PACKET, 1);
-            break;
-        }
-        memcpy(part->data, p->data, l3);
-        part->length = l3 + rewrite_fragment(part->data + l3, ip, total, at,
-                                             mtu < room ? mtu : room, &next);
-        part->timestamp = p->timestamp;
-        send_one(app, output, part);
-        at = next;
-        sent = !at;
-    } while (at);
-    packet_free(p);
-    return sent;
-}
-
-/* The inner frame alone, from its Ethernet header to the end of its IP packet. What travels beside
- * it is said of the outer one: its tag, its checksum, its flow. */
-static uint32_t uncover(const struct app *app, struct packet *p,
-                        const struct vxlan_frame *f)
-{
-    const struct vxlan_nat *nat = app->state;
-    uint32_t l3 = f->l3 - f->inner;
-    packet_resize(p, f->end);
-    packet_trim_front(p, f->inner);
-    p->flags = 0;
-    p->hash = 0;
-    if (f->tags && nat->plan.policy.inner_vlan == INNER_VLAN_STRIP) {
-        memmove(p->data + l3 - 14, p->data, 12);
-        packet_trim_front(p, l3 - 14);
-        l3 = 14;
-    }
-    if (nat->plan.has_dmac)
-        memcpy(p->data, nat->plan.dmac, 6);
-    if (nat->plan.has_smac)
-        memcpy(p->data + 6, nat->plan.smac, 6);
-    return l3;
-}
-
-static void forward(struct app *app, struct packet *p, const struct vxlan_frame *f,
-                    const struct rewrite_target *to)
-{
-    const struct vxlan_nat_conf *conf = app->conf;
-    struct link *output = app_output(app, 0);
-    struct rewrite rewrite = { .to = to,
-                               .clear_df = conf->clear_df,
-                               .id = conf->clear_df && f->df ? next_id(app->state, f) : 0,
-                               .decrement = conf->decrement_ttl };
-    bool fits = !conf->mtu || f->end - f->l3 <= conf->mtu;
-    if (f->hops < 1u + conf->decrement_ttl) {
-        refuse(app, p, VX_TTL_EXCEEDED);
-    } else if (!fits && (f->family == 6 || f->truncated || (f->df && !conf->clear_df))) {
-        refuse(app, p, VX_MTU);
-    } else if (!output) {
-        refuse(app, p, VX_NO_OUTPUT);
-    } else {
-        app_count(app, DF_CLEARED, rewrite_packet(p->data, f, &rewrite));
-        app_count(app, NAT_APPLIED, to != NULL);
-        uint32_t l3 = uncover(app, p, f);
-        if (fits)
-            send_one(app, output, p);
-        bool sent = fits || send_fragments(app, output, p, l3, (uint32_t)conf->mtu);
-        app_count(app, FORWARDED, sent);
-        app_count(app, REDIRECTED, sent);
-        app_count(app, ERRORS, !sent);
-    }
-}
-
-static void take(struct app *app, struct packet *p, uint64_t now)
-{
-    const struct vxlan_nat_conf *conf = app->conf;
     struct vxlan_nat *nat = app->state;
     struct vxlan_context c = { p->data, p->data + p->length, &nat->plan };
-    struct vxlan_frame f;
-    struct rewrite_target to = { .port = 0 };
-    bool rewritten = false;
-    app_count(app, TOTAL_PACKETS, 1);
-    if (!vxlan_outer(&c, &f) || !vxlan_tunnel(&c, &f)) {
-        refuse(app, p, f.reason);
+    if (vxlan_outer(&c, f) && vxlan_tunnel(&c, f)) {
+        app_count(app, VXLAN_PACKETS, 1);
+        if (vxlan_inner(&c, f)) {
+            app_count(app, INNER_PACKETS, 1);
+            app_count(app, FIRST_REASON + VX_IN_TRUNC - 1, f->truncated);
+            return true;
+        }
+    }
+    vxlan_refuse_packet(app, p, f->reason);
+    return false;
+}
+
+static void take(struct app *app, struct packet *p, const struct vxlan_frame *f,
+                 const struct vxlan_key *key)
+{
+    struct vxlan_nat *nat = app->state;
+    struct vxlan_flow own, *flow = find_flow(app, p->data, f, key, &own);
+    if (!flow) {
+        vxlan_refuse_packet(app, p, VX_FRAG_EARLY);
         return;
     }
-    app_count(app, VXLAN_PACKETS, 1);
-    if (!vxlan_inner(&c, &f)) {
-        refuse(app, p, f.reason);
-        return;
-    }
-    app_count(app, INNER_PACKETS, 1);
-    app_count(app, FIRST_REASON + VX_IN_TRUNC - 1, f.truncated);
-    enum vxlan_reason reason = admit(&nat->plan, conf->match, &f);
-    if (!reason)
-        reason = find_target(app, &f, now, &to, &rewritten);
-    if (reason)
-        refuse(app, p, reason);
+    flow->packets++;
+    flow->bytes += f->end - f->inner;
+    flow->used = nat->state->now;
+    if (flow->reason)
+        vxlan_refuse_packet(app, p, flow->reason);
     else
-        forward(app, p, &f, rewritten ? &to : NULL);
+        vxlan_forward(app, p, f, flow);
+}
+
+/* All are looked at before the first one is looked up: memory has time to come. */
+static void take_batch(struct app *app, struct packet *const *p, uint32_t n)
+{
+    struct vxlan_nat *nat = app->state;
+    struct vxlan_frame f[BATCH];
+    struct vxlan_key key[BATCH];
+    bool good[BATCH];
+    app_count(app, TOTAL_PACKETS, n);
+    for (uint32_t i = 0; i < n; i++) {
+        good[i] = look(app, p[i], &f[i]);
+        if (!good[i])
+            continue;
+        vxlan_key_of(&f[i], &key[i]);
+        shared_table_prefetch(nat->sessions.flows, &key[i]);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        if (good[i])
+            take(app, p[i], &f[i], &key[i]);
 }
 
 /* What could not be made plain came in as well. */
@@ -344,15 +250,14 @@ static void push(struct app *app)
 {
     struct vxlan_nat *nat = app->state;
     struct link *input = app_input(app, 0);
-    struct packet **run, *p[LINK_BURST];
-    uint64_t now = engine_now(app->engine);
+    struct packet **run, *p[BATCH];
     uint32_t n;
+    nat->state->now = (uint32_t)(engine_now(app->engine) / TENTH);
     /* not plain_receive_burst: an unfinished checksum cannot be updated */
-    while (input && (n = plain_run(&nat->plain, input, &run, LINK_BURST))) {
+    while (input && (n = plain_run(&nat->plain, input, &run, BATCH))) {
         packet_pointers(p, run, n);
         plain_advance(&nat->plain, input, n);
-        for (uint32_t i = 0; i < n; i++)
-            take(app, p[i], now);
+        take_batch(app, p, n);
     }
     count_bad(app, &nat->plain);
 }
@@ -383,16 +288,20 @@ static int start(struct app *app, struct error *err)
     struct vxlan_nat *nat = app->state;
     struct random_key random = random_key(app->engine->options.seed, app->name, "nat");
     struct siphash_key seed = { random_draw(&random, 0), random_draw(&random, 1) };
-    nat->fragments = table_new(sizeof(struct fragment_key), sizeof(struct fragment),
-                               FRAGMENTS, &seed, TABLE_LRU);
-    for (uint32_t i = 0; i < IDS; i++)
-        nat->ids[i] = (uint16_t)random_draw(&random, 2 + i);
-    if (!nat->fragments)
-        return error_set(err, ERROR_RUN, ENOMEM, "no memory for fragments");
     int error = plan_make(&nat->plan, app->conf, err);
     if (!error)
-        say_odd(app);
-    return error;
+        error = vxlan_tables_open(app, err);
+    if (error)
+        return error;
+    nat->fragments = table_new(sizeof(struct fragment_key), sizeof(struct fragment),
+                               FRAGMENTS, &seed, TABLE_LRU);
+    if (!nat->fragments)
+        return error_set(err, ERROR_RUN, ENOMEM, "no memory for fragments");
+    for (uint32_t i = 0; i < VXLAN_IDS; i++)
+        nat->state->ids[i] = (uint16_t)random_draw(&random, 2 + i);
+    vxlan_tables_follow(app);
+    say_odd(app);
+    return 0;
 }
 
 /* A fragment follows the first one of its packet by the rules of that time. */
@@ -405,6 +314,7 @@ static int reconfigure(struct app *app, const void *conf, struct error *err)
         return error;
     plan_clear(&nat->plan);
     nat->plan = plan;
+    vxlan_tables_follow(app);
     say_odd(app);
     return 0;
 }
@@ -415,6 +325,15 @@ static void stop(struct app *app)
     plain_drop(&nat->plain);
     plan_clear(&nat->plan);
     table_free(nat->fragments);
+    vxlan_tables_close(nat);
+}
+
+static void tick(struct app *app)
+{
+    struct vxlan_nat *nat = app->state;
+    vxlan_tables_sweep(nat);
+    app->counters[SESSIONS] = nat->sessions.count;
+    app->counters[SESSIONS_DISPLACED] = nat->sessions.displaced;
 }
 
 static const struct port ports[] = {
@@ -437,4 +356,5 @@ const struct app_class vxlan_nat_class = {
     .stop = stop,
     .reconfigure = reconfigure,
     .push = push,
+    .tick = tick,
 };

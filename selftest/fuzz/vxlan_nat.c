@@ -51,10 +51,10 @@ static void put_app(struct graph *graph, uint8_t choice)
     add(&args, "allow", "0.0.0.0/0 ::/0");
     add(&args, "inner_vlan", vlans[choice >> 1 & 3]);
     add(&args, "mtu", choice & 8 ? "68" : choice & 16 ? "576" : "0");
-    add(&args, "clear_df", choice & 32 ? "true" : "false");
+    add(&args, "df", choice & 32 ? "clear" : "keep");
     add(&args, "verify_csum", choice & 64 ? "true" : "false");
     add(&args, "udp6_zero", "true");
-    add(&args, "decrement_ttl", choice & 128 ? "true" : "false");
+    add(&args, "ttl", choice & 128 ? "decrement" : "keep");
     value_table_add(&args, "rules", rules);
     require(!graph_add_app(graph, "nat", apps_find("VxlanNat"), &args, NULL, &err),
             err.text);
