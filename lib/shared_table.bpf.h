@@ -86,9 +86,9 @@ shared_inline int shared_same(const __u32 *a, const __u32 *b, __u32 words)
 }
 
 /* NULL when it is not there. */
-shared_inline void *shared_find(struct shared_view view, const __u32 *key)
+shared_inline void *shared_find_hashed(struct shared_view view, const __u32 *key,
+                                       __u64 hash)
 {
-    __u64 hash = shared_hash(key, view.words, view.head->seed);
     __u32 number = (__u32)hash & view.mask, tag = shared_tag(hash);
     if (!shared_may_have(view, number))
         return NULL;
@@ -103,6 +103,11 @@ shared_inline void *shared_find(struct shared_view view, const __u32 *key)
             return slot + view.words;
     }
     return NULL;
+}
+
+shared_inline void *shared_find(struct shared_view view, const __u32 *key)
+{
+    return shared_find_hashed(view, key, shared_hash(key, view.words, view.head->seed));
 }
 
 /* The number of a slot that is free no more, or -1: none is, or others are too quick. */

@@ -4,8 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define LINE 64 /* bytes: slots of as many lie in one line of the cache */
+#include <sys/mman.h>
 
 uint32_t shared_buckets(uint32_t slots)
 {
@@ -32,22 +31,35 @@ struct shared_table *shared_table_open(struct shared_head *head, void *buckets,
     return table;
 }
 
+/* Zeros; of huge pages where there are such, for looking up goes anywhere in it. */
+static void *memory_new(size_t size)
+{
+    void *memory =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return NULL;
+    madvise(memory, size, MADV_HUGEPAGE);
+    return memory;
+}
+
 struct shared_table *shared_table_new(uint32_t key_words, size_t value_size,
                                       uint32_t slots, uint64_t seed)
 {
     uint32_t nbuckets = shared_buckets(slots);
-    size_t size = nbuckets * SHARED_BUCKET_SIZE;
-    uint8_t *memory = calloc(1, size + slots * (key_words * 4 + value_size) + LINE);
-    uint8_t *aligned = memory + (-(uintptr_t)memory & (LINE - 1));
+    size_t words = nbuckets * SHARED_BUCKET_SIZE;
+    size_t size = words + slots * (key_words * 4 + value_size);
+    uint8_t *memory = memory_new(size);
     struct shared_table *table =
-        memory ? shared_table_open(NULL, aligned, nbuckets, aligned + size, slots,
+        memory ? shared_table_open(NULL, memory, nbuckets, memory + words, slots,
                                    key_words, value_size)
                : NULL;
     if (!table) {
-        free(memory);
+        if (memory)
+            munmap(memory, size);
         return NULL;
     }
     table->memory = memory;
+    table->size = size;
     table->own.seed = seed;
     table->view.head = &table->own;
     return table;
@@ -57,7 +69,8 @@ void shared_table_free(struct shared_table *table)
 {
     if (!table)
         return;
-    free(table->memory);
+    if (table->memory)
+        munmap(table->memory, table->size);
     free(table);
 }
 

@@ -4,13 +4,13 @@
  *   shared_table_open     one in mapped BPF arrays
  *   shared_buckets        how many buckets a number of slots needs
  *   shared_table_find     the value of a key
- *   shared_table_prefetch   it will be asked for
  *   shared_table_put      a key and its value, in place of what was there
  *   shared_table_remove   a key and its value
  *   shared_table_next     every value in turn
  *   shared_table_near     values that compete with a key for room
  *   shared_table_key      the key of a value
  *   shared_table_free
+ *   shared_prefetch, shared_prefetch_slot    what will be asked for
  *
  * What it is, and what holds while others write: lib/shared_table.bpf.h. Keys are an even number of
  * 32-bit words, values a multiple of 8 bytes.
@@ -33,7 +33,8 @@
 struct shared_table {
     struct shared_view view;
     struct shared_head own;
-    void *memory; /* of shared_table_new */
+    void *memory; /* of shared_table_new, and its size */
+    size_t size;
 };
 
 /* A power of two; slots: 1..SHARED_CAPACITY. */
@@ -52,12 +53,27 @@ void shared_table_free(struct shared_table *table);
 /* NULL when it is not there. */
 void *shared_table_find(const struct shared_table *table, const void *key);
 
-static inline void shared_table_prefetch(const struct shared_table *table,
-                                         const void *key)
+/* For who looks up many keys at once, of a size that the compiler knows: all hashes first, then all
+ * slots, then shared_find_hashed, and memory comes meanwhile. */
+static inline uint64_t shared_prefetch(struct shared_view view, const uint32_t *key)
 {
-    struct shared_view view = table->view;
     uint64_t hash = shared_hash(key, view.words, view.head->seed);
     __builtin_prefetch(SHARED_BUCKET(view, (uint32_t)hash & view.mask));
+    return hash;
+}
+
+static inline void shared_prefetch_slot(struct shared_view view, uint64_t hash)
+{
+    const uint32_t *bucket = SHARED_BUCKET(view, (uint32_t)hash & view.mask);
+    uint32_t tag = shared_tag(hash);
+    for (int i = 0; i < SHARED_WORDS; i++) {
+        if ((bucket[i] ^ tag) >> 24)
+            continue;
+        const uint32_t *slot = shared_slot_of(view, bucket[i]);
+        for (uint32_t at = 0; slot && at < view.stride / 4; at += 16)
+            __builtin_prefetch(slot + at);
+        return;
+    }
 }
 
 /* Whoever reads at the same time finds the old value or the new one; but where no slot is free,

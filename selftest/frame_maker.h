@@ -1,6 +1,7 @@
 /* frame_maker: frames with TCP, UDP or ICMP in IPv4 or IPv6, and an independent look at them.
  *
  *   frame_make       a frame as described
+ *   frame_wrap       a frame in a VXLAN tunnel
  *   frame_look       where its parts are
  *   frame_number     the number that its payload begins with
  *   frame_problem    NULL, or what is wrong with a frame: lengths and checksums
@@ -186,4 +187,42 @@ static inline uint32_t frame_make(uint8_t *frame, const struct made *made)
     uint32_t sum = ~transport_sum(frame, &look) & 0xffff;
     put16(frame + l4 + at, sum || protocol != IS_UDP ? sum : 0xffff);
     return l4 + size;
+}
+
+/* --- tunnels ------------------------------------------------------------------------- */
+
+struct tunnel {
+    bool v6;
+    uint32_t vni;
+    uint16_t port; /* 0: 4789 */
+    uint8_t host;  /* last byte of the outer source */
+};
+
+/* Ethernet, IP, UDP and VXLAN around a frame, as kernels send them: no checksum over IPv4. Returns
+ * the length. */
+static inline uint32_t frame_wrap(uint8_t *out, const struct tunnel *tunnel,
+                                  const uint8_t *inner, uint32_t length)
+{
+    struct made made = { .v6 = tunnel->v6,
+                         .host = tunnel->host,
+                         .from = 50000,
+                         .to = tunnel->port ? tunnel->port : 4789 };
+    uint32_t header = frame_make(out, &made);
+    uint32_t l3 = 14, l4 = header - 8;
+    memset(out + header, 0, 8);
+    out[header] = 8;
+    put32(out + header + 4, tunnel->vni << 8);
+    memcpy(out + header + 8, inner, length);
+    put16(out + l4 + 4, 16 + length);
+    put16(out + l4 + 6, 0);
+    if (tunnel->v6) {
+        put16(out + l3 + 4, 16 + length);
+        struct look look = frame_look(out, header + 8 + length);
+        put16(out + l4 + 6, ~transport_sum(out, &look));
+    } else {
+        put16(out + l3 + 2, 36 + length);
+        put16(out + l3 + 10, 0);
+        put16(out + l3 + 10, ~naive_sum(out + l3, 20, 0));
+    }
+    return header + 8 + length;
 }

@@ -128,7 +128,7 @@ START_TEST(every_reason)
     uint32_t header = tunnel.v6 ? 62 : 42;
     snprintf(settings, sizeof(settings), "allow=10.0.0.1/32 %s", wrongs[_i].settings);
     BUILD(settings, "to=172.30.82.95");
-    uint32_t length = wrap(outer, &tunnel, inner, frame_make(inner, &made));
+    uint32_t length = frame_wrap(outer, &tunnel, inner, frame_make(inner, &made));
     uint32_t at = (uint32_t)wrongs[_i].offset + (wrongs[_i].place == 1   ? header
                                                  : wrongs[_i].place == 2 ? header + 8
                                                                          : 0);
@@ -155,7 +155,7 @@ START_TEST(what_is_accepted)
     struct made made = { .payload = 40 };
     BUILD("allow=10.0.0.1/32 vnis=1-100 verify_csum=true", "to=172.30.82.95");
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-        uint32_t length = wrap(outer, &usual, inner, frame_make(inner, &made));
+        uint32_t length = frame_wrap(outer, &usual, inner, frame_make(inner, &made));
         patch(outer + rows[i].offset, rows[i].bytes);
         test_inject_bytes(engine, "in", outer, length);
         sent++;

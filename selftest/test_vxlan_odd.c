@@ -20,7 +20,7 @@ START_TEST(fragments_fit_their_packets)
     ck_assert_int_eq(packet_large_reserve(4, &err), 0);
     frame_make(big, &made);
     put16(big + 16, 5000);
-    put_in_packet(packet_from_bytes(around, wrap(around, &usual, big, 5014)));
+    put_in_packet(packet_from_bytes(around, frame_wrap(around, &usual, big, 5014)));
     size_t n;
     uint32_t payload = 0;
     struct packet **p = test_collected(engine, "out", &n);
@@ -36,8 +36,8 @@ START_TEST(nothing_of_the_outer_packet_stays)
 {
     struct made made = { .payload = 40 };
     BUILD("allow=10.0.0.0/8", "to=172.30.82.95");
-    struct packet *p =
-        packet_from_bytes(outer, wrap(outer, &usual, inner, frame_make(inner, &made)));
+    struct packet *p = packet_from_bytes(
+        outer, frame_wrap(outer, &usual, inner, frame_make(inner, &made)));
     p->flags = PACKET_VLAN | PACKET_CSUM_VALID;
     p->vlan_tci = 7;
     p->vlan_tpid = 0x8100;
@@ -56,7 +56,7 @@ START_TEST(unfinished_checksums)
     uint32_t length = frame_make(inner, &made);
     uint8_t rest[4] = { 0, IS_UDP, 0, 48 };
     put16(inner + 40, naive_sum(rest, 4, naive_sum(inner + 26, 8, 0)));
-    struct packet *p = packet_from_bytes(outer, wrap(outer, &usual, inner, length));
+    struct packet *p = packet_from_bytes(outer, frame_wrap(outer, &usual, inner, length));
     p->flags = PACKET_CSUM_PARTIAL;
     p->csum_start = 50 + 34;
     p->csum_offset = 6;
@@ -144,7 +144,7 @@ START_TEST(addresses_in_disguise)
     uint32_t length = frame_make(inner, &made);
     if (_i < 2)
         patch(inner + (_i ? 38 : 22), "00000000000000000000ffff0a000001");
-    length = wrap(outer, &tunnel, inner, length);
+    length = frame_wrap(outer, &tunnel, inner, length);
     if (_i == 2)
         patch(outer + 22, "00000000000000000000ffff0a000001");
     test_inject_bytes(engine, "in", outer, length);
@@ -162,8 +162,8 @@ START_TEST(no_packet_for_a_fragment)
     struct made made = { .payload = 1400 };
     uint32_t n = 0;
     BUILD("allow=10.0.0.0/8 mtu=576", "to=172.30.82.95");
-    struct packet *p =
-        packet_from_bytes(outer, wrap(outer, &usual, inner, frame_make(inner, &made)));
+    struct packet *p = packet_from_bytes(
+        outer, frame_wrap(outer, &usual, inner, frame_make(inner, &made)));
     while (n < 1 << 17 && (held[n] = packet_allocate()))
         n++;
     put_in_packet(p);
@@ -182,8 +182,8 @@ START_TEST(bad_super_frames_are_counted)
     struct error err;
     BUILD("allow=10.0.0.0/8", "to=172.30.82.95");
     ck_assert_int_eq(packet_large_reserve(4, &err), 0);
-    struct packet *p =
-        packet_from_bytes(outer, wrap(outer, &usual, inner, frame_make(inner, &made)));
+    struct packet *p = packet_from_bytes(
+        outer, frame_wrap(outer, &usual, inner, frame_make(inner, &made)));
     p->gso_type = 1; /* of TCP, which it is not */
     p->gso_size = 500;
     put_in_packet(p);

@@ -1,7 +1,7 @@
 /* vxlan_tunnels: a VxlanNat between an Inject and a Collect, and what is put into it.
  *
  *   BUILD            a graph, of settings and rules
- *   wrap, put_in     a frame in a tunnel, and that into the graph
+ *   put_in           a frame in a tunnel, into the graph
  *   came             what came out
  *   expect           what must have
  *   setup, teardown  fixtures; nothing is lost without a reason
@@ -60,48 +60,13 @@ static inline uint64_t count(const char *counter)
 
 /* --- tunnels ------------------------------------------------------------------------- */
 
-struct tunnel {
-    bool v6;
-    uint32_t vni;
-    uint16_t port; /* 0: 4789 */
-    uint8_t host;  /* last byte of the outer source */
-};
-
-/* Ethernet, IP, UDP and VXLAN around a frame; returns the length. */
-static inline uint32_t wrap(uint8_t *out, const struct tunnel *tunnel,
-                            const uint8_t *inner, uint32_t length)
-{
-    struct made made = { .v6 = tunnel->v6,
-                         .host = tunnel->host,
-                         .from = 50000,
-                         .to = tunnel->port ? tunnel->port : 4789 };
-    uint32_t header = frame_make(out, &made);
-    uint32_t l3 = 14, l4 = header - 8;
-    memset(out + header, 0, 8);
-    out[header] = 8;
-    put32(out + header + 4, tunnel->vni << 8);
-    memcpy(out + header + 8, inner, length);
-    put16(out + l4 + 4, 16 + length);
-    put16(out + l4 + 6, 0);
-    if (tunnel->v6) {
-        put16(out + l3 + 4, 16 + length);
-        struct look look = frame_look(out, header + 8 + length);
-        put16(out + l4 + 6, ~transport_sum(out, &look));
-    } else {
-        put16(out + l3 + 2, 36 + length);
-        put16(out + l3 + 10, 0);
-        put16(out + l3 + 10, ~naive_sum(out + l3, 20, 0));
-    }
-    return header + 8 + length;
-}
-
 static const struct tunnel usual = { .vni = 42 };
 static uint8_t outer[FRAME_MOST + 128];
 
 static inline void put_in(const struct tunnel *tunnel, const uint8_t *inner,
                           uint32_t length)
 {
-    test_inject_bytes(engine, "in", outer, wrap(outer, tunnel, inner, length));
+    test_inject_bytes(engine, "in", outer, frame_wrap(outer, tunnel, inner, length));
     sent++;
     test_breathe(engine, 2);
 }

@@ -94,10 +94,36 @@ uint32_t sessions_left(struct sessions *s, const struct vxlan_key *key,
 
 /* --- finding ------------------------------------------------------------------------------- */
 
+/* With what the compiler can count on. */
+static inline struct shared_view view_of(const struct shared_table *table)
+{
+    struct shared_view view = table->view;
+    view.words = VXLAN_KEY_WORDS;
+    view.stride = sizeof(struct vxlan_key) + sizeof(struct vxlan_flow);
+    return view;
+}
+
+uint64_t sessions_hash(const struct sessions *s, const struct vxlan_key *key)
+{
+    return shared_prefetch(view_of(s->flows), (const uint32_t *)key);
+}
+
+void sessions_expect(const struct sessions *s, uint64_t hash)
+{
+    shared_prefetch_slot(view_of(s->flows), hash);
+}
+
+struct vxlan_flow *sessions_find_hashed(struct sessions *s, const struct vxlan_key *key,
+                                        uint64_t hash)
+{
+    struct vxlan_flow *flow =
+        shared_find_hashed(view_of(s->flows), (const uint32_t *)key, hash);
+    return flow && sessions_left(s, key, flow) ? flow : NULL;
+}
+
 struct vxlan_flow *sessions_find(struct sessions *s, const struct vxlan_key *key)
 {
-    struct vxlan_flow *flow = shared_table_find(s->flows, key);
-    return flow && sessions_left(s, key, flow) ? flow : NULL;
+    return sessions_find_hashed(s, key, sessions_hash(s, key));
 }
 
 struct vxlan_flow *sessions_other(struct sessions *s, const struct vxlan_key *answer_key,

@@ -1,6 +1,7 @@
 /* sessions: which flows there are, and for how long.
  *
  *   sessions_find       the flow of a packet that came from a tunnel
+ *   sessions_hash, sessions_expect, sessions_find_hashed    the same for many
  *   sessions_answer     the flow of a packet that came back
  *   sessions_add        another flow, with the one that answers it
  *   sessions_see        TCP's flags of a packet, and that there are answers
@@ -39,7 +40,13 @@ struct sessions {
     uint64_t displaced; /* that made way for others */
 };
 
-/* NULL when there is none, or when it is over. */
+/* Three steps for many keys at once: memory comes while others are looked at. NULL when there is
+ * none, or when it is over. */
+uint64_t sessions_hash(const struct sessions *s, const struct vxlan_key *key);
+void sessions_expect(const struct sessions *s, uint64_t hash);
+struct vxlan_flow *sessions_find_hashed(struct sessions *s, const struct vxlan_key *key,
+                                        uint64_t hash);
+
 struct vxlan_flow *sessions_find(struct sessions *s, const struct vxlan_key *key);
 struct vxlan_flow *sessions_answer(struct sessions *s, const struct vxlan_key *key);
 

@@ -28,6 +28,14 @@
 #define FRAGMENT_TIME 15000000000ull /* ns; RFC 791 suggests that */
 #define BATCH         16 /* packets that are looked at before the first one goes on */
 
+/* A packet of a tunnel, and what is known of it. */
+struct seen {
+    struct packet *p;
+    struct vxlan_frame f;
+    struct vxlan_key key;
+    uint64_t hash;
+};
+
 struct fragment_key {
     uint32_t vni, id, src[4], dst[4];
     uint64_t protocol;
@@ -116,61 +124,67 @@ static struct fragment_key fragment_key(const struct vxlan_frame *f)
     return key;
 }
 
-/* Decides for f. The flow as it is known from now on, or `own`, where it cannot be known. */
-static struct vxlan_flow *decide_flow(struct app *app, const uint8_t *frame,
-                                      const struct vxlan_frame *f,
-                                      const struct vxlan_key *key, struct vxlan_flow *own)
+/* Decides about a packet. The flow as it is known from now on, or `own`: it cannot, or is not to, be
+ * known. */
+static struct vxlan_flow *decide_flow(struct app *app, const struct seen *seen,
+                                      bool known, struct vxlan_flow *own)
 {
     struct vxlan_nat *nat = app->state;
     const struct vxlan_nat_conf *conf = app->conf;
-    uint32_t tunnel = vxlan_tunnel_number(nat, frame, f);
+    uint32_t tunnel = vxlan_tunnel_number(nat, seen->p->data, &seen->f);
+    struct vxlan_flow *flow = NULL;
     int error;
     *own = (struct vxlan_flow){ .used = nat->state->now,
-                                .vni = f->vni,
+                                .vni = seen->f.vni,
                                 .mtu = (uint16_t)conf->mtu,
                                 .tunnel = (uint16_t)tunnel };
-    admission_decide(&nat->plan, f, own);
-    struct vxlan_flow *known =
-        key && tunnel < VXLAN_TUNNELS
-            ? sessions_add(&nat->sessions, key, own, NULL, NULL, &error)
-            : NULL;
-    return known ? known : own;
+    admission_decide(&nat->plan, &seen->f, own);
+    if (known && tunnel < VXLAN_TUNNELS)
+        flow = sessions_add(&nat->sessions, &seen->key, own, NULL, NULL, &error);
+    return flow ? flow : own;
+}
+
+/* NULL where it is to be decided. */
+static struct vxlan_flow *known_flow(struct vxlan_nat *nat, const struct seen *seen)
+{
+    struct vxlan_flow *flow =
+        sessions_find_hashed(&nat->sessions, &seen->key, seen->hash);
+    return flow && vxlan_is_from(&seen->f, &nat->state->tunnels[flow->tunnel]) ? flow
+                                                                               : NULL;
 }
 
 /* The first fragment has the ports; the others go where it went. NULL: it did not come. */
-static struct vxlan_flow *fragment_flow(struct app *app, const uint8_t *frame,
-                                        const struct vxlan_frame *f,
+static struct vxlan_flow *fragment_flow(struct app *app, const struct seen *seen,
                                         struct vxlan_flow *own)
 {
     struct vxlan_nat *nat = app->state;
+    const struct vxlan_frame *f = &seen->f;
     struct fragment_key key = fragment_key(f);
     struct fragment *fragment;
     uint64_t now = engine_now(app->engine);
     if (!nat->plan.rules.by_port)
-        return decide_flow(app, frame, f, NULL, own);
+        return decide_flow(app, seen, false, own);
     if (!f->l4) {
         fragment = table_find(nat->fragments, &key);
         return fragment && now < fragment->until ? &fragment->flow : NULL;
     }
-    decide_flow(app, frame, f, NULL, own);
-    if (!own->reason && (fragment = table_insert(nat->fragments, &key)))
-        *fragment = (struct fragment){ *own, now + FRAGMENT_TIME };
-    return own;
+    struct vxlan_flow *flow = f->ports ? known_flow(nat, seen) : NULL;
+    if (!flow)
+        flow = decide_flow(app, seen, f->ports, own);
+    if (!flow->reason && (fragment = table_insert(nat->fragments, &key)))
+        *fragment = (struct fragment){ *flow, now + FRAGMENT_TIME };
+    return flow;
 }
 
-static struct vxlan_flow *find_flow(struct app *app, const uint8_t *frame,
-                                    const struct vxlan_frame *f,
-                                    const struct vxlan_key *key, struct vxlan_flow *own)
+static struct vxlan_flow *find_flow(struct app *app, const struct seen *seen,
+                                    struct vxlan_flow *own)
 {
-    struct vxlan_nat *nat = app->state;
-    if (f->fragment)
-        return fragment_flow(app, frame, f, own);
-    if (!vxlan_has_key(f))
-        return decide_flow(app, frame, f, NULL, own);
-    struct vxlan_flow *flow = sessions_find(&nat->sessions, key);
-    if (flow && vxlan_is_from(f, &nat->state->tunnels[flow->tunnel]))
-        return flow;
-    return decide_flow(app, frame, f, key, own);
+    if (seen->f.fragment)
+        return fragment_flow(app, seen, own);
+    if (!vxlan_has_key(&seen->f))
+        return decide_flow(app, seen, false, own);
+    struct vxlan_flow *flow = known_flow(app->state, seen);
+    return flow ? flow : decide_flow(app, seen, true, own);
 }
 
 /* --- the way of a packet --------------------------------------------------------------------- */
@@ -199,42 +213,43 @@ static bool look(struct app *app, struct packet *p, struct vxlan_frame *f)
     return false;
 }
 
-static void take(struct app *app, struct packet *p, const struct vxlan_frame *f,
-                 const struct vxlan_key *key)
+static void take(struct app *app, const struct seen *seen)
 {
     struct vxlan_nat *nat = app->state;
-    struct vxlan_flow own, *flow = find_flow(app, p->data, f, key, &own);
+    struct vxlan_flow own, *flow = find_flow(app, seen, &own);
     if (!flow) {
-        vxlan_refuse_packet(app, p, VX_FRAG_EARLY);
+        vxlan_refuse_packet(app, seen->p, VX_FRAG_EARLY);
         return;
     }
     flow->packets++;
-    flow->bytes += f->end - f->inner;
+    flow->bytes += seen->f.end - seen->f.inner;
     flow->used = nat->state->now;
     if (flow->reason)
-        vxlan_refuse_packet(app, p, flow->reason);
+        vxlan_refuse_packet(app, seen->p, flow->reason);
     else
-        vxlan_forward(app, p, f, flow);
+        vxlan_forward(app, seen->p, &seen->f, flow);
 }
 
-/* All are looked at before the first one is looked up: memory has time to come. */
+/* Memory comes while other packets are looked at. */
 static void take_batch(struct app *app, struct packet *const *p, uint32_t n)
 {
     struct vxlan_nat *nat = app->state;
-    struct vxlan_frame f[BATCH];
-    struct vxlan_key key[BATCH];
-    bool good[BATCH];
+    struct seen seen[BATCH];
+    uint32_t good = 0;
     app_count(app, TOTAL_PACKETS, n);
     for (uint32_t i = 0; i < n; i++) {
-        good[i] = look(app, p[i], &f[i]);
-        if (!good[i])
+        struct seen *this = &seen[good];
+        if (!look(app, p[i], &this->f))
             continue;
-        vxlan_key_of(&f[i], &key[i]);
-        shared_table_prefetch(nat->sessions.flows, &key[i]);
+        this->p = p[i];
+        vxlan_key_of(&this->f, &this->key);
+        this->hash = sessions_hash(&nat->sessions, &this->key);
+        good++;
     }
-    for (uint32_t i = 0; i < n; i++)
-        if (good[i])
-            take(app, p[i], &f[i], &key[i]);
+    for (uint32_t i = 0; i < good; i++)
+        sessions_expect(&nat->sessions, seen[i].hash);
+    for (uint32_t i = 0; i < good; i++)
+        take(app, &seen[i]);
 }
 
 /* What could not be made plain came in as well. */
