@@ -96,6 +96,12 @@ static bool take_attribute(const struct nlattr *attribute, struct interface *out
             return false;
         out->operstate = mnl_attr_get_u8(attribute);
         break;
+    case IFLA_STATS64:
+        if (length >= offsetof(struct rtnl_link_stats64, tx_packets) + 8)
+            memcpy(&out->tx_packets,
+                   (const char *)payload + offsetof(struct rtnl_link_stats64, tx_packets),
+                   8);
+        break;
     case IFLA_CARRIER:
         if (length != sizeof(uint8_t))
             return false;

@@ -26,11 +26,12 @@ struct error;
 
 struct interface {
     unsigned index;
-    unsigned mtu;      /* bytes, without the Ethernet header */
-    unsigned flags;    /* IFF_*, also those above 16 bits such as IFF_LOWER_UP */
-    uint8_t mac[6];    /* zeros where there is no six-byte address */
-    uint8_t operstate; /* IF_OPER_* of linux/if.h, RFC 2863 */
-    bool carrier;      /* the driver sees a link partner */
+    unsigned mtu;        /* bytes, without the Ethernet header */
+    unsigned flags;      /* IFF_*, also those above 16 bits such as IFF_LOWER_UP */
+    uint8_t mac[6];      /* zeros where there is no six-byte address */
+    uint8_t operstate;   /* IF_OPER_* of linux/if.h, RFC 2863 */
+    bool carrier;        /* the driver sees a link partner */
+    uint64_t tx_packets; /* that the kernel gave to it, ever */
     char name[INTERFACE_NAME_SIZE];
 };
 

@@ -27,6 +27,7 @@ struct xdp_hook {
     int sockets;              /* the XSKMAP */
     int behind;               /* the program that was there before us, or -1 */
     uint32_t behind_mode;     /* XDP_FLAGS_* that it was attached with */
+    int front, front_next;    /* what runs before ours, and where it finds that; or -1 */
     enum bpf_attach_type attach_type;
     char description[XDP_ATTACH_DESCRIPTION];
 };
@@ -238,7 +239,9 @@ static struct xdp_hook *hook_new(const char *ifname, unsigned index, unsigned qu
                                .options = *options,
                                .link = -1,
                                .sockets = -1,
-                               .behind = -1 };
+                               .behind = -1,
+                               .front = -1,
+                               .front_next = -1 };
     hook->ifname = strdup(ifname);
     hook->match = strdup(text(options->match));
     hook->options.match = NULL;
@@ -274,6 +277,18 @@ struct xdp_hook *xdp_hook_open(const char *ifname, unsigned index, unsigned queu
     return hook;
 }
 
+struct xdp_hook *xdp_hook_join(unsigned index)
+{
+    struct netns here = { 0 };
+    netns_self(&here, NULL);
+    pthread_mutex_lock(&lock);
+    struct xdp_hook *hook = find(index, &here);
+    if (hook)
+        hook->users++;
+    pthread_mutex_unlock(&lock);
+    return hook;
+}
+
 void xdp_hook_close(struct xdp_hook *hook)
 {
     pthread_mutex_lock(&lock);
@@ -289,13 +304,22 @@ void xdp_hook_close(struct xdp_hook *hook)
 
 /* --- while it runs ------------------------------------------------------------------ */
 
+/* Ours is what the interface runs, or what the program in front goes on to. */
+static int put_program(const struct xdp_hook *hook, int program)
+{
+    uint32_t first = 0;
+    return hook->front < 0
+               ? bpf_link_update(hook->link, program, NULL)
+               : bpf_map_update_elem(hook->front_next, &first, &program, BPF_ANY);
+}
+
 static int replace(struct xdp_hook *hook, const struct traffic_match *match,
                    struct error *err)
 {
     struct xdp_hook_bpf *bpf = load(hook, match, err);
     if (!bpf)
         return -EIO;
-    if (bpf_link_update(hook->link, bpf_program__fd(bpf->progs.vanguard), NULL)) {
+    if (put_program(hook, bpf_program__fd(bpf->progs.vanguard))) {
         error_system(err, ERROR_RUN, "cannot replace the XDP program of %s",
                      hook->ifname);
         xdp_hook_bpf__destroy(bpf);
@@ -339,6 +363,36 @@ void xdp_hook_remove(struct xdp_hook *hook, unsigned queue)
     pthread_mutex_lock(&lock);
     bpf_map_delete_elem(hook->sockets, &queue);
     pthread_mutex_unlock(&lock);
+}
+
+static int put_front(struct xdp_hook *hook, int program, int next, struct error *err)
+{
+    int ours = hook->bpf ? bpf_program__fd(hook->bpf->progs.vanguard) : -1;
+    uint32_t first = 0;
+    if (hook->link < 0 || (program >= 0 && hook->front >= 0))
+        return error_set(err, ERROR_CONFIG, EBUSY,
+                         "%s: the program that runs there lets no other one in front",
+                         hook->ifname);
+    if ((program >= 0 && bpf_map_update_elem(next, &first, &ours, BPF_ANY)) ||
+        bpf_link_update(hook->link, program < 0 ? ours : program, NULL))
+        return error_system(err, ERROR_RUN, "cannot put a program in front of that of %s",
+                            hook->ifname);
+    hook->front = program;
+    hook->front_next = next;
+    return 0;
+}
+
+int xdp_hook_front(struct xdp_hook *hook, int program, int next, struct error *err)
+{
+    pthread_mutex_lock(&lock);
+    int error = put_front(hook, program, next, err);
+    pthread_mutex_unlock(&lock);
+    return error;
+}
+
+bool xdp_hook_frags(const struct xdp_hook *hook)
+{
+    return hook->options.frags;
 }
 
 const char *xdp_hook_describe(const struct xdp_hook *hook)

@@ -1,9 +1,11 @@
 /* xdp_hook: where an interface's frames can be had before the kernel sees them.
  *
  *   xdp_hook_open       attach our program, or take part in what this process attached
+ *   xdp_hook_join       take part in what this process attached, if it did
  *   xdp_hook_match      other traffic, from one frame to the next
  *   xdp_hook_add        frames of a queue go to this AF_XDP socket
  *   xdp_hook_remove     ... no more
+ *   xdp_hook_front      another program sees the frames first
  *   xdp_hook_describe   "native", or "generic (native: why not)"
  *   xdp_hook_close      the last one detaches it
  *
@@ -41,12 +43,21 @@ struct xdp_hook *xdp_hook_open(const char *ifname, unsigned index, unsigned queu
                                const struct xdp_hook_options *options, struct error *err);
 void xdp_hook_close(struct xdp_hook *hook); /* may be NULL */
 
+/* NULL when nobody has that interface open. Closed like one that was opened. */
+struct xdp_hook *xdp_hook_join(unsigned index);
+
 /* On error the old match stays. */
 int xdp_hook_match(struct xdp_hook *hook, const char *match, struct error *err);
 
 /* -EEXIST when the queue has a socket already. A socket that is closed is removed as well. */
 int xdp_hook_add(struct xdp_hook *hook, unsigned queue, int fd, struct error *err);
 void xdp_hook_remove(struct xdp_hook *hook, unsigned queue);
+
+/* A program that runs in front, of the kind that xdp_hook_frags says, and goes on to us by a tail call
+ * to slot 0 of next, a PROG_ARRAY. Both stay the caller's. program: -1, there is none any more.
+ * -EBUSY: there is another, or the program that runs is not ours. */
+int xdp_hook_front(struct xdp_hook *hook, int program, int next, struct error *err);
+bool xdp_hook_frags(const struct xdp_hook *hook);
 
 /* Valid until xdp_hook_close. */
 const char *xdp_hook_describe(const struct xdp_hook *hook);

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "flow_sentinel.skel.h"
@@ -14,20 +13,13 @@
 
 /* --- in this process ----------------------------------------------------------------------- */
 
-/* Into this process; until kernel_tables_unmap. */
+/* Until kernel_tables_unmap. */
 static void *map_values(struct kernel_path *k, const struct bpf_map *map)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t value = (bpf_map__value_size(map) + 7) & ~(size_t)7;
-    size_t size = (value * bpf_map__max_entries(map) + page - 1) & ~(page - 1);
-    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-    if (at == MAP_FAILED)
-        return NULL;
-    struct mapping *mapping = k->mappings;
-    while (mapping->at)
-        mapping++;
-    *mapping = (struct mapping){ at, size };
-    return at;
+    struct map_values *values = k->mappings;
+    while (values->at)
+        values++;
+    return map_values_open(values, map);
 }
 
 static struct shared_table *open_table(struct kernel_path *k, struct shared_head *head,
@@ -65,8 +57,8 @@ void kernel_tables_unmap(struct kernel_path *k)
 {
     shared_table_free(k->entries);
     shared_table_free(k->destinations);
-    for (int i = 0; i < KERNEL_MAPPINGS && k->mappings[i].at; i++)
-        munmap(k->mappings[i].at, k->mappings[i].size);
+    for (int i = 0; i < KERNEL_MAPPINGS; i++)
+        map_values_close(&k->mappings[i]);
 }
 
 /* --- sources ---------------------------------------------------------------------------------- */

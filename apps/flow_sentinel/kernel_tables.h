@@ -8,6 +8,7 @@
  * functions for is reached by those. struct kernel_path is kernel_path.c's and this file's.
  */
 #pragma once
+#include "lib/map_values.h"
 #include <bpf/libbpf.h>
 
 #include "apps/flow_sentinel/kernel_path.h"
@@ -25,10 +26,7 @@ struct kernel_path {
     struct sentinel_policy policy;
     int link; /* -1: not attached */
     int cpus;
-    struct mapping {
-        void *at;
-        size_t size;
-    } mappings[KERNEL_MAPPINGS];
+    struct map_values mappings[KERNEL_MAPPINGS];
     struct shared_table *entries, *destinations;
     struct ring_buffer *events, *samples;
     const volatile unsigned long *event_positions, *sample_positions;

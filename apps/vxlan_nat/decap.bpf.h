@@ -14,12 +14,12 @@
  *   VXLAN_IS_PEER(c, address)       may tunnels come from it?
  *   VXLAN_IS_NETWORK(c, vni)        is that one of ours?
  *   VXLAN_UDP_IS_WRONG(c, frame)    does the outer checksum not fit?
+ *   VXLAN_HEADERS                   how many IPv6 extension headers are looked behind
  */
 #pragma once
 #include "apps/vxlan_nat/vxlan.bpf.h"
 
-#define VXLAN_TAGS    3
-#define VXLAN_HEADERS 8 /* IPv6 extension headers */
+#define VXLAN_TAGS 3
 
 vxlan_inline int vxlan_refuse(struct vxlan_frame *f, __u8 reason)
 {
@@ -49,6 +49,12 @@ vxlan_inline void vxlan_map4(__u32 *address, const __u8 *from)
 vxlan_inline int vxlan_is_disguised(const __u32 *address)
 {
     return !(address[0] | address[1]) && address[2] == __builtin_bswap32(0xffff);
+}
+
+/* Hop-by-hop, routing, fragment, destination options. */
+vxlan_inline int vxlan_is_extension(__u8 protocol)
+{
+    return protocol == 0 || protocol == 43 || protocol == 44 || protocol == 60;
 }
 
 vxlan_inline int vxlan_is_tag(__u16 type)
@@ -82,13 +88,12 @@ vxlan_inline __u32 vxlan_outer4(struct vxlan_context *c, struct vxlan_frame *f, 
                                 __u8 *protocol, __u8 *hops)
 {
     const __u8 *ip = (const __u8 *)VXLAN_DATA(c) + at, *end = VXLAN_END(c);
-    __u32 there = (__u32)(end - ip);
-    if (there < 20 || ip[0] >> 4 != 4)
+    if (ip + 20 > end || ip[0] >> 4 != 4)
         return 0;
     vxlan_map4(f->outer_src, ip + 12);
     vxlan_map4(f->outer_dst, ip + 16);
     __u32 size = (__u32)(ip[0] & 15) * 4, total = vxlan_u16(ip + 2);
-    if (size < 20 || total < size || total > there)
+    if (size < 20 || total < size || ip + total > end)
         return 0;
     f->outer_family = 4;
     f->outer_end = at + total;
@@ -102,8 +107,7 @@ vxlan_inline __u32 vxlan_outer6(struct vxlan_context *c, struct vxlan_frame *f, 
                                 __u8 *protocol, __u8 *hops)
 {
     const __u8 *data = VXLAN_DATA(c), *end = VXLAN_END(c), *ip = data + at;
-    __u32 there = (__u32)(end - ip);
-    if (there < 40 || ip[0] >> 4 != 6)
+    if (ip + 40 > end || ip[0] >> 4 != 6)
         return 0;
     __builtin_memcpy(f->outer_src, ip + 8, 16);
     __builtin_memcpy(f->outer_dst, ip + 24, 16);
@@ -111,12 +115,12 @@ vxlan_inline __u32 vxlan_outer6(struct vxlan_context *c, struct vxlan_frame *f, 
     f->outer_end = at + 40 + vxlan_u16(ip + 4);
     *protocol = ip[6];
     *hops = ip[7];
-    if (f->outer_end > at + there || vxlan_is_disguised(f->outer_src) ||
+    if (data + f->outer_end > end || vxlan_is_disguised(f->outer_src) ||
         vxlan_is_disguised(f->outer_dst))
         return 0;
     at += 40;
     for (int i = 0; i < VXLAN_HEADERS; i++) {
-        if (*protocol != 0 && *protocol != 43 && *protocol != 44 && *protocol != 60)
+        if (!vxlan_is_extension(*protocol))
             break;
         if (at + 8 > f->outer_end || data + at + 8 > end)
             return 0;
@@ -277,8 +281,7 @@ vxlan_inline int vxlan_inner6(struct vxlan_context *c, struct vxlan_frame *f)
     __u32 at = (__u32)f->l3 + 40, last = f->l3 + f->total;
     last = last < f->outer_end ? last : f->outer_end;
     for (int i = 0; i < VXLAN_HEADERS; i++) {
-        if (f->protocol != 0 && f->protocol != 43 && f->protocol != 44 &&
-            f->protocol != 60)
+        if (!vxlan_is_extension(f->protocol))
             break;
         if (at + 8 > last || data + at + 8 > end)
             return 0;

@@ -112,17 +112,21 @@ vxlan_inline void vxlan_rewrite_l4(__u8 *l4, const __u8 *end, const struct vxlan
         at[0] = at[1] = 0xff;
 }
 
+#define VXLAN_REACH 4096 /* headers lie in front of it; what a verifier must be told */
+
 /* data: the frame that f is of, up to end. 0 when its IP header is not there, and nothing
  * changes. */
 vxlan_inline int vxlan_rewrite(__u8 *data, const __u8 *end, const struct vxlan_frame *f,
                                const struct vxlan_rewrite *to,
                                const struct vxlan_change *change)
 {
-    __u8 *ip = data + f->l3;
-    if (!(f->family == 4 ? vxlan_rewrite4(ip, end, f, to, change)
-                         : vxlan_rewrite6(ip, end, to, change)))
+    __u32 l3 = f->l3, l4 = f->l4;
+    if (l3 > VXLAN_REACH || l4 > VXLAN_REACH)
         return 0;
-    if (f->l4)
-        vxlan_rewrite_l4(data + f->l4, end, f, to);
+    if (!(f->family == 4 ? vxlan_rewrite4(data + l3, end, f, to, change)
+                         : vxlan_rewrite6(data + l3, end, to, change)))
+        return 0;
+    if (l4)
+        vxlan_rewrite_l4(data + l4, end, f, to);
     return 1;
 }

@@ -30,6 +30,37 @@ static struct session_timers timers_of(const struct vxlan_nat_conf *conf)
                                     .refused = REFUSED };
 }
 
+/* In this process alone. */
+static int open_own(struct vxlan_nat *nat, uint32_t flows, uint32_t answers,
+                    uint64_t seed)
+{
+    struct sessions *s = &nat->sessions;
+    s->state = calloc(1, sizeof(*s->state));
+    s->flows = shared_table_new(VXLAN_KEY_WORDS, sizeof(struct vxlan_flow), flows, seed);
+    s->answers =
+        shared_table_new(VXLAN_KEY_WORDS, sizeof(struct vxlan_flow), answers, seed);
+    return s->state && s->flows && s->answers ? 0 : -ENOMEM;
+}
+
+/* 0 as well when there is to be none, or none can be and that is as good. */
+static int open_fast(struct app *app, uint32_t flows, uint32_t answers, uint64_t seed,
+                     struct error *err)
+{
+    struct vxlan_nat *nat = app->state;
+    const struct vxlan_nat_conf *conf = app->conf;
+    struct error why;
+    if (conf->fastpath == FASTPATH_OFF || !conf->ingress || !conf->egress)
+        return 0;
+    nat->fast = fast_path_new(flows, answers, seed, &why);
+    if (!nat->fast && conf->fastpath == FASTPATH_XDP) {
+        *err = why;
+        return -EIO;
+    }
+    if (!nat->fast)
+        app_log(app, "no fast path: %s", why.text);
+    return 0;
+}
+
 int vxlan_tables_open(struct app *app, struct error *err)
 {
     struct vxlan_nat *nat = app->state;
@@ -38,23 +69,33 @@ int vxlan_tables_open(struct app *app, struct error *err)
     struct siphash_key seed = { random_draw(&random, 0), random_draw(&random, 1) };
     struct sessions *s = &nat->sessions;
     uint32_t room = (uint32_t)conf->sessions, back = conf->mode == MODE_ONEWAY ? 1 : room;
-    nat->state = calloc(1, sizeof(*nat->state));
-    s->state = nat->state;
-    s->flows = shared_table_new(VXLAN_KEY_WORDS, sizeof(struct vxlan_flow), room,
-                                random_draw(&random, 2));
-    s->answers = shared_table_new(VXLAN_KEY_WORDS, sizeof(struct vxlan_flow), back,
-                                  random_draw(&random, 3));
+    uint64_t secret = random_draw(&random, 2);
+    int error = open_fast(app, room, back, secret, err);
+    if (error)
+        return error;
+    if (nat->fast) {
+        s->state = fast_path_state(nat->fast);
+        s->flows = fast_path_flows(nat->fast);
+        s->answers = fast_path_answers(nat->fast);
+    } else {
+        error = open_own(nat, room, back, secret);
+    }
+    nat->state = s->state;
     nat->tunnels = table_new(32, sizeof(uint64_t), VXLAN_TUNNELS, &seed, TABLE_REFUSE);
-    return nat->state && s->flows && s->answers && nat->tunnels
-               ? 0
-               : error_set(err, ERROR_RUN, ENOMEM, "no memory for %u sessions", room);
+    if (error || !nat->tunnels)
+        return error_set(err, ERROR_RUN, ENOMEM, "no memory for %u sessions", room);
+    return 0;
 }
 
 void vxlan_tables_close(struct vxlan_nat *nat)
 {
+    table_free(nat->tunnels);
+    if (nat->fast) {
+        fast_path_free(nat->fast);
+        return;
+    }
     shared_table_free(nat->sessions.flows);
     shared_table_free(nat->sessions.answers);
-    table_free(nat->tunnels);
     free(nat->state);
 }
 
@@ -147,4 +188,54 @@ void vxlan_tables_sweep(struct vxlan_nat *nat)
         return;
     nat->swept = 0;
     forget_tunnels(nat);
+}
+
+/* --- the fast path ------------------------------------------------------------------- */
+
+static void count_fast(struct app *app)
+{
+    struct vxlan_nat *nat = app->state;
+    struct vxlan_counts since;
+    uint64_t refused = 0;
+    fast_path_collect(nat->fast, &since);
+    for (uint32_t reason = VX_NONE + 1; reason < VX_REASONS; reason++) {
+        refused += since.refused[reason];
+        app_count(app, FIRST_REASON + reason - 1, since.refused[reason]);
+    }
+    app_count(app, FIRST_REASON + VX_IN_TRUNC - 1, since.truncated);
+    app_count(app, TOTAL_PACKETS, since.forwarded + refused);
+    app_count(app, VXLAN_PACKETS, since.forwarded + refused);
+    app_count(app, INNER_PACKETS, since.forwarded + refused);
+    app_count(app, NAT_APPLIED, since.rewritten);
+    app_count(app, DF_CLEARED, since.df_cleared);
+    app_count(app, FORWARDED, since.forwarded);
+    app_count(app, REDIRECTED, since.forwarded);
+    app_count(app, FAST_PACKETS, since.forwarded);
+    app_count(app, BYTES_PROCESSED, since.bytes);
+    app_count(app, ERRORS, refused);
+}
+
+/* Why not is said once. */
+static void attach_fast(struct app *app)
+{
+    struct vxlan_nat *nat = app->state;
+    const struct vxlan_nat_conf *conf = app->conf;
+    struct error err;
+    if (!fast_path_attach(nat->fast, conf->ingress, conf->egress, &err)) {
+        app_log(app, "fast path: %s", fast_path_describe(nat->fast));
+        nat->complained = false;
+    } else if (!nat->complained) {
+        app_log(app, "no fast path: %s", err.text);
+        nat->complained = true;
+    }
+}
+
+void vxlan_tables_follow_fast(struct app *app)
+{
+    struct vxlan_nat *nat = app->state;
+    if (fast_path_is_attached(nat->fast) && fast_path_is_stale(nat->fast))
+        fast_path_detach(nat->fast);
+    if (!fast_path_is_attached(nat->fast))
+        attach_fast(app);
+    count_fast(app);
 }

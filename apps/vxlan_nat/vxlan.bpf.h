@@ -192,3 +192,15 @@ struct vxlan_state {
     __u32 ids[VXLAN_IDS];
     struct shared_head flows, answers;
 };
+
+#define VXLAN_REFUSALS 64 /* more than VX_REASONS, and a mask */
+
+/* What the XDP program did itself, per processor. */
+struct vxlan_counts {
+    __u64 forwarded, bytes, rewritten, df_cleared, truncated;
+    __u64 refused[VXLAN_REFUSALS]; /* by enum vxlan_reason */
+};
+
+_Static_assert((int)VX_REASONS <= VXLAN_REFUSALS, "a refusal is counted by its reason");
+
+enum vxlan_device { VXLAN_INGRESS, VXLAN_EGRESS, VXLAN_DEVICES };

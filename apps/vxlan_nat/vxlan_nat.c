@@ -65,6 +65,8 @@ static const struct counter_row counters[] = {
     [ERRORS] = { "errors", "frames dropped, for any reason" },
     [BYTES_PROCESSED] = { "bytes_processed", "of the inner frames that went out" },
     [FRAGMENTED] = { "fragmented", "inner packets sent in several fragments" },
+    [FAST_PACKETS] = { "fast_packets",
+                       "... by the fast path, without leaving the kernel" },
     [SESSIONS] = { "sessions", "flows that are known, now" },
     [SESSIONS_DISPLACED] = { "sessions_displaced", "... that made way for others" },
     [DROP_NO_PACKET] = { "drop_no_packet",
@@ -107,6 +109,8 @@ static bool udp_is_wrong(const struct vxlan_context *c, const struct vxlan_frame
 #define VXLAN_IS_PEER(c, address) is_among((c)->plan->peers, address)
 #define VXLAN_IS_NETWORK(c, vni)  admission_is_network(&(c)->plan->policy, vni)
 #define VXLAN_UDP_IS_WRONG(c, f)  udp_is_wrong(c, f)
+
+#define VXLAN_HEADERS 8
 
 #include "apps/vxlan_nat/decap.bpf.h"
 
@@ -221,8 +225,13 @@ static void take(struct app *app, const struct seen *seen)
         vxlan_refuse_packet(app, seen->p, VX_FRAG_EARLY);
         return;
     }
-    flow->packets++;
-    flow->bytes += seen->f.end - seen->f.inner;
+    if (nat->fast) { /* which counts there as well */
+        __atomic_fetch_add(&flow->packets, 1, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&flow->bytes, seen->f.end - seen->f.inner, __ATOMIC_RELAXED);
+    } else {
+        flow->packets++;
+        flow->bytes += seen->f.end - seen->f.inner;
+    }
     flow->used = nat->state->now;
     if (flow->reason)
         vxlan_refuse_packet(app, seen->p, flow->reason);
@@ -346,7 +355,15 @@ static void stop(struct app *app)
 static void tick(struct app *app)
 {
     struct vxlan_nat *nat = app->state;
+    uint64_t now = engine_now(app->engine);
+    nat->state->now = (uint32_t)(now / TENTH);
     vxlan_tables_sweep(nat);
+    if (nat->fast && now >= nat->looked + TENTH) {
+        nat->looked = now;
+        vxlan_tables_follow_fast(app);
+        app_wake_at(
+            app, now + TENTH); /* for the clock of the XDP program, if for nothing else */
+    }
     app->counters[SESSIONS] = nat->sessions.count;
     app->counters[SESSIONS_DISPLACED] = nat->sessions.displaced;
 }

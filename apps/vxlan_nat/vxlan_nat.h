@@ -5,6 +5,7 @@
  *   tables.c       flows and what they refer to
  */
 #pragma once
+#include "apps/vxlan_nat/fast_path.h"
 #include "apps/vxlan_nat/plan.h"
 #include "apps/vxlan_nat/sessions.h"
 #include "engine/engine.h"
@@ -24,6 +25,7 @@ enum vxlan_counter {
     ERRORS,
     BYTES_PROCESSED,
     FRAGMENTED,
+    FAST_PACKETS,
     SESSIONS,
     SESSIONS_DISPLACED,
     DROP_NO_PACKET,
@@ -35,6 +37,9 @@ struct vxlan_nat {
     struct plan plan;
     struct plain plain;
     struct vxlan_state *state;
+    struct fast_path *fast; /* whose the tables are; NULL: they are our own */
+    bool complained;        /* that it cannot be attached */
+    uint64_t looked;        /* after it, ns */
     struct sessions sessions;
     struct table *fragments;
     struct table *tunnels;      /* both ends of one: its number */
@@ -56,6 +61,9 @@ void vxlan_tables_close(struct vxlan_nat *nat);
 
 /* What the plan says, for whoever only sees the state. Flows that may pass no more are gone. */
 void vxlan_tables_follow(struct app *app);
+
+/* In every tick: what the XDP program counted, and whether it is where it is wanted. */
+void vxlan_tables_follow_fast(struct app *app);
 
 /* In every tick. */
 void vxlan_tables_sweep(struct vxlan_nat *nat);
