@@ -11,35 +11,6 @@
 #define FLAG_DF         0x40
 #define FLAG_MF         0x20
 
-/* Writes `size` bytes (2, or a multiple of 4) and returns what that adds to the sum of a
- * checksum that covers them. */
-static uint64_t put(uint8_t *at, const void *bytes, size_t size)
-{
-    uint64_t delta = 0;
-    if (size == 2) {
-        uint16_t from, to;
-        memcpy(&from, at, 2);
-        memcpy(&to, bytes, 2);
-        delta = (uint64_t)(uint16_t)~from + to;
-    }
-    for (size_t i = 0; size > 2 && i < size; i += 4) {
-        uint32_t from, to;
-        memcpy(&from, at + i, 4);
-        memcpy(&to, (const uint8_t *)bytes + i, 4);
-        delta += (uint64_t)(uint32_t)~from + to;
-    }
-    memcpy(at, bytes, size);
-    return delta;
-}
-
-static void update(uint8_t *checksum, uint64_t delta)
-{
-    uint16_t old, updated;
-    memcpy(&old, checksum, 2);
-    updated = checksum_fold((uint64_t)(uint16_t)~old + delta);
-    memcpy(checksum, &updated, 2);
-}
-
 /* Offset of the checksum in the header of that protocol; 0: none that covers addresses. */
 static uint32_t checksum_offset(uint8_t protocol)
 {
@@ -51,17 +22,13 @@ static uint32_t checksum_offset(uint8_t protocol)
 
 static void update_l4(uint8_t *frame, const struct vxlan_frame *f, uint64_t delta)
 {
-    static const uint8_t none[2] = { 0, 0 }, ones[2] = { 0xff, 0xff };
     uint32_t offset = checksum_offset(f->protocol);
-    uint8_t *at = frame + f->l4 + offset;
-    bool udp = f->protocol == PROTOCOL_UDP;
     if (!f->l4 || !offset || f->l4 + offset + 2 > f->end || !delta)
         return;
-    if (udp && !memcmp(at, none, 2))
-        return; /* it has none, and goes without */
-    update(at, delta);
-    if (udp && !memcmp(at, none, 2))
-        memcpy(at, ones, 2);
+    if (f->protocol == PROTOCOL_UDP)
+        checksum_amend_udp(frame + f->l4 + offset, delta);
+    else
+        checksum_amend(frame + f->l4 + offset, delta);
 }
 
 static uint64_t put_target(uint8_t *frame, const struct vxlan_frame *f,
@@ -69,9 +36,9 @@ static uint64_t put_target(uint8_t *frame, const struct vxlan_frame *f,
 {
     uint8_t port[2] = { (uint8_t)(to->port >> 8), (uint8_t)to->port };
     if (to->has_port && f->ports)
-        *ports = put(frame + f->l4 + 2, port, 2);
-    return f->family == 4 ? put(frame + f->l3 + 16, to->address + 12, 4)
-                          : put(frame + f->l3 + 24, to->address, 16);
+        *ports = checksum_replace(frame + f->l4 + 2, port, 2);
+    return f->family == 4 ? checksum_replace(frame + f->l3 + 16, to->address + 12, 4)
+                          : checksum_replace(frame + f->l3 + 24, to->address, 16);
 }
 
 /* The words of an IPv4 header beside its addresses. Returns what they add to its checksum. */
@@ -82,13 +49,13 @@ static uint64_t put_header4(uint8_t *ip, const struct vxlan_frame *f,
     if (rewrite->clear_df && f->df) {
         uint8_t flags[2] = { ip[6] & (uint8_t)~FLAG_DF, ip[7] };
         uint8_t id[2] = { (uint8_t)(rewrite->id >> 8), (uint8_t)rewrite->id };
-        delta += put(ip + 6, flags, 2);
+        delta += checksum_replace(ip + 6, flags, 2);
         if (!f->fragment) /* those of one packet have theirs in common */
-            delta += put(ip + 4, id, 2);
+            delta += checksum_replace(ip + 4, id, 2);
     }
     if (rewrite->decrement) {
         uint8_t hops[2] = { ip[8] - 1, ip[9] };
-        delta += put(ip + 8, hops, 2);
+        delta += checksum_replace(ip + 8, hops, 2);
     }
     return delta;
 }
@@ -107,7 +74,7 @@ bool rewrite_packet(uint8_t *frame, const struct vxlan_frame *f,
     }
     uint64_t delta = addresses + put_header4(ip, f, rewrite);
     if (delta)
-        update(ip + 10, delta);
+        checksum_amend(ip + 10, delta);
     return rewrite->clear_df && f->df;
 }
 
