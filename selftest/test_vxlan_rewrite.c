@@ -4,7 +4,7 @@
 #include "apps/vxlan_nat/rewrite.h"
 #include "lib/prefix.h"
 #include "lib/random.h"
-#include "selftest/frame_maker.h"
+#include "selftest/inner_facts.h"
 #include "selftest/selftest.h"
 
 static uint8_t frame[FRAME_MOST], before[FRAME_MOST];
@@ -16,25 +16,6 @@ static struct rewrite_target target(const char *address, uint16_t port)
     ck_assert_int_eq(prefix_parse(&prefix, address), 0);
     prefix_mapped(&prefix, to.address);
     return to;
-}
-
-/* As decap.bpf.h would say of a whole packet. */
-static struct vxlan_frame facts(uint32_t length)
-{
-    struct look look = frame_look(frame, length);
-    const uint8_t *ip = frame + look.l3;
-    struct vxlan_frame f = { .family = look.v6 ? 6 : 4,
-                             .protocol = look.protocol,
-                             .l3 = (uint16_t)look.l3,
-                             .l4 = (uint16_t)look.l4,
-                             .end = length,
-                             .total = length - look.l3,
-                             .hops = look.v6 ? ip[7] : ip[8],
-                             .df = !look.v6 && ip[6] & 0x40 };
-    f.ports = look.protocol == IS_TCP || look.protocol == IS_UDP;
-    f.sport = (uint16_t)get16(frame + look.l4);
-    f.dport = (uint16_t)get16(frame + look.l4 + 2);
-    return f;
 }
 
 static void check_target(const struct vxlan_frame *f, const struct rewrite_target *to)
@@ -64,7 +45,7 @@ START_TEST(checksums_stay_right)
                              .payload = draw >> 48 & 63,
                              .number = other };
         uint32_t length = frame_make(frame, &made);
-        struct vxlan_frame f = facts(length);
+        struct vxlan_frame f = inner_facts(frame, length);
         struct rewrite_target to = { .port = (uint16_t)(other >> 8),
                                      .has_port = other & 1 && (uint16_t)(other >> 8) };
         for (int n = 0; n < 16; n++)
@@ -78,7 +59,7 @@ START_TEST(checksums_stay_right)
         const char *problem = frame_problem(frame, length);
         ck_assert_msg(!problem, "packet %lu: %s", (unsigned long)i, problem);
         check_target(&f, &to);
-        struct vxlan_frame now = facts(length);
+        struct vxlan_frame now = inner_facts(frame, length);
         ck_assert_uint_eq(now.hops, f.hops - rewrite.decrement);
         ck_assert_uint_eq(now.df, f.df && !rewrite.clear_df);
         ck_assert_int_eq(cleared, f.df && rewrite.clear_df);
@@ -95,7 +76,7 @@ START_TEST(udp_without_a_checksum)
     struct rewrite_target to = target("192.0.2.7", 53);
     struct rewrite rewrite = { .to = &to };
     uint32_t length = frame_make(frame, &made);
-    struct vxlan_frame f = facts(length);
+    struct vxlan_frame f = inner_facts(frame, length);
     put16(frame + f.l4 + 6, 0);
     rewrite_packet(frame, &f, &rewrite);
     ck_assert_uint_eq(get16(frame + f.l4 + 6), 0);
@@ -121,7 +102,7 @@ START_TEST(damage_stays)
     struct rewrite_target to = target("192.0.2.7", 53);
     struct rewrite rewrite = { .to = &to }, nothing = { 0 };
     uint32_t length = frame_make(frame, &made);
-    struct vxlan_frame f = facts(length);
+    struct vxlan_frame f = inner_facts(frame, length);
     memcpy(before, frame, sizeof(before));
     rewrite_packet(frame, &f, &nothing);
     ck_assert_mem_eq(frame, before, sizeof(before));
@@ -140,7 +121,7 @@ START_TEST(what_is_cut_off)
     struct rewrite_target to = target("192.0.2.7", 53);
     struct rewrite rewrite = { .to = &to };
     uint32_t length = frame_make(frame, &made);
-    struct vxlan_frame whole = facts(length);
+    struct vxlan_frame whole = inner_facts(frame, length);
     for (uint32_t end = whole.l4; end < length; end++) {
         struct vxlan_frame f = whole;
         f.end = end;
