@@ -394,6 +394,7 @@ START_TEST(an_error_of_our_own)
                              made.v6 ? 16 : 4);
             ck_assert_mem_eq(ip + (made.v6 ? 24 : 16), e.src + (made.v6 ? 0 : 12),
                              made.v6 ? 16 : 4);
+            ck_assert(made.v6 || ip[1] == 0xc0); /* RFC 1812, 4.3.2.5 */
             ck_assert_uint_eq(icmp[0], made.v6 ? (i & 4 ? 2 : 3) : i & 4 ? 3 : 11);
             ck_assert_uint_eq(icmp[1], !made.v6 && i & 4 ? 4 : 0);
             ck_assert_uint_eq(get32(icmp + 4), i & 4 ? 1400 : 0);
