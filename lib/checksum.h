@@ -7,6 +7,9 @@
  *   checksum_pseudo6    the same for IPv6
  *   checksum_update16   new checksum after a 16-bit field changed
  *   checksum_update32   new checksum after a 32-bit field changed
+ *   checksum_replace    writes bytes that a checksum covers ...
+ *   checksum_amend      ... and the checksum that follows from it
+ *   checksum_amend_udp  ... that of UDP, of which there may be none
  *   checksum_complete   finish the partial checksum of a virtio_net_hdr
  *   checksum_find_partial   ... that nobody told us of
  *
@@ -21,6 +24,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Adds length bytes at any alignment to sum. An odd last byte counts as if a zero byte
  * followed it, so only the last part of a message may have an odd length. */
@@ -71,4 +75,38 @@ static inline uint16_t checksum_update16(uint16_t checksum, uint16_t from, uint1
 static inline uint16_t checksum_update32(uint16_t checksum, uint32_t from, uint32_t to)
 {
     return checksum_fold((uint64_t)(uint16_t)~checksum + (uint32_t)~from + to);
+}
+
+/* Writes size bytes, an even number at an even offset of the message, over those that are there.
+ * Returns what that adds to the message's sum; of several the sum is that of all. */
+static inline uint64_t checksum_replace(uint8_t *at, const void *bytes, size_t size)
+{
+    uint64_t delta = 0;
+    for (size_t i = 0; i < size; i += 2) {
+        uint16_t from, to;
+        memcpy(&from, at + i, 2);
+        memcpy(&to, (const uint8_t *)bytes + i, 2);
+        delta += (uint64_t)(uint16_t)~from + to;
+    }
+    memcpy(at, bytes, size);
+    return delta;
+}
+
+/* The checksum that lies at `field` after the message's sum became greater by delta. */
+static inline void checksum_amend(uint8_t *field, uint64_t delta)
+{
+    uint16_t checksum;
+    memcpy(&checksum, field, 2);
+    checksum = checksum_fold((uint64_t)(uint16_t)~checksum + delta);
+    memcpy(field, &checksum, 2);
+}
+
+/* The same for UDP (RFC 768): 0 is no checksum and stays so, a result of 0 is stored as 0xffff. */
+static inline void checksum_amend_udp(uint8_t *field, uint64_t delta)
+{
+    if (!(field[0] | field[1]))
+        return;
+    checksum_amend(field, delta);
+    if (!(field[0] | field[1]))
+        field[0] = field[1] = 0xff;
 }

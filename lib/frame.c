@@ -161,8 +161,7 @@ static void fix_lengths(const struct frame *frame, uint8_t *data)
         frame_put16(data + frame->l4 + 4, frame->length - frame->l4);
 }
 
-/* Offset of the checksum in the transport header; 0: it has none that we know. */
-static uint32_t checksum_at(const struct frame *frame)
+uint32_t frame_checksum_offset(const struct frame *frame)
 {
     switch (frame->protocol) {
     case FRAME_TCP:
@@ -180,7 +179,7 @@ static uint32_t checksum_at(const struct frame *frame)
 
 static void fix_transport(const struct frame *frame, uint8_t *data, uint32_t end)
 {
-    uint32_t at = checksum_at(frame), length = end - frame->l4;
+    uint32_t at = frame_checksum_offset(frame), length = end - frame->l4;
     if (!at || frame->l4 + at + 2 > end)
         return;
     uint8_t *field = data + frame->l4 + at;

@@ -6,6 +6,7 @@
  *   frame_tcp_*, frame_udp_*          their fields
  *   frame_flow         a hash of the 5-tuple
  *   frame_content      a hash of what a frame is, however it travelled
+ *   frame_checksum_offset   where the transport header has its checksum
  *   frame_fix          write lengths and checksums that fit the bytes
  *
  * Looks behind up to three VLAN tags (802.1Q, 802.1ad), at IPv4 with options and IPv6 with
@@ -52,6 +53,9 @@ uint64_t frame_flow(const struct frame *frame);
  * hops nor retransmissions change (no MAC addresses, no hop limit, DSCP, ECN, IPv4
  * identification or checksums; of TCP no timestamps or acknowledgement), of others all bytes. */
 uint64_t frame_content(const struct frame *frame);
+
+/* In the header at l4, if there is one; 0: it has none that we know. */
+uint32_t frame_checksum_offset(const struct frame *frame);
 
 /* Completes the headers in data, which frame was parsed from: with lengths true the lengths
  * of IP and UDP follow from frame->length. The IPv4 header's checksum is made right; with l4

@@ -114,6 +114,30 @@ START_TEST(test_update)
 }
 END_TEST
 
+START_TEST(test_replace)
+{
+    uint8_t bytes[40], other[24];
+    for (uint32_t turn = 0; turn < 100000; turn++) {
+        uint16_t sum, amended;
+        fill(bytes, sizeof(bytes), turn);
+        fill(other, sizeof(other), turn * 7 + 1);
+        sum = naive(bytes, sizeof(bytes));
+        uint64_t delta = checksum_replace(bytes + 2, other, 2) +
+                         checksum_replace(bytes + 8, other + 2, turn % 11 * 2);
+        ck_assert_mem_eq(bytes + 8, other + 2, turn % 11 * 2);
+        amended = sum;
+        checksum_amend((uint8_t *)&amended, delta);
+        ck_assert_uint_eq(amended, naive(bytes, sizeof(bytes)));
+        uint16_t was = turn % 100 ? sum : 0, udp = was;
+        checksum_amend_udp((uint8_t *)&udp, delta);
+        ck_assert_uint_eq(udp, was ? (amended ? amended : 0xffff) : 0);
+    }
+    uint16_t one = htons(1);
+    checksum_amend_udp((uint8_t *)&one, (uint64_t)htons(1));
+    ck_assert_uint_eq(one, 0xffff);
+}
+END_TEST
+
 /* RFC 1624, section 4: where the equation of RFC 1141 gives ffff. */
 START_TEST(test_update_rfc1624)
 {
@@ -228,6 +252,7 @@ static Suite *suite_checksum(void)
     suite_add_tcase(suite, sum);
     TCase *change = tcase_create("change");
     tcase_add_test(change, test_update);
+    tcase_add_test(change, test_replace);
     tcase_add_test(change, test_update_rfc1624);
     tcase_add_test(change, test_complete);
     tcase_add_test(change, test_complete_zero);

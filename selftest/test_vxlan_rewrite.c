@@ -4,7 +4,7 @@
 #include "apps/vxlan_nat/rewrite.h"
 #include "lib/prefix.h"
 #include "lib/random.h"
-#include "selftest/frame_maker.h"
+#include "selftest/inner_facts.h"
 #include "selftest/selftest.h"
 
 static uint8_t frame[FRAME_MOST], before[FRAME_MOST];
@@ -16,28 +16,6 @@ static struct rewrite_target target(const char *address, uint16_t port)
     ck_assert_int_eq(prefix_parse(&prefix, address), 0);
     prefix_mapped(&prefix, to.address);
     return to;
-}
-
-/* As decap.bpf.h would say of a whole packet. */
-static struct vxlan_frame facts(uint32_t length)
-{
-    struct look look = frame_look(frame, length);
-    const uint8_t *ip = frame + look.l3;
-    struct vxlan_frame f = { .family = look.v6 ? 6 : 4,
-                             .protocol = look.protocol,
-                             .l3 = (uint16_t)look.l3,
-                             .l4 = (uint16_t)look.l4,
-                             .end = length,
-                             .total = length - look.l3,
-                             .hops = look.v6 ? ip[7] : ip[8],
-                             .df = !look.v6 && ip[6] & 0x40 };
-    f.ports = look.protocol == IS_TCP || look.protocol == IS_UDP;
-    f.sport = (uint16_t)get16(frame + look.l4);
-    f.dport = (uint16_t)get16(frame + look.l4 + 2);
-    f.src[2] = f.dst[2] = htonl(0xffff);
-    memcpy(look.v6 ? f.src : f.src + 3, ip + (look.v6 ? 8 : 12), look.v6 ? 16 : 4);
-    memcpy(look.v6 ? f.dst : f.dst + 3, ip + (look.v6 ? 24 : 16), look.v6 ? 16 : 4);
-    return f;
 }
 
 /* to: NULL, it stays. */
@@ -76,7 +54,7 @@ START_TEST(checksums_stay_right)
                              .payload = draw >> 48 & 63,
                              .number = other };
         uint32_t length = frame_make(frame, &made);
-        struct vxlan_frame f = facts(length);
+        struct vxlan_frame f = inner_facts(frame, length);
         struct rewrite_target to = { .port = (uint16_t)(other >> 8),
                                      .has_port = other & 1 && (uint16_t)(other >> 8) };
         for (int n = 0; n < 16; n++)
@@ -91,7 +69,7 @@ START_TEST(checksums_stay_right)
         const char *problem = frame_problem(frame, length);
         ck_assert_msg(!problem, "packet %lu: %s", (unsigned long)i, problem);
         check_target(&f, &to);
-        struct vxlan_frame now = facts(length);
+        struct vxlan_frame now = inner_facts(frame, length);
         ck_assert_uint_eq(now.hops, f.hops - change.decrement);
         ck_assert_uint_eq(now.df, f.df && !change.clear_df);
         ck_assert_int_eq(cleared, f.df && change.clear_df);
@@ -107,7 +85,7 @@ START_TEST(udp_without_a_checksum)
     struct made made = { .payload = 20 };
     struct rewrite_target to = target("192.0.2.7", 53);
     uint32_t length = frame_make(frame, &made);
-    struct vxlan_frame f = facts(length);
+    struct vxlan_frame f = inner_facts(frame, length);
     put16(frame + f.l4 + 6, 0);
     rewrite(&f, &to, NULL);
     ck_assert_uint_eq(get16(frame + f.l4 + 6), 0);
@@ -132,7 +110,7 @@ START_TEST(damage_stays)
     struct made made = { .protocol = IS_TCP, .payload = 100 };
     struct rewrite_target to = target("192.0.2.7", 53);
     uint32_t length = frame_make(frame, &made);
-    struct vxlan_frame f = facts(length);
+    struct vxlan_frame f = inner_facts(frame, length);
     memcpy(before, frame, sizeof(before));
     rewrite(&f, NULL, NULL);
     ck_assert_mem_eq(frame, before, sizeof(before));
@@ -150,7 +128,7 @@ START_TEST(what_is_cut_off)
     struct made made = { .protocol = IS_TCP, .payload = 100 };
     struct rewrite_target to = target("192.0.2.7", 53);
     uint32_t length = frame_make(frame, &made);
-    struct vxlan_frame whole = facts(length);
+    struct vxlan_frame whole = inner_facts(frame, length);
     for (uint32_t end = whole.l4; end < length; end++) {
         struct vxlan_frame f = whole;
         f.end = end;
@@ -161,6 +139,137 @@ START_TEST(what_is_cut_off)
         for (uint32_t i = end; i < sizeof(frame); i++)
             ck_assert_uint_eq(frame[i], 0xee);
     }
+}
+END_TEST
+
+/* --- segments ------------------------------------------------------------------------ */
+
+/* A packet with TCP options: n bytes, a multiple of 4. */
+static uint32_t make_options(bool v6, uint8_t flags, const char *options, uint32_t n)
+{
+    struct made made = {
+        .v6 = v6, .protocol = IS_TCP, .flags = flags, .payload = n + 9, .number = 77
+    };
+    uint32_t length = frame_make(frame, &made);
+    struct look look = frame_look(frame, length);
+    frame[look.l4 + 12] = (uint8_t)((20 + n) / 4 << 4);
+    memcpy(frame + look.l4 + 20, options, n);
+    put16(frame + look.l4 + 16, 0);
+    put16(frame + look.l4 + 16, ~transport_sum(frame, &look));
+    ck_assert_ptr_null(frame_problem(frame, length));
+    memcpy(before, frame, sizeof(before));
+    return length;
+}
+
+static const struct {
+    const char *why, *options;
+    uint8_t size;
+    uint8_t mss; /* where it is, of what is to become 1300; 0: it stays */
+} option_rows[] = {
+    { "alone", "\2\4\x5\xb4", 4, 2 },
+    { "as small", "\2\4\x5\x14", 4, 0 },
+    { "smaller", "\2\4\x2\x18", 4, 0 },
+    { "just above", "\2\4\x5\x15", 4, 2 },
+    { "behind others", "\4\2\1\1\2\4\xff\xff", 8, 6 },
+    { "odd", "\1\2\4\x5\xb4\1\1\1", 8, 3 },
+    { "odd, last but one", "\3\3\7\2\4\x23\x28\0", 8, 5 },
+    { "none", "\1\1\4\2", 4, 0 },
+    { "no options", "", 0, 0 },
+    { "behind the end", "\1\1\0\0\2\4\x5\xb4", 8, 0 },
+    { "a length of 0", "\2\4\x5\xb4\x8\0\0\0", 8, 0 },
+    { "a length of 1", "\2\4\x5\xb4\x8\1\0\0", 8, 0 },
+    { "past the end", "\2\4\x5\xb4\x8\5\0\0", 8, 0 },
+    { "without a length", "\2\4\x5\xb4\1\1\1\x8", 8, 0 },
+    { "too short", "\2\3\x5\1", 4, 0 },
+    { "too long", "\2\6\x5\xb4\x5\xb4\0\0", 8, 0 },
+    { "cut", "\1\1\2\4", 4, 0 },
+    { "all there can be",
+      "\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1"
+      "\2\4\x23\x28",
+      40, 38 },
+};
+
+#define OPTION_ROWS (int)(sizeof(option_rows) / sizeof(*option_rows))
+
+/* Only the two bytes and the checksum change; only in a SYN, with an ACK or not. */
+START_TEST(segments_become_shorter)
+{
+    static const uint8_t flags[] = { IS_SYN, IS_SYN | IS_ACK, IS_ACK, IS_PSH | IS_ACK };
+    for (int i = 0; i < 8; i++) {
+        uint32_t length = make_options(i & 1, flags[i / 2], option_rows[_i].options,
+                                       option_rows[_i].size);
+        struct vxlan_frame f = inner_facts(frame, length);
+        bool changes = option_rows[_i].mss && i < 4;
+        ck_assert_int_eq(rewrite_mss(frame, &f, 1300), changes);
+        ck_assert_ptr_null(frame_problem(frame, length));
+        if (changes) {
+            memcpy(before + f.l4 + 16, frame + f.l4 + 16, 2);
+            put16(before + f.l4 + 20 + option_rows[_i].mss, 1300);
+        }
+        ck_assert_msg(!memcmp(frame, before, sizeof(frame)), "%s", option_rows[_i].why);
+    }
+}
+END_TEST
+
+/* Two of them: who reads the last one is to have it too. */
+START_TEST(both_of_two)
+{
+    uint32_t length = make_options(false, IS_SYN, "\2\4\x5\xb4\1\2\4\x5\x98\1\1\0", 12);
+    struct vxlan_frame f = inner_facts(frame, length);
+    ck_assert(rewrite_mss(frame, &f, 1300));
+    ck_assert_uint_eq(get16(frame + f.l4 + 22), 1300);
+    ck_assert_uint_eq(get16(frame + f.l4 + 27), 1300);
+    ck_assert_ptr_null(frame_problem(frame, length));
+}
+END_TEST
+
+/* Cut at every byte, in memory that ends there. A mirror's is changed as far as it is there; one whose
+ * header is longer than the packet is nonsense. The rest of the first keeps the checksum right. */
+START_TEST(segments_that_are_cut_off)
+{
+    const char *options = "\1\2\4\x5\xb4\4\2\2\4\x5\xb4\0";
+    uint32_t length = make_options(_i, IS_SYN, options, 12);
+    struct vxlan_frame f = inner_facts(frame, length);
+    for (uint32_t end = f.l4; end < length; end++) {
+        uint32_t options_there = end < f.l4 + 20u ? 0 : end - f.l4 - 20;
+        uint8_t *bytes = malloc(end);
+        make_options(_i, IS_SYN, options, 12);
+        memcpy(bytes, frame, end);
+        f.end = end;
+        f.truncated = false;
+        bool whole = options_there >= 12;
+        if (!whole) {
+            ck_assert(!rewrite_mss(bytes, &f, 1300));
+            ck_assert_mem_eq(bytes, frame, end);
+        }
+        f.truncated = true;
+        ck_assert_int_eq(rewrite_mss(bytes, &f, 1300), options_there >= 5);
+        memcpy(frame, bytes, end);
+        ck_assert_ptr_null(frame_problem(frame, length));
+        free(bytes);
+    }
+}
+END_TEST
+
+/* What would be a SYN with a size in it, were it one. */
+START_TEST(what_has_no_segments)
+{
+    static const uint8_t syn[24] = { [12] = 0x60, 2, [20] = 2, 4, 5, 0xb4 };
+    struct made made = { .payload = 100 };
+    uint32_t length = frame_make(frame, &made);
+    struct vxlan_frame f = inner_facts(frame, length);
+    memcpy(frame + f.l4, syn, sizeof(syn));
+    ck_assert(!rewrite_mss(frame, &f, 100)); /* UDP */
+    f.protocol = IS_TCP;
+    ck_assert(rewrite_mss(frame, &f, 100));
+    memcpy(frame, syn, sizeof(syn));
+    f.l4 = 0; /* a later fragment */
+    ck_assert(!rewrite_mss(frame, &f, 100));
+    length = make_options(false, IS_SYN, "\2\4\x5\xb4", 4);
+    f = inner_facts(frame, length);
+    f.truncated = true;
+    frame[f.l4 + 12] = 0x40; /* a header shorter than itself */
+    ck_assert(!rewrite_mss(frame, &f, 100));
 }
 END_TEST
 
@@ -264,6 +373,10 @@ static Suite *suite_vxlan_rewrite(void)
     tcase_add_test(tests, udp_without_a_checksum);
     tcase_add_test(tests, damage_stays);
     tcase_add_test(tests, what_is_cut_off);
+    tcase_add_loop_test(tests, segments_become_shorter, 0, OPTION_ROWS);
+    tcase_add_test(tests, both_of_two);
+    tcase_add_loop_test(tests, segments_that_are_cut_off, 0, 2);
+    tcase_add_test(tests, what_has_no_segments);
     tcase_add_test(tests, fragments_are_the_packet);
     tcase_add_test(tests, fragments_of_a_fragment);
     tcase_add_test(tests, fragments_of_a_damaged_packet);

@@ -133,6 +133,206 @@ START_TEST(many)
 }
 END_TEST
 
+/* --- groups -------------------------------------------------------------------------- */
+
+#define SOURCES 100000
+
+struct member {
+    const char *to;
+    int weight; /* 0: not given, by its text alone */
+};
+
+static struct value group_rule(const char *port, const struct member *members,
+                               size_t count)
+{
+    struct value rule = value_table(), list = value_table();
+    for (size_t i = 0; i < count; i++) {
+        struct value member = value_table();
+        value_table_add(&member, "to", value_string(members[i].to));
+        value_table_add(&member, "weight", value_integer(members[i].weight));
+        if (members[i].weight)
+            value_table_add(&list, NULL, member);
+        else {
+            value_free(&member);
+            value_table_add(&list, NULL, value_string(members[i].to));
+        }
+    }
+    if (port)
+        value_table_add(&rule, "port", value_string(port));
+    value_table_add(&rule, "to", list);
+    return rule;
+}
+
+static int read_group(const char *port, const struct member *members, size_t count,
+                      struct error *err)
+{
+    struct value list = value_table();
+    value_table_add(&list, NULL, group_rule(port, members, count));
+    int error = rules_read(&rules, &list, err);
+    value_free(&list);
+    return error;
+}
+
+/* Where each source goes: the last byte of the destination. One behind the other, as clients are. */
+static void send_all(uint8_t *to, bool v6, const struct member *members, size_t count)
+{
+    struct error err;
+    ck_assert_msg(!read_group(NULL, members, count, &err), "%s", err.text);
+    for (uint32_t i = 0; i < SOURCES; i++) {
+        struct vxlan_frame f = { .family = v6 ? 6 : 4 };
+        struct rewrite_target target;
+        uint8_t *src = (uint8_t *)f.src;
+        memcpy(src,
+               v6 ? "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0" : "\0\0\0\0\0\0\0\0\0\0\xff\xff",
+               12);
+        src[12] = v6 ? 0 : 10;
+        src[13] = (uint8_t)(i >> 16);
+        src[14] = (uint8_t)(i >> 8);
+        src[15] = (uint8_t)i;
+        ck_assert_int_eq(rules_find(&rules, &f, &target), 0);
+        to[i] = target.address[15];
+    }
+    rules_clear(&rules);
+}
+
+static double share_of(const uint8_t *to, uint8_t member)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < SOURCES; i++)
+        count += to[i] == member;
+    return (double)count / SOURCES;
+}
+
+static const struct member groups[2][4] = {
+    { { "192.0.2.1" }, { "192.0.2.2", 2 }, { "192.0.2.3", 1 }, { "192.0.2.4", 60 } },
+    { { "2001:db8::1" }, { "2001:db8::2", 2 }, { "2001:db8::3" }, { "2001:db8::4", 9 } },
+};
+
+/* V09: within 2 % of 1:2:1. */
+START_TEST(a_group_shares_by_weight)
+{
+    static uint8_t to[SOURCES];
+    send_all(to, _i, groups[_i], 3);
+    ck_assert_double_eq_tol(share_of(to, 1), 0.25, 0.25 * 0.02);
+    ck_assert_double_eq_tol(share_of(to, 2), 0.5, 0.5 * 0.02);
+    ck_assert_double_eq_tol(share_of(to, 3), 0.25, 0.25 * 0.02);
+}
+END_TEST
+
+/* Without one of them only its sources move, and to all others; with one more only to that one. Their
+ * order is nothing, and neither is a restart. */
+START_TEST(a_group_without_one)
+{
+    static uint8_t all[SOURCES], less[SOURCES];
+    const struct member rest[2] = { groups[_i][2], groups[_i][0] };
+    uint32_t moved = 0, first = 0;
+    send_all(all, _i, groups[_i], 3);
+    send_all(less, _i, rest, 2);
+    for (uint32_t i = 0; i < SOURCES; i++) {
+        moved += all[i] != less[i];
+        first += all[i] == 2 && less[i] == 1;
+        ck_assert(all[i] == less[i] || all[i] == 2);
+    }
+    ck_assert_double_le((double)moved / SOURCES, 0.5 + 0.01);
+    ck_assert_double_eq_tol((double)first / moved, 0.5, 0.02);
+    send_all(less, _i, groups[_i], 4);
+    for (uint32_t i = 0; i < SOURCES; i++)
+        ck_assert(all[i] == less[i] || less[i] == 4);
+}
+END_TEST
+
+/* Ports are each member's own business; one source stays with one of them. */
+START_TEST(a_group_with_ports)
+{
+    static const struct member members[] = {
+        { "192.0.2.1:9000-9010" }, { "192.0.2.1:80" }, { "192.0.2.2" }, { "192.0.2.3:9" }
+    };
+    static const uint16_t ports[] = { 9003, 80, 8003, 9 };
+    struct error err;
+    uint32_t seen = 0;
+    ck_assert_msg(!read_group("8000-8010", members, 4, &err), "%s", err.text);
+    for (uint32_t i = 0; i < 100; i++) {
+        struct vxlan_frame f = { .family = 4, .protocol = 6, .ports = 1, .dport = 8003 };
+        struct rewrite_target to, again;
+        uint32_t which = 0;
+        f.src[3] = i;
+        ck_assert_int_eq(rules_find(&rules, &f, &to), 0);
+        while (which < 4 && (to.has_port ? to.port : 8003) != ports[which])
+            which++;
+        ck_assert_uint_lt(which, 4);
+        seen |= 1u << which;
+        f.sport = (uint16_t)(i + 1);
+        f.dst[3] = i;
+        ck_assert_int_eq(rules_find(&rules, &f, &again), 0);
+        ck_assert_mem_eq(to.address, again.address, sizeof(to.address));
+        ck_assert_uint_eq(to.port, again.port);
+    }
+    ck_assert_uint_eq(seen, 15);
+    rules_clear(&rules);
+}
+END_TEST
+
+START_TEST(groups_that_are_none)
+{
+    static const struct {
+        const char *port;
+        struct member members[2];
+        const char *error;
+    } rows[] = {
+        { NULL,
+          { { "192.0.2.1" }, { "2001:db8::1" } },
+          "rules[1]: to[2]: not of the family of the first one" },
+        { NULL,
+          { { "192.0.2.1" }, { "192.0.2" } },
+          "rules[1]: to[2]: to: \"192.0.2\" is none" },
+        { NULL,
+          { { "192.0.2.1" }, { "192.0.2.2", 70000 } },
+          "rules[1]: to[2]: weight: 70000 is not within 1..65535" },
+        { NULL,
+          { { "192.0.2.1" }, { "192.0.2.1", 2 } },
+          "rules[1]: to[2]: the same as number 1: give that one a weight" },
+        { NULL,
+          { { "192.0.2.1:80" }, { "192.0.2.2" } },
+          "rules[1]: to[1]: to has a port, and the rule none: which one becomes it?" },
+        { "80-81",
+          { { "192.0.2.1" }, { "192.0.2.2:80-82" } },
+          "rules[1]: to[2]: ranges that are not of one length: 2 ports, and 3" },
+    };
+    struct error err;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        ck_assert_int_ne(read_group(rows[i].port, rows[i].members, 2, &err), 0);
+        ck_assert_str_eq(err.text, rows[i].error);
+        ck_assert_ptr_null(rules.list);
+    }
+    ck_assert_int_ne(read_group(NULL, NULL, 0, &err), 0);
+    ck_assert_str_eq(err.text, "rules[1]: to: a destination such as \"192.0.2.1:80\", or "
+                               "a list of up to 256");
+}
+END_TEST
+
+/* 64 groups of 256, and then one destination more, or one in a group. */
+START_TEST(many_in_groups)
+{
+    static char texts_of[TARGETS_GROUP + 1][24];
+    static struct member members[TARGETS_GROUP + 1];
+    struct value list = value_table();
+    struct error err;
+    for (int i = 0; i <= TARGETS_GROUP; i++) {
+        snprintf(texts_of[i], sizeof(texts_of[i]), "10.0.%d.%d", i / 256, i % 256);
+        members[i].to = texts_of[i];
+    }
+    for (int i = 0; i < TARGETS_MAX / TARGETS_GROUP; i++)
+        value_table_add(&list, NULL, group_rule(NULL, members, TARGETS_GROUP));
+    ck_assert_msg(!rules_read(&rules, &list, &err), "%s", err.text);
+    rules_clear(&rules);
+    value_table_add(&list, NULL, group_rule(NULL, members, 1));
+    ck_assert_int_ne(rules_read(&rules, &list, &err), 0);
+    ck_assert_str_eq(err.text, "rules[65]: to[1]: more than 16384 destinations in all");
+    value_free(&list);
+    ck_assert_int_ne(read_group(NULL, members, TARGETS_GROUP + 1, &err), 0);
+}
+END_TEST
+
 static Suite *suite_vxlan_rules(void)
 {
     Suite *suite = suite_create("vxlan_rules");
@@ -140,6 +340,11 @@ static Suite *suite_vxlan_rules(void)
     tcase_add_loop_test(tests, the_most_specific_one_decides, 0, COUNT - 1);
     tcase_add_test(tests, no_rules);
     tcase_add_test(tests, many);
+    tcase_add_loop_test(tests, a_group_shares_by_weight, 0, 2);
+    tcase_add_loop_test(tests, a_group_without_one, 0, 2);
+    tcase_add_test(tests, a_group_with_ports);
+    tcase_add_test(tests, groups_that_are_none);
+    tcase_add_test(tests, many_in_groups);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -4,9 +4,15 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "apps/vxlan_nat/flow.bpf.h"
 #include "lib/checksum.h"
 
-#define FLAG_MF 0x20
+#define FLAG_MF    0x20
+#define TCP_HEADER 20u
+#define TCP_SUM    16
+#define OPTION_END 0
+#define OPTION_NOP 1
+#define OPTION_MSS 2 /* of 4 bytes */
 
 /* What a checksum's complement grows by when these bytes become those. */
 static uint64_t difference(const void *from, const void *to, size_t size)
@@ -59,6 +65,62 @@ bool rewrite_packet(uint8_t *frame, const struct vxlan_frame *f,
 {
     vxlan_rewrite(frame, frame + f->end, f, to, change);
     return change->clear_df && f->df;
+}
+
+/* --- segments ------------------------------------------------------------------------ */
+
+/* Bytes of the option at the beginning of `there`, or 0 when it is nonsense; it may end behind. */
+static uint32_t option_size(const uint8_t *option, uint32_t there)
+{
+    if (*option == OPTION_NOP)
+        return 1;
+    if (there < 2)
+        return 2;
+    return option[1] < 2 || (*option == OPTION_MSS && option[1] != 4) ? 0 : option[1];
+}
+
+/* size: what the header says; of that, there are so many bytes. */
+static bool options_are_sane(const uint8_t *options, uint32_t size, uint32_t there)
+{
+    uint32_t at = 0;
+    while (at < there && options[at] != OPTION_END) {
+        uint32_t length = option_size(options + at, there - at);
+        if (!length || length > size - at)
+            return false;
+        at += length;
+    }
+    return true;
+}
+
+/* Returns what it adds to the sum of the header, where it may be at an odd offset. */
+static uint64_t put_mss(uint8_t *option, uint32_t offset, uint16_t most)
+{
+    uint8_t value[2] = { (uint8_t)(most >> 8), (uint8_t)most };
+    if ((option[2] << 8 | option[3]) <= most)
+        return 0;
+    uint64_t delta = checksum_replace(option + 2, value, 2);
+    return offset & 1 ? __builtin_bswap16((uint16_t)~checksum_fold(delta)) : delta;
+}
+
+bool rewrite_mss(uint8_t *frame, const struct vxlan_frame *f, uint16_t most)
+{
+    uint8_t *tcp = frame + f->l4, *options = tcp + TCP_HEADER;
+    uint64_t delta = 0;
+    if (!f->l4 || f->protocol != VXLAN_TCP || f->l4 + TCP_HEADER > f->end ||
+        !(tcp[13] & VXLAN_TCP_SYN) || tcp[12] >> 4 < TCP_HEADER / 4)
+        return false;
+    uint32_t size = (tcp[12] >> 4) * 4u - TCP_HEADER;
+    uint32_t there = f->end - f->l4 - TCP_HEADER;
+    there = there < size ? there : size;
+    if ((there < size && !f->truncated) || !options_are_sane(options, size, there))
+        return false;
+    for (uint32_t at = 0; at + 4 <= there && options[at] != OPTION_END;
+         at += option_size(options + at, there - at))
+        if (options[at] == OPTION_MSS)
+            delta += put_mss(options + at, at, most);
+    if (delta)
+        checksum_amend(tcp + TCP_SUM, delta);
+    return delta;
 }
 
 /* --- fragments ----------------------------------------------------------------------- */

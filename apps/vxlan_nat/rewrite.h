@@ -2,6 +2,7 @@
  *
  *   rewrite_plan        what packets of a flow get, once for all of them
  *   rewrite_packet      addresses, ports, TTL, DF; checksums are kept in step
+ *   rewrite_mss         longest segment that a TCP connection begins with
  *   rewrite_fragment    one fragment of a packet that is too long
  *
  * Checksums are updated, not computed (RFC 1624, equation 3): a packet that was damaged stays so,
@@ -29,6 +30,11 @@ struct vxlan_rewrite rewrite_plan(const struct vxlan_frame *f,
  * not any more. */
 bool rewrite_packet(uint8_t *frame, const struct vxlan_frame *f,
                     const struct vxlan_rewrite *to, const struct vxlan_change *change);
+
+/* The maximum segment size in a SYN becomes `most` where it is more (RFC 9293, 3.7.1), and stays where
+ * it is not there. Options that are nonsense stay as they are; of those that are cut off the ones
+ * that are there count. Returns whether it changed. */
+bool rewrite_mss(uint8_t *frame, const struct vxlan_frame *f, uint16_t most);
 
 /* The IPv4 packet at ip, of `total` bytes, becomes the fragment of it that begins at `offset` bytes
  * of its payload, in `to`, which has room for mtu bytes. Returns its length; *next is where the

@@ -2,7 +2,6 @@
 #include "apps/vxlan_nat/rules.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,17 +18,16 @@ struct rule {
     uint8_t proto;
     bool by_dst, has_port;
     struct prefix dst;
-    uint16_t low, high;
-    struct rewrite_target to;
-    int family;
-    uint16_t to_high; /* of a range that keeps its order; else to.port */
+    struct port_range ports;
+    struct target_group to;
     uint32_t run; /* of rules with the same network, protocol and port, from here on */
 };
 
 struct rule_conf {
     int64_t vni;
     int proto;
-    char *dst, *port, *to, *comment;
+    char *dst, *port, *comment;
+    struct value to;
 };
 
 static const char *const protocols[] = { "any", "tcp", "udp", NULL };
@@ -41,8 +39,8 @@ static const struct param rule_params[] = {
     PARAM_ENUM(struct rule_conf, proto, "any", protocols, "of the inner packet"),
     PARAM_STRING(struct rule_conf, dst, "", "its destination, ADDRESS or ADDRESS/BITS"),
     PARAM_STRING(struct rule_conf, port, "", "its destination port, N or N-M"),
-    PARAM_STRING(struct rule_conf, to, NULL,
-                 "ADDRESS, ADDRESS:PORT or ADDRESS:N-M that it gets"),
+    PARAM_VALUE(struct rule_conf, to, NULL,
+                "ADDRESS, ADDRESS:PORT or ADDRESS:N-M that it gets, or a list of them"),
     PARAM_STRING(struct rule_conf, comment, "", "for people"),
     PARAM_END,
 };
@@ -54,86 +52,22 @@ static int wrong(struct error *err, const char *what, const char *text)
     return error_set(err, ERROR_CONFIG, EINVAL, "%s: \"%.80s\" is none", what, text);
 }
 
-/* 1..65535, up to `end`. */
-static bool parse_port(const char *text, const char *end, uint16_t *port)
-{
-    unsigned long number = 0;
-    if (text == end || end - text > 5)
-        return false;
-    for (; text < end; text++) {
-        if (*text < '0' || *text > '9')
-            return false;
-        number = number * 10 + (unsigned long)(*text - '0');
-    }
-    *port = (uint16_t)number;
-    return number && number <= UINT16_MAX;
-}
-
-/* N or N-M */
-static bool parse_range(const char *text, uint16_t *low, uint16_t *high)
-{
-    const char *end = text + strlen(text), *dash = strchr(text, '-');
-    return parse_port(text, dash ? dash : end, low) &&
-           parse_port(dash ? dash + 1 : text, end, high) && *high >= *low;
-}
-
-static int parse_ports(struct rule *rule, const char *text, struct error *err)
-{
-    rule->has_port = text;
-    return !text || parse_range(text, &rule->low, &rule->high) ? 0
-                                                               : wrong(err, "port", text);
-}
-
-/* 192.0.2.1, 192.0.2.1:80, 192.0.2.1:80-90, 2001:db8::1, [2001:db8::1]:80 */
-static int parse_target(struct rule *rule, const char *text, struct error *err)
-{
-    char address[64];
-    struct prefix prefix;
-    bool bracket = *text == '[';
-    const char *from = text + bracket, *end = text + strlen(text);
-    const char *stop = bracket ? strchr(text, ']') : strchr(text, ':');
-    if (!bracket && stop && strchr(stop + 1, ':'))
-        stop = NULL; /* of IPv6, and no port */
-    const char *behind = stop ? stop + bracket : end;
-    stop = stop ? stop : end;
-    snprintf(address, sizeof(address), "%.*s", (int)(stop - from), from);
-    rule->to.has_port = behind < end;
-    if ((bracket && stop == end) || strchr(address, '/') ||
-        prefix_parse(&prefix, address) ||
-        (rule->to.has_port &&
-         (*behind != ':' || !parse_range(behind + 1, &rule->to.port, &rule->to_high))))
-        return wrong(err, "to", text);
-    rule->family = prefix.family;
-    prefix_mapped(&prefix, rule->to.address);
-    return 0;
-}
-
-static int check(const struct rule *rule, struct error *err)
-{
-    if (rule->by_dst && rule->dst.family != rule->family)
-        return error_set(err, ERROR_CONFIG, EINVAL, "dst and to are of two families");
-    if (rule->to.has_port && !rule->has_port)
-        return error_set(err, ERROR_CONFIG, EINVAL,
-                         "to has a port, and the rule none: which one becomes it?");
-    if (rule->to_high > rule->to.port &&
-        rule->to_high - rule->to.port != rule->high - rule->low)
-        return error_set(err, ERROR_CONFIG, EINVAL,
-                         "ranges that are not of one length: %d ports, and %d",
-                         rule->high - rule->low + 1, rule->to_high - rule->to.port + 1);
-    return 0;
-}
-
-static int make(struct rule *rule, const struct rule_conf *conf, struct error *err)
+static int make(struct rules *rules, struct rule *rule, const struct rule_conf *conf,
+                struct error *err)
 {
     rule->vni = conf->vni < 0 ? ANY_VNI : (uint32_t)conf->vni;
     rule->proto = protocol_numbers[conf->proto];
     rule->by_dst = conf->dst;
+    rule->has_port = conf->port;
     if (conf->dst && prefix_parse(&rule->dst, conf->dst))
         return wrong(err, "dst", conf->dst);
-    int error = parse_ports(rule, conf->port, err);
-    if (!error)
-        error = parse_target(rule, conf->to, err);
-    return error ? error : check(rule, err);
+    if (conf->port && !port_range_parse(&rule->ports, conf->port))
+        return wrong(err, "port", conf->port);
+    int error = targets_read(&rules->targets, &rule->to, &conf->to,
+                             rule->has_port ? &rule->ports : NULL, err);
+    if (!error && rule->by_dst && rule->dst.family != rule->to.family)
+        return error_set(err, ERROR_CONFIG, EINVAL, "dst and to are of two families");
+    return error;
 }
 
 /* --- in the order in which they are tried ---------------------------------------------------- */
@@ -145,7 +79,8 @@ static int kind_of(const struct rule *rule)
 
 static int rank(const struct rule *rule)
 {
-    return (!rule->has_port ? 2 : rule->low != rule->high) * 4 + kind_of(rule);
+    return (!rule->has_port ? 2 : rule->ports.low != rule->ports.high) * 4 +
+           kind_of(rule);
 }
 
 static int by_weight(const void *a, const void *b)
@@ -154,16 +89,17 @@ static int by_weight(const void *a, const void *b)
     if (rank(x) != rank(y))
         return rank(x) - rank(y);
     /* rules of one key are neighbours */
-    if (x->low == x->high && x->has_port) {
+    if (x->ports.low == x->ports.high && x->has_port) {
         if (x->vni != y->vni)
             return x->vni < y->vni ? -1 : 1;
-        if (x->proto != y->proto || x->low != y->low)
-            return x->proto != y->proto ? x->proto - y->proto : x->low - y->low;
+        if (x->proto != y->proto || x->ports.low != y->ports.low)
+            return x->proto != y->proto ? x->proto - y->proto
+                                        : x->ports.low - y->ports.low;
     }
     int bits = (y->by_dst ? y->dst.bits + 1 : 0) - (x->by_dst ? x->dst.bits + 1 : 0);
     if (bits)
         return bits;
-    int width = (x->high - x->low) - (y->high - y->low);
+    int width = (x->ports.high - x->ports.low) - (y->ports.high - y->ports.low);
     return width ? width : (int)x->number - (int)y->number;
 }
 
@@ -177,7 +113,7 @@ static int index_ports(struct rules *rules)
 {
     struct siphash_key seed = { 0x766e69, 0x706f7274 }; /* keys are the operator's */
     while (rules->exact < rules->count && rules->list[rules->exact].has_port &&
-           rules->list[rules->exact].low == rules->list[rules->exact].high)
+           rules->list[rules->exact].ports.low == rules->list[rules->exact].ports.high)
         rules->exact++;
     rules->by_port = rules->count && rules->list[0].has_port;
     rules->ports = table_new(sizeof(struct port_key), sizeof(uint64_t),
@@ -186,7 +122,7 @@ static int index_ports(struct rules *rules)
         return -ENOMEM;
     for (uint32_t i = rules->exact; i-- > 0;) {
         struct rule *rule = &rules->list[i];
-        struct port_key key = { rule->vni, rule->low, rule->proto, 0 };
+        struct port_key key = { rule->vni, rule->ports.low, rule->proto, 0 };
         uint64_t *first = table_insert(rules->ports, &key);
         if (!first)
             return -ENOMEM;
@@ -204,7 +140,7 @@ static int read_rule(struct rules *rules, const struct value *value, struct erro
     int error = param_parse(rule_params, value, &conf, sizeof(conf), err);
     if (error)
         return error;
-    error = make(rule, &conf, err);
+    error = make(rules, rule, &conf, err);
     param_free(rule_params, &conf);
     rule->number = rules->count++;
     return error;
@@ -240,6 +176,7 @@ int rules_read(struct rules *rules, const struct value *value, struct error *err
 void rules_clear(struct rules *rules)
 {
     free(rules->list);
+    targets_clear(&rules->targets);
     table_free(rules->ports);
     *rules = (struct rules){ 0 };
 }
@@ -250,10 +187,10 @@ static bool matches(const struct rule *rule, const struct vxlan_frame *f)
 {
     int family = f->family == 4 ? AF_INET : AF_INET6;
     const uint8_t *dst = (const uint8_t *)f->dst + (f->family == 4 ? 12 : 0);
-    return rule->family == family && (rule->vni == ANY_VNI || rule->vni == f->vni) &&
+    return rule->to.family == family && (rule->vni == ANY_VNI || rule->vni == f->vni) &&
            (rule->proto == ANY_PROTO || rule->proto == f->protocol) &&
            (!rule->has_port ||
-            (f->ports && f->dport >= rule->low && f->dport <= rule->high)) &&
+            (f->ports && f->dport >= rule->ports.low && f->dport <= rule->ports.high)) &&
            (!rule->by_dst || prefix_contains(&rule->dst, family, dst));
 }
 
@@ -283,8 +220,7 @@ int rules_find(const struct rules *rules, const struct vxlan_frame *f,
             rule = &rules->list[i];
     if (!rule)
         return -1;
-    *to = rule->to;
-    if (rule->to_high > to->port)
-        to->port = (uint16_t)(to->port + (f->dport - rule->low));
+    targets_choose(&rules->targets, &rule->to, f->src,
+                   (uint16_t)(f->dport - rule->ports.low), to);
     return (int)rule->number;
 }

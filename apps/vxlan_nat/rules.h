@@ -6,17 +6,15 @@
  *
  * { vni = 42, proto = "tcp", dst = "198.51.100.0/24", port = "8080", to = "172.30.82.95:8081" }
  *
- * What is not said is any. port may be a range: "8000-8010" to "192.0.2.1:9000-9010" keeps its
- * order, to "192.0.2.1:9000" is one port then, to "192.0.2.1" stays. A rule without a port is for
- * all that no other one wants. Rules with one port
- * come before ranges, those before the rest; then, with a network (vni) before without, with a
- * protocol before without, longer prefixes before shorter ones, smaller ranges before larger
- * ones, earlier ones before later ones.
+ * What is not said is any; comment, a text, is for people. to may be a list of destinations, which
+ * share the sources (targets.h). port may be a range: "8000-8010" to "192.0.2.1:9000-9010" keeps its
+ * order, to "192.0.2.1:9000" is one port then, to "192.0.2.1" stays. A rule without a port is for all
+ * that no other one wants. Rules with one port come before ranges, those before the rest; then, with
+ * a network (vni) before without, with a protocol before without, longer prefixes before shorter
+ * ones, smaller ranges before larger ones, earlier ones before later ones.
  */
 #pragma once
-#include "apps/vxlan_nat/rewrite.h"
-#include "lib/error.h"
-#include "lib/value.h"
+#include "apps/vxlan_nat/targets.h"
 
 #define RULES_MAX 4096
 
@@ -27,6 +25,7 @@ struct rules {
     struct rule *list;     /* in the order in which they are tried */
     uint32_t count, exact; /* the first so many are of one port ... */
     struct table *ports;   /* ... and are found by network, protocol and port */
+    struct targets targets;
     uint8_t kinds; /* of keys that there are: bit 2 * any network + any protocol */
     bool by_port;  /* some rule wants to know ports */
 };
