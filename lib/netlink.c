@@ -136,13 +136,10 @@ void netlink_nest_end(struct netlink *netlink, size_t nest)
 
 /* --- what is in an answer ------------------------------------------------------------ */
 
-static const struct nlattr *find(const struct nlmsghdr *message, size_t header,
-                                 uint16_t type)
+static const struct nlattr *find_in(const void *bytes, int rest, uint16_t type)
 {
     /* mnl_attr_for_each rounds the end of the message up, past what was received. */
-    size_t fixed = MNL_NLMSG_HDRLEN + MNL_ALIGN(header);
-    int rest = message->nlmsg_len < fixed ? 0 : (int)(message->nlmsg_len - fixed);
-    const struct nlattr *attribute = mnl_nlmsg_get_payload_offset(message, header);
+    const struct nlattr *attribute = bytes;
     while (mnl_attr_ok(attribute, rest)) {
         if (mnl_attr_get_type(attribute) == type)
             return attribute;
@@ -152,20 +149,38 @@ static const struct nlattr *find(const struct nlmsghdr *message, size_t header,
     return NULL;
 }
 
+static const struct nlattr *find(const struct nlmsghdr *message, size_t header,
+                                 uint16_t type)
+{
+    size_t fixed = MNL_NLMSG_HDRLEN + MNL_ALIGN(header);
+    int rest = message->nlmsg_len < fixed ? 0 : (int)(message->nlmsg_len - fixed);
+    return find_in(mnl_nlmsg_get_payload_offset(message, header), rest, type);
+}
+
+static const void *payload(const struct nlattr *attribute, size_t *size)
+{
+    *size = attribute ? mnl_attr_get_payload_len(attribute) : 0;
+    return attribute ? mnl_attr_get_payload(attribute) : NULL;
+}
+
 const void *netlink_payload(const struct nlmsghdr *message, size_t header, uint16_t type,
                             size_t *size)
 {
-    const struct nlattr *attribute = find(message, header, type);
-    *size = attribute ? mnl_attr_get_payload_len(attribute) : 0;
-    return attribute ? mnl_attr_get_payload(attribute) : NULL;
+    return payload(find(message, header, type), size);
+}
+
+const void *netlink_payload_within(const void *bytes, size_t length, uint16_t type,
+                                   size_t *size)
+{
+    return payload(find_in(bytes, (int)length, type), size);
 }
 
 const void *netlink_attribute(const struct nlmsghdr *message, size_t header,
                               uint16_t type, size_t least)
 {
     size_t size;
-    const void *payload = netlink_payload(message, header, type, &size);
-    return size >= least ? payload : NULL;
+    const void *found = netlink_payload(message, header, type, &size);
+    return size >= least ? found : NULL;
 }
 
 const char *netlink_string(const struct nlmsghdr *message, size_t header, uint16_t type)

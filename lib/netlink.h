@@ -77,5 +77,8 @@ const void *netlink_attribute(const struct nlmsghdr *message, size_t header,
 /* The same, with how many bytes there are. */
 const void *netlink_payload(const struct nlmsghdr *message, size_t header, uint16_t type,
                             size_t *size);
+/* Of those attributes that stand in so many bytes, 4-byte aligned: a nest's. */
+const void *netlink_payload_within(const void *bytes, size_t length, uint16_t type,
+                                   size_t *size);
 /* NULL also when no NUL is in it. */
 const char *netlink_string(const struct nlmsghdr *message, size_t header, uint16_t type);

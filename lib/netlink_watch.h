@@ -46,7 +46,7 @@ struct netlink_watch_options {
     struct netlink_dump {
         uint16_t type;
         uint16_t header;
-    } dumps[3];
+    } dumps[4];
     size_t buffer;    /* bytes of the socket's receive buffer; 0: as it is */
     uint64_t backoff; /* ns to the next round after a lost one, doubled up to 32 times */
 };
