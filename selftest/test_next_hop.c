@@ -1,0 +1,469 @@
+/* next_hop: a real kernel's routes and neighbours, and somebody who answers its questions. */
+#include "lib/next_hop.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "lib/error.h"
+#include "lib/mac.h"
+#include "selftest/neighbour_rig.h"
+#include "selftest/selftest.h"
+
+static struct next_hop *hop;
+static struct next_hop_answer answer;
+
+static void open_hop(uint32_t rows)
+{
+    struct error err = { 0 };
+    hop = next_hop_open("out0", rows, &err);
+    ck_assert_msg(hop != NULL, "%s", err.text);
+}
+
+static bool start(void)
+{
+    if (!neighbour_rig_start())
+        return false;
+    open_hop(1024);
+    return true;
+}
+
+static enum next_hop_state find(const char *address)
+{
+    answer = (struct next_hop_answer){ 0 };
+    return next_hop_find(hop, here_address(address), &answer);
+}
+
+/* The gateway of an address, be its MAC known or not; "" without a route. */
+static const char *gateway_of(const char *address)
+{
+    static char text[PREFIX_TEXT_SIZE];
+    struct prefix prefix;
+    enum next_hop_state state = find(address);
+    if (state != NEXT_HOP_KNOWN && state != NEXT_HOP_UNRESOLVED)
+        return "";
+    prefix = prefix_unmapped(answer.gateway, 128);
+    return prefix_short(&prefix, text);
+}
+
+static bool goes_by(const char *address, const char *gateway)
+{
+    return !strcmp(gateway_of(address), gateway);
+}
+
+static bool has_mac(const char *address, const char *mac)
+{
+    char text[MAC_TEXT_SIZE];
+    return find(address) == NEXT_HOP_KNOWN && !strcmp(mac_format(answer.mac, text), mac);
+}
+
+/* Whether an answer changed is told by next_hop_generation, and by that alone. */
+static void read_some(void)
+{
+    uint64_t before = next_hop_generation(hop);
+    wait_for_fd(next_hop_fd(hop), next_hop_due(hop));
+    int got = next_hop_read(hop, real_now(), 1);
+    ck_assert_int_ge(got, 0);
+    ck_assert_int_eq(got, next_hop_generation(hop) != before);
+}
+
+#define WAIT_UNTIL(condition)                                                            \
+    while (!(condition))                                                                 \
+    read_some()
+
+static void use(const char *gateway)
+{
+    ck_assert_int_eq(next_hop_use(hop, here_address(gateway)), 0);
+}
+
+START_TEST(resolves_by_arp_and_nd)
+{
+    static const char *const addresses[] = { "10.0.0.2", "fd00::2" };
+    if (!start())
+        return;
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert_int_eq(find(addresses[i]), NEXT_HOP_UNRESOLVED);
+        uint64_t generation = next_hop_generation(hop);
+        use(addresses[i]);
+        WAIT_UNTIL(has_mac(addresses[i], IN_MAC));
+        ck_assert(!answer.stale);
+        ck_assert(goes_by(addresses[i], addresses[i]));
+        ck_assert_uint_ne(next_hop_generation(hop), generation);
+    }
+    ck_assert_uint_eq(next_hop_counts(hop)->uses, 2);
+    use("10.0.0.2"); /* there is nothing to find out */
+    ck_assert_uint_eq(next_hop_counts(hop)->uses, 2);
+    next_hop_close(hop);
+    open_hop(1024); /* and what there is already is known from the first moment */
+    ck_assert(has_mac("10.0.0.2", IN_MAC) && has_mac("fd00::2", IN_MAC));
+    next_hop_close(hop);
+    next_hop_close(NULL);
+}
+END_TEST
+
+START_TEST(nobody_there)
+{
+    if (!start())
+        return;
+    shell("echo 10 >/proc/sys/net/ipv4/neigh/out0/retrans_time_ms");
+    use("10.0.0.9");
+    shell("until ip neigh show 10.0.0.9 | grep -q FAILED; do sleep 0.01; done");
+    while (next_hop_read(hop, real_now(), 100) > 0)
+        ;
+    ck_assert_int_eq(find("10.0.0.9"), NEXT_HOP_UNRESOLVED);
+    there("ip addr add 10.0.0.9/24 dev in0");
+    use("10.0.0.9");
+    WAIT_UNTIL(has_mac("10.0.0.9", IN_MAC));
+    next_hop_close(hop);
+}
+END_TEST
+
+START_TEST(stale_is_verified)
+{
+    if (!start())
+        return;
+    use("10.0.0.2");
+    WAIT_UNTIL(has_mac("10.0.0.2", IN_MAC));
+    shell("ip neigh change 10.0.0.2 dev out0 nud stale");
+    WAIT_UNTIL(has_mac("10.0.0.2", IN_MAC) && answer.stale);
+    uint64_t generation = next_hop_generation(hop);
+    shell("echo 0 >/proc/sys/net/ipv4/neigh/out0/delay_first_probe_time");
+    use("10.0.0.2");
+    ck_assert(has_mac("10.0.0.2", IN_MAC) && !answer.stale);
+    ck_assert_uint_eq(next_hop_generation(hop), generation);
+    shell("until ip neigh show 10.0.0.2 | grep -q REACHABLE; do sleep 0.01; done");
+    ck_assert_uint_eq(next_hop_counts(hop)->uses, 2);
+    next_hop_close(hop);
+}
+END_TEST
+
+START_TEST(permanent_stays)
+{
+    if (!start())
+        return;
+    shell("ip neigh add 10.0.0.7 lladdr 02:00:00:00:00:07 dev out0 nud permanent");
+    WAIT_UNTIL(has_mac("10.0.0.7", "02:00:00:00:00:07"));
+    use("10.0.0.7");
+    shell("ip neigh show 10.0.0.7 | grep -q PERMANENT");
+    ck_assert_uint_eq(next_hop_counts(hop)->uses, 0);
+    shell("ip neigh change 10.0.0.7 lladdr 02:00:00:00:00:08 dev out0 nud permanent");
+    WAIT_UNTIL(has_mac("10.0.0.7", "02:00:00:00:00:08"));
+    shell("ip neigh del 10.0.0.7 dev out0");
+    WAIT_UNTIL(find("10.0.0.7") == NEXT_HOP_UNRESOLVED);
+    next_hop_close(hop);
+}
+END_TEST
+
+START_TEST(gratuitous_arp)
+{
+    if (!start())
+        return;
+    shell("echo 0 >/proc/sys/net/ipv4/neigh/out0/locktime");
+    there("echo 1 >/proc/sys/net/ipv4/conf/in0/arp_notify");
+    use("10.0.0.2");
+    WAIT_UNTIL(has_mac("10.0.0.2", IN_MAC));
+    uint64_t generation = next_hop_generation(hop);
+    there("ip link set in0 address 02:00:00:00:00:99");
+    WAIT_UNTIL(has_mac("10.0.0.2", "02:00:00:00:00:99"));
+    ck_assert_uint_ne(next_hop_generation(hop), generation);
+    shell("ip neigh flush dev out0");
+    WAIT_UNTIL(find("10.0.0.2") == NEXT_HOP_UNRESOLVED);
+    next_hop_close(hop);
+}
+END_TEST
+
+START_TEST(longest_prefix_then_metric)
+{
+    if (!start())
+        return;
+    ck_assert_int_eq(find("192.0.2.1"), NEXT_HOP_NO_ROUTE);
+    ck_assert_int_eq(find("2001:db8::1"), NEXT_HOP_NO_ROUTE);
+    shell("ip route add default via 10.0.0.2 && ip -6 route add default via fd00::2");
+    WAIT_UNTIL(goes_by("192.0.2.1", "10.0.0.2") && goes_by("2001:db8::1", "fd00::2"));
+    ck_assert(goes_by("10.0.0.200", "10.0.0.200") && goes_by("fd00::200", "fd00::200"));
+    shell("ip route add 192.0.2.0/24 via 10.0.0.3 metric 20 && "
+          "ip route add 192.0.2.0/24 via 10.0.0.4 metric 10 && "
+          "ip -6 route add 2001:db8::/32 via fd00::3 metric 20 && "
+          "ip -6 route add 2001:db8::/32 via fd00::4 metric 10");
+    WAIT_UNTIL(goes_by("192.0.2.1", "10.0.0.4") && goes_by("2001:db8::1", "fd00::4"));
+    ck_assert(goes_by("192.0.3.1", "10.0.0.2") && goes_by("2001:db9::1", "fd00::2"));
+    shell(
+        "ip route del 192.0.2.0/24 metric 10 && ip -6 route del 2001:db8::/32 metric 10");
+    WAIT_UNTIL(goes_by("192.0.2.1", "10.0.0.3") && goes_by("2001:db8::1", "fd00::3"));
+    shell("ip route del 192.0.2.0/24 && ip -6 route del 2001:db8::/32");
+    WAIT_UNTIL(goes_by("192.0.2.1", "10.0.0.2") && goes_by("2001:db8::1", "fd00::2"));
+    shell("ip route replace default dev out0");
+    WAIT_UNTIL(goes_by("192.0.2.1", "192.0.2.1"));
+    shell("ip route add 192.0.2.1 via inet6 fd00::3 dev out0");
+    WAIT_UNTIL(goes_by("192.0.2.1", "fd00::3"));
+    ck_assert_int_eq(find("224.0.0.1"), NEXT_HOP_NO_ROUTE); /* in spite of the default */
+    ck_assert_int_eq(find("255.255.255.255"), NEXT_HOP_NO_ROUTE);
+    ck_assert_int_eq(find("ff02::1"), NEXT_HOP_NO_ROUTE);
+    next_hop_close(hop);
+}
+END_TEST
+
+/* Those that do not count: out of another interface, of another table, for some packets only,
+ * and those that lead nowhere. */
+START_TEST(routes_of_no_interest)
+{
+    if (!start())
+        return;
+    shell("ip link add other0 type veth peer name other1 && "
+          "ip link set other0 up && ip link set other1 up && "
+          "ip addr add 10.7.0.1/24 dev other0");
+    shell("ip route add 192.0.2.0/24 via 10.7.0.2 && "
+          "ip route add 192.0.2.0/25 via 10.0.0.3 table 7 && "
+          "ip route add 192.0.2.0/25 via 10.0.0.3 tos 8 && "
+          "ip route add blackhole 192.0.2.0/26 && "
+          "ip -6 route add 2001:db8::/64 from fd00::/64 via fd00::3 dev out0");
+    shell("ip route add 192.0.0.0/16 via 10.0.0.2");
+    WAIT_UNTIL(goes_by("192.0.2.1", "10.0.0.2"));
+    ck_assert_int_eq(find("10.7.0.2"), NEXT_HOP_NO_ROUTE);
+    ck_assert_int_eq(find("2001:db8::1"), NEXT_HOP_NO_ROUTE);
+    next_hop_close(hop);
+    open_hop(1024);
+    ck_assert(goes_by("192.0.2.1", "10.0.0.2"));
+    ck_assert_int_eq(find("2001:db8::1"), NEXT_HOP_NO_ROUTE);
+    next_hop_close(hop);
+}
+END_TEST
+
+START_TEST(replaced_routes)
+{
+    if (!start())
+        return;
+    shell("ip link add other0 type veth peer name other1 && "
+          "ip link set other0 up && ip link set other1 up && "
+          "ip addr add 10.7.0.1/24 dev other0");
+    shell("ip route add 192.0.2.0/24 via 10.0.0.2 && "
+          "ip -6 route add 2001:db8::/32 via fd00::2");
+    WAIT_UNTIL(goes_by("192.0.2.1", "10.0.0.2") && goes_by("2001:db8::1", "fd00::2"));
+    shell("ip route replace 192.0.2.0/24 via 10.0.0.3 && "
+          "ip -6 route replace 2001:db8::/32 via fd00::3");
+    WAIT_UNTIL(goes_by("192.0.2.1", "10.0.0.3") && goes_by("2001:db8::1", "fd00::3"));
+    ck_assert_uint_eq(next_hop_counts(hop)->rounds, 1);
+    shell("ip route replace 192.0.2.0/24 via 10.7.0.2"); /* out of another interface */
+    WAIT_UNTIL(find("192.0.2.1") == NEXT_HOP_NO_ROUTE);
+    shell("ip route replace 192.0.2.0/24 via 10.0.0.4");
+    WAIT_UNTIL(goes_by("192.0.2.1", "10.0.0.4"));
+    shell("ip route replace blackhole 192.0.2.0/24");
+    WAIT_UNTIL(find("192.0.2.1") == NEXT_HOP_NO_ROUTE);
+
+    /* The one that it replaces is the other interface's, and ours stays. */
+    shell("ip route add 198.51.100.0/24 via 10.7.0.3 && "
+          "ip route append 198.51.100.0/24 via 10.0.0.3");
+    WAIT_UNTIL(goes_by("198.51.100.1", "10.0.0.3"));
+    shell("ip route replace 198.51.100.0/24 via 10.7.0.4");
+    WAIT_UNTIL(find("198.51.100.1") == NEXT_HOP_NO_ROUTE);
+    WAIT_UNTIL(goes_by("198.51.100.1", "10.0.0.3"));
+    next_hop_close(hop);
+}
+END_TEST
+
+START_TEST(several_next_hops)
+{
+    if (!start())
+        return;
+    shell("ip link add other0 type veth peer name other1 && "
+          "ip link set other0 up && ip link set other1 up && "
+          "ip addr add 10.7.0.1/24 dev other0");
+    shell("ip route add 192.0.2.0/24 nexthop via 10.7.0.2 nexthop via 10.0.0.3 "
+          "nexthop via 10.0.0.4 && "
+          "ip -6 route add 2001:db8::/32 nexthop via fd00::2 nexthop via fd00::3");
+    WAIT_UNTIL(goes_by("192.0.2.1", "10.0.0.3") && goes_by("2001:db8::1", "fd00::2"));
+    shell("ip -6 route del 2001:db8::/32 via fd00::2");
+    WAIT_UNTIL(goes_by("2001:db8::1", "fd00::3"));
+    next_hop_close(hop);
+    open_hop(1024);
+    ck_assert(goes_by("192.0.2.1", "10.0.0.3") && goes_by("2001:db8::1", "fd00::3"));
+    shell("ip route del 192.0.2.0/24 && ip -6 route del 2001:db8::/32");
+    WAIT_UNTIL(find("192.0.2.1") == NEXT_HOP_NO_ROUTE &&
+               find("2001:db8::1") == NEXT_HOP_NO_ROUTE);
+    next_hop_close(hop);
+}
+END_TEST
+
+/* Routes that the kernel takes away in silence are gone here too. */
+START_TEST(down_and_up)
+{
+    if (!start())
+        return;
+    shell("ip route add 192.0.2.0/24 via 10.0.0.2");
+    shell("ip addr add 10.1.0.1/24 dev out0 && "
+          "ip route add 192.0.3.0/24 via 10.0.0.2 src 10.1.0.1");
+    WAIT_UNTIL(goes_by("192.0.2.1", "10.0.0.2") && goes_by("192.0.3.1", "10.0.0.2"));
+    shell("ip addr del 10.1.0.1/24 dev out0");
+    WAIT_UNTIL(find("192.0.3.1") == NEXT_HOP_NO_ROUTE);
+    use("10.0.0.2");
+    WAIT_UNTIL(has_mac("192.0.2.1", IN_MAC));
+    shell("ip link set out0 down");
+    WAIT_UNTIL(find("10.0.0.2") == NEXT_HOP_DOWN);
+    shell("ip link set out0 up");
+    WAIT_UNTIL(find("10.0.0.2") == NEXT_HOP_UNRESOLVED);
+    WAIT_UNTIL(find("192.0.2.1") == NEXT_HOP_NO_ROUTE);
+    use("10.0.0.2");
+    WAIT_UNTIL(has_mac("10.0.0.2", IN_MAC));
+    there("ip link set in0 down"); /* no carrier */
+    WAIT_UNTIL(find("10.0.0.2") == NEXT_HOP_DOWN);
+    there("ip link set in0 up");
+    WAIT_UNTIL(find("10.0.0.2") != NEXT_HOP_DOWN);
+    next_hop_close(hop);
+}
+END_TEST
+
+static bool has_own_mac(const char *mac)
+{
+    char text[MAC_TEXT_SIZE];
+    return !strcmp(mac_format(next_hop_mac(hop), text), mac);
+}
+
+START_TEST(gone_and_back)
+{
+    if (!start())
+        return;
+    shell("ip neigh add 10.0.0.7 lladdr 02:00:00:00:00:07 dev out0 nud permanent");
+    WAIT_UNTIL(find("10.0.0.7") == NEXT_HOP_KNOWN);
+    shell("ip link del out0");
+    WAIT_UNTIL(find("10.0.0.2") == NEXT_HOP_DOWN);
+    ck_assert_int_eq(next_hop_use(hop, here_address("10.0.0.2")), -ENODEV);
+    make_pair();
+    WAIT_UNTIL(find("10.0.0.7") == NEXT_HOP_UNRESOLVED);
+    use("10.0.0.2");
+    WAIT_UNTIL(has_mac("10.0.0.2", IN_MAC));
+
+    shell("ip link set out0 down && ip link set out0 name away0 && ip link set away0 up");
+    WAIT_UNTIL(find("10.0.0.2") == NEXT_HOP_DOWN && has_own_mac("00:00:00:00:00:00"));
+    shell("ip link set away0 down && ip link set away0 name out0 && ip link set out0 up");
+    WAIT_UNTIL(find("10.0.0.2") == NEXT_HOP_UNRESOLVED);
+    next_hop_close(hop);
+}
+END_TEST
+
+START_TEST(own_facts)
+{
+    struct error err = { 0 };
+    if (!start())
+        return;
+    ck_assert(has_own_mac(OUT_MAC));
+    ck_assert_uint_eq(next_hop_mtu(hop), 1500);
+    shell("ip link set out0 mtu 1400");
+    WAIT_UNTIL(next_hop_mtu(hop) == 1400);
+    shell("ip link set out0 address 02:00:00:00:00:11");
+    WAIT_UNTIL(has_own_mac("02:00:00:00:00:11"));
+    next_hop_close(hop);
+    ck_assert_ptr_null(next_hop_open("out1", 1024, &err));
+    ck_assert_int_eq(err.kind, ERROR_CONFIG);
+    ck_assert_ptr_nonnull(
+        strstr(err.text, "no interface \"out1\", did you mean \"out0\"?"));
+}
+END_TEST
+
+START_TEST(without_permission)
+{
+    if (!start())
+        return;
+    ck_assert_int_eq(setresuid(65534, 65534, 65534), 0);
+    ck_assert_int_eq(next_hop_use(hop, here_address("10.0.0.2")), -EPERM);
+    ck_assert_uint_eq(next_hop_counts(hop)->refused, 1);
+    next_hop_close(hop);
+}
+END_TEST
+
+START_TEST(no_more_than_rows)
+{
+    if (!neighbour_rig_start())
+        return;
+    shell("for n in $(seq 20 29); do echo neigh add 10.0.0.$n lladdr 02:00:00:00:00:$n "
+          "dev out0 nud permanent; echo route add 192.0.$n.0/24 via 10.0.0.$n; "
+          "done | ip -batch -");
+    open_hop(6);
+    ck_assert_uint_ge(next_hop_counts(hop)->no_room, 8);
+    unsigned neighbours = 0, routes = 0;
+    for (unsigned n = 20; n < 30; n++) {
+        char address[32];
+        snprintf(address, sizeof(address), "10.0.0.%u", n);
+        neighbours += find(address) == NEXT_HOP_KNOWN;
+        snprintf(address, sizeof(address), "192.0.%u.1", n);
+        routes += find(address) != NEXT_HOP_NO_ROUTE;
+    }
+    ck_assert_uint_eq(neighbours, 6);
+    ck_assert_uint_le(routes, 6);
+    next_hop_close(hop);
+}
+END_TEST
+
+static void churn(void)
+{
+    shell(
+        "for n in $(seq 10 90); do for i in 1 2 3; do "
+        "echo neigh replace 10.0.0.$n lladdr 02:00:00:00:0$i:$n dev out0 nud permanent; "
+        "echo route replace 192.0.$n.0/24 via 10.0.0.$n; "
+        "test $((n %% 2)) = 0 || { echo neigh del 10.0.0.$n dev out0; "
+        "echo route del 192.0.$n.0/24; }; done; done | ip -batch -");
+}
+
+/* Neighbours and routes come and go, first more events of them than there is room for, then while
+ * rounds are under way. In the end it is as the kernel has it. */
+START_TEST(overrun)
+{
+    int smallest = 1;
+    if (!start())
+        return;
+    ck_assert_int_eq(
+        setsockopt(next_hop_fd(hop), SOL_SOCKET, SO_RCVBUF, &smallest, sizeof(smallest)),
+        0);
+    churn();
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (!child) {
+        churn();
+        _exit(0);
+    }
+    int status = -1;
+    while (!waitpid(child, &status, WNOHANG))
+        ck_assert_int_ge(next_hop_read(hop, real_now(), 1), 0);
+    ck_assert_int_eq(status, 0);
+    shell("ip route add 198.51.100.0/24 via 10.0.0.2");
+    WAIT_UNTIL(goes_by("198.51.100.1", "10.0.0.2") && next_hop_due(hop) == UINT64_MAX);
+    ck_assert_uint_ge(next_hop_counts(hop)->lost, 1);
+    while (next_hop_read(hop, real_now(), 1000) > 0 || next_hop_due(hop) != UINT64_MAX)
+        ;
+    for (unsigned n = 10; n <= 90; n++) {
+        char address[32], mac[32];
+        snprintf(address, sizeof(address), "10.0.0.%u", n);
+        snprintf(mac, sizeof(mac), "02:00:00:00:03:%u", n);
+        ck_assert_msg(n % 2 ? find(address) == NEXT_HOP_UNRESOLVED
+                            : has_mac(address, mac),
+                      "%s", address);
+        snprintf(address, sizeof(address), "192.0.%u.1", n);
+        ck_assert_msg((find(address) == NEXT_HOP_NO_ROUTE) == n % 2, "%s", address);
+    }
+    next_hop_close(hop);
+}
+END_TEST
+
+static Suite *suite_next_hop(void)
+{
+    Suite *suite = suite_create("next_hop");
+    TCase *tests = tcase_create("next_hop");
+    tcase_set_timeout(tests, 120);
+    tcase_add_test(tests, resolves_by_arp_and_nd);
+    tcase_add_test(tests, nobody_there);
+    tcase_add_test(tests, stale_is_verified);
+    tcase_add_test(tests, permanent_stays);
+    tcase_add_test(tests, gratuitous_arp);
+    tcase_add_test(tests, longest_prefix_then_metric);
+    tcase_add_test(tests, routes_of_no_interest);
+    tcase_add_test(tests, replaced_routes);
+    tcase_add_test(tests, several_next_hops);
+    tcase_add_test(tests, down_and_up);
+    tcase_add_test(tests, gone_and_back);
+    tcase_add_test(tests, own_facts);
+    tcase_add_test(tests, without_permission);
+    tcase_add_test(tests, no_more_than_rows);
+    tcase_add_test(tests, overrun);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
+SUITE(next_hop)
