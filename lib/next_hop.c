@@ -306,7 +306,7 @@ enum next_hop_state next_hop_find(struct next_hop *hop, const uint8_t address[16
 
 /* NTF_USE does to an entry what a packet would (net/core/neighbour.c, neigh_add). Of one that is
  * permanent it would make one that is not. The kernel sends no event of a stale one that it sets
- * out to verify: it is noted here. */
+ * out to verify: that it was told is noted here, whatever it said, for it need not be told twice. */
 int next_hop_use(struct next_hop *hop, const uint8_t gateway[16])
 {
     bool ipv4 = is_ipv4(gateway);
@@ -323,7 +323,7 @@ int next_hop_use(struct next_hop *hop, const uint8_t gateway[16])
     int error = netlink_ask(hop->ask, NULL, NULL, NULL);
     hop->counts.uses++;
     hop->counts.refused += error != 0;
-    if (known && !error)
+    if (known)
         known->stale = false;
     return error;
 }

@@ -80,9 +80,9 @@ enum next_hop_state next_hop_find(struct next_hop *hop, const uint8_t address[16
 
 /* What sending a packet to this gateway does to the kernel's entry: it asks for the MAC as often
  * as it would for packets of its own (three times in three seconds by default), or, when it is
- * stale, makes sure that it is still the same. Nothing when there is nothing to find out. A system
- * call, which changes what it says: do not repeat it more often than every second. Needs
- * CAP_NET_ADMIN. Returns 0 or -errno. */
+ * stale, makes sure that it is still the same, and is stale no more. Nothing when there is nothing
+ * to find out; else a system call, not to be repeated for a gateway more often than every second.
+ * Needs CAP_NET_ADMIN. Returns 0 or -errno. */
 int next_hop_use(struct next_hop *hop, const uint8_t gateway[16]);
 
 const uint8_t *next_hop_mac(const struct next_hop *hop); /* zeros: none of 6 bytes */

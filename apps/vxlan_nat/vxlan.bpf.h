@@ -67,6 +67,8 @@ enum vxlan_stage {
     ROW(TTL_EXCEEDED, ttl_exceeded, NAT, "inner TTL used up")                            \
     ROW(FRAG_EARLY, frag_early, NAT, "a fragment before the first one of its packet")    \
     ROW(MTU, mtu, NAT, "longer than the next interface takes")                           \
+    ROW(NEIGH, neigh, NAT, "no route to it, or nobody knows its next hop's MAC")         \
+    ROW(TX_DOWN, tx_down, NAT, "the interface that it goes out by is down")              \
     ROW(NO_OUTPUT, no_output, NAT, "nothing is linked")                                  \
     ROW(IN_TRUNC, in_trunc, NOTE, "an inner packet that was cut off by a mirror")
 
