@@ -77,7 +77,6 @@ static void set_neighbour(struct next_hop *hop, struct known *known,
                              !memcmp(known->mac, neighbour->mac, sizeof(known->mac))));
     known->usable = usable;
     known->stale = stale;
-    known->fixed = neighbour->state & (NUD_PERMANENT | NUD_NOARP);
     memcpy(known->mac, neighbour->mac, sizeof(known->mac));
     changed(hop, !same);
 }
@@ -88,7 +87,7 @@ static void take_neighbour(struct next_hop *hop, const struct nlmsghdr *message,
     enum neighbour_fault fault = neighbour_parse(message, &neighbour);
     uint8_t address[16];
     hop->counts.malformed += fault == NEIGHBOUR_MALFORMED;
-    if (fault || neighbour.index != hop->interface.index || neighbour.flags & NTF_PROXY)
+    if (fault || neighbour.index != hop->interface.index)
         return;
     bool usable = !neighbour.deleted && neighbour.state & USABLE &&
                   neighbour.mac_length == sizeof(neighbour.mac);
@@ -250,7 +249,7 @@ static void take_message(struct next_hop *hop, const struct nlmsghdr *message, b
     }
 }
 
-static void take(enum netlink_news news, const struct nlmsghdr *message, void *user)
+void next_hop_take(enum netlink_news news, const struct nlmsghdr *message, void *user)
 {
     if (message)
         take_message(user, message, news == NETLINK_ROW);
@@ -263,7 +262,7 @@ static void take(enum netlink_news news, const struct nlmsghdr *message, void *u
 int next_hop_read(struct next_hop *hop, uint64_t now, int most)
 {
     uint64_t before = hop->generation;
-    int got = netlink_watch_read(hop->watch, now, most, take, hop);
+    int got = netlink_watch_read(hop->watch, now, most, next_hop_take, hop);
     return got < 0 ? got : hop->generation != before;
 }
 
@@ -316,7 +315,7 @@ int next_hop_use(struct next_hop *hop, const uint8_t gateway[16])
                             .ndm_flags = NTF_USE };
     if (!hop->interface.index)
         return -ENODEV;
-    if (known && known->usable && (known->fixed || !known->stale))
+    if (known && known->usable && !known->stale)
         return 0;
     netlink_request(hop->ask, RTM_NEWNEIGH, NLM_F_CREATE, &header, sizeof(header));
     netlink_put(hop->ask, NDA_DST, ipv4 ? gateway + 12 : gateway, ipv4 ? 4 : 16);

@@ -28,7 +28,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct error;
+#include "lib/netlink_watch.h"
+
 struct next_hop;
 
 #define NEXT_HOP_ROWS 65536 /* neighbours, and routes: a sensible number of each */
@@ -67,6 +68,9 @@ int next_hop_fd(const struct next_hop *hop);
 /* Reads so many datagrams at most. now: ns of any clock that does not go back. Returns whether
  * next_hop_generation changed, or -errno when the kernel tells nothing any more. */
 int next_hop_read(struct next_hop *hop, uint64_t now, int most);
+
+/* What it makes of one piece of news; for tests. hop: a struct next_hop. */
+void next_hop_take(enum netlink_news news, const struct nlmsghdr *message, void *hop);
 
 /* UINT64_MAX: not before the descriptor is readable. */
 uint64_t next_hop_due(const struct next_hop *hop);

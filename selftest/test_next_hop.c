@@ -2,6 +2,9 @@
 #include "lib/next_hop.h"
 
 #include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -124,9 +127,11 @@ START_TEST(stale_is_verified)
         return;
     use("10.0.0.2");
     WAIT_UNTIL(has_mac("10.0.0.2", IN_MAC));
+    uint64_t generation = next_hop_generation(hop);
     shell("ip neigh change 10.0.0.2 dev out0 nud stale");
     WAIT_UNTIL(has_mac("10.0.0.2", IN_MAC) && answer.stale);
-    uint64_t generation = next_hop_generation(hop);
+    ck_assert_uint_ne(next_hop_generation(hop), generation);
+    generation = next_hop_generation(hop);
     shell("echo 0 >/proc/sys/net/ipv4/neigh/out0/delay_first_probe_time");
     use("10.0.0.2");
     ck_assert(has_mac("10.0.0.2", IN_MAC) && !answer.stale);
@@ -216,9 +221,12 @@ START_TEST(routes_of_no_interest)
           "ip route add 192.0.2.0/25 via 10.0.0.3 table 7 && "
           "ip route add 192.0.2.0/25 via 10.0.0.3 tos 8 && "
           "ip route add blackhole 192.0.2.0/26 && "
+          "ip route add local 192.0.2.0/27 dev out0 table main && "
           "ip -6 route add 2001:db8::/64 from fd00::/64 via fd00::3 dev out0");
+    shell("ip neigh add 10.0.0.7 lladdr 02:00:00:00:00:07 dev other0 nud permanent");
     shell("ip route add 192.0.0.0/16 via 10.0.0.2");
     WAIT_UNTIL(goes_by("192.0.2.1", "10.0.0.2"));
+    ck_assert_int_eq(find("10.0.0.7"), NEXT_HOP_UNRESOLVED);
     ck_assert_int_eq(find("10.7.0.2"), NEXT_HOP_NO_ROUTE);
     ck_assert_int_eq(find("2001:db8::1"), NEXT_HOP_NO_ROUTE);
     next_hop_close(hop);
@@ -284,17 +292,50 @@ START_TEST(several_next_hops)
 }
 END_TEST
 
+/* Of equal ones the first, in the order in which the kernel has them. */
+START_TEST(equal_routes)
+{
+    if (!start())
+        return;
+    shell("ip route add 192.0.2.0/24 via 10.0.0.3 && "
+          "ip route append 192.0.2.0/24 via 10.0.0.4 && "
+          "ip route add 192.0.3.0/24 via 10.0.0.3");
+    WAIT_UNTIL(goes_by("192.0.3.1", "10.0.0.3"));
+    ck_assert(goes_by("192.0.2.1", "10.0.0.3"));
+    next_hop_close(hop);
+    open_hop(1024);
+    ck_assert(goes_by("192.0.2.1", "10.0.0.3"));
+    shell("ip route prepend 192.0.2.0/24 via 10.0.0.5");
+    WAIT_UNTIL(goes_by("192.0.2.1", "10.0.0.5"));
+    shell(
+        "ip route del 192.0.2.0/24 via 10.0.0.5 && ip route del 192.0.2.0/24 via 10.0.0.3");
+    WAIT_UNTIL(goes_by("192.0.2.1", "10.0.0.4"));
+    next_hop_close(hop);
+}
+END_TEST
+
+START_TEST(source_address_gone)
+{
+    if (!start())
+        return;
+    shell("ip addr add 10.1.0.1/24 dev out0 && "
+          "ip route add 192.0.3.0/24 via 10.0.0.2 src 10.1.0.1");
+    WAIT_UNTIL(goes_by("192.0.3.1", "10.0.0.2"));
+    shell("ip addr del 10.1.0.1/24 dev out0");
+    WAIT_UNTIL(find("192.0.3.1") == NEXT_HOP_NO_ROUTE);
+    /* A kernel that says so itself is not believed to have said everything. */
+    WAIT_UNTIL(next_hop_counts(hop)->rounds > 1);
+    next_hop_close(hop);
+}
+END_TEST
+
 /* Routes that the kernel takes away in silence are gone here too. */
 START_TEST(down_and_up)
 {
     if (!start())
         return;
     shell("ip route add 192.0.2.0/24 via 10.0.0.2");
-    shell("ip addr add 10.1.0.1/24 dev out0 && "
-          "ip route add 192.0.3.0/24 via 10.0.0.2 src 10.1.0.1");
-    WAIT_UNTIL(goes_by("192.0.2.1", "10.0.0.2") && goes_by("192.0.3.1", "10.0.0.2"));
-    shell("ip addr del 10.1.0.1/24 dev out0");
-    WAIT_UNTIL(find("192.0.3.1") == NEXT_HOP_NO_ROUTE);
+    WAIT_UNTIL(goes_by("192.0.2.1", "10.0.0.2"));
     use("10.0.0.2");
     WAIT_UNTIL(has_mac("192.0.2.1", IN_MAC));
     shell("ip link set out0 down");
@@ -347,10 +388,15 @@ START_TEST(own_facts)
         return;
     ck_assert(has_own_mac(OUT_MAC));
     ck_assert_uint_eq(next_hop_mtu(hop), 1500);
+    uint64_t generation = next_hop_generation(hop);
     shell("ip link set out0 mtu 1400");
     WAIT_UNTIL(next_hop_mtu(hop) == 1400);
+    ck_assert_uint_ne(next_hop_generation(hop), generation);
     shell("ip link set out0 address 02:00:00:00:00:11");
     WAIT_UNTIL(has_own_mac("02:00:00:00:00:11"));
+    next_hop_close(hop);
+    ck_assert_ptr_nonnull(hop = next_hop_open("lo", 1024, &err));
+    ck_assert_int_eq(find("127.0.0.1"), NEXT_HOP_DOWN); /* a carrier is not enough */
     next_hop_close(hop);
     ck_assert_ptr_null(next_hop_open("out1", 1024, &err));
     ck_assert_int_eq(err.kind, ERROR_CONFIG);
@@ -443,6 +489,88 @@ START_TEST(overrun)
 }
 END_TEST
 
+/* Nobody is told that it goes. */
+START_TEST(gone_in_silence)
+{
+    int smallest = 1;
+    if (!start())
+        return;
+    ck_assert_int_eq(
+        setsockopt(next_hop_fd(hop), SOL_SOCKET, SO_RCVBUF, &smallest, sizeof(smallest)),
+        0);
+    churn();
+    shell("ip link del out0");
+    WAIT_UNTIL(find("10.0.0.2") == NEXT_HOP_DOWN);
+    make_pair();
+    WAIT_UNTIL(find("10.0.0.2") == NEXT_HOP_UNRESOLVED);
+    next_hop_close(hop);
+}
+END_TEST
+
+/* --- what a kernel does only now and then ---------------------------------------------- */
+
+static char buffer[256] __attribute__((aligned(4)));
+
+static const struct nlmsghdr *neighbour(uint16_t type, const char *address,
+                                        uint16_t state)
+{
+    static const uint8_t mac[6] = { 2, 0, 0, 0, 0, 7 };
+    struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+    struct ndmsg *header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
+    message->nlmsg_type = type;
+    *header = (struct ndmsg){ .ndm_family = AF_INET,
+                              .ndm_ifindex = (int)if_nametoindex("out0"),
+                              .ndm_state = state };
+    mnl_attr_put(message, NDA_DST, 4, here_address(address) + 12);
+    mnl_attr_put(message, NDA_LLADDR, 6, mac);
+    return message;
+}
+
+static const struct nlmsghdr *link_of(uint16_t type, const char *name)
+{
+    struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+    struct ifinfomsg *header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
+    message->nlmsg_type = type;
+    *header = (struct ifinfomsg){ .ifi_index = (int)if_nametoindex("out0"),
+                                  .ifi_flags = IFF_UP };
+    mnl_attr_put_strz(message, IFLA_IFNAME, name);
+    mnl_attr_put_u8(message, IFLA_CARRIER, 1);
+    return message;
+}
+
+/* In a round an event is newer than a row, also when the row comes behind it. */
+START_TEST(rows_that_are_late)
+{
+    if (!start())
+        return;
+    next_hop_take(NETLINK_EVENT, neighbour(RTM_NEWNEIGH, "10.0.0.7", NUD_REACHABLE), hop);
+    ck_assert_int_eq(find("10.0.0.7"), NEXT_HOP_KNOWN);
+    next_hop_take(NETLINK_BEGIN, NULL, hop);
+    next_hop_take(NETLINK_ROW, link_of(RTM_NEWLINK, "out0"), hop);
+    next_hop_take(NETLINK_EVENT, neighbour(RTM_DELNEIGH, "10.0.0.7", NUD_REACHABLE), hop);
+    next_hop_take(NETLINK_ROW, neighbour(RTM_NEWNEIGH, "10.0.0.7", NUD_REACHABLE), hop);
+    next_hop_take(NETLINK_EVENT, neighbour(RTM_NEWNEIGH, "10.0.0.8", NUD_FAILED), hop);
+    next_hop_take(NETLINK_ROW, neighbour(RTM_NEWNEIGH, "10.0.0.8", NUD_STALE), hop);
+    next_hop_take(NETLINK_EVENT, neighbour(RTM_NEWNEIGH, "10.0.0.9", NUD_REACHABLE), hop);
+    next_hop_take(NETLINK_ROW, neighbour(RTM_NEWNEIGH, "10.0.0.9", NUD_INCOMPLETE), hop);
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_int_ne(find("10.0.0.7"), NEXT_HOP_KNOWN);
+        ck_assert_int_ne(find("10.0.0.8"), NEXT_HOP_KNOWN);
+        ck_assert(i || find("10.0.0.9") == NEXT_HOP_KNOWN);
+        if (!i)
+            next_hop_take(NETLINK_EVENT, link_of(RTM_NEWLINK, "away0"), hop);
+        next_hop_take(NETLINK_ROW, link_of(RTM_NEWLINK, "out0"), hop);
+        ck_assert_int_eq(find("10.0.0.9"), NEXT_HOP_DOWN);
+        if (!i)
+            next_hop_take(NETLINK_COMPLETE, NULL, hop);
+    }
+    next_hop_take(NETLINK_BEGIN, NULL, hop); /* of the next round it is believed */
+    next_hop_take(NETLINK_ROW, link_of(RTM_NEWLINK, "out0"), hop);
+    ck_assert_int_ne(find("10.0.0.9"), NEXT_HOP_DOWN);
+    next_hop_close(hop);
+}
+END_TEST
+
 static Suite *suite_next_hop(void)
 {
     Suite *suite = suite_create("next_hop");
@@ -457,12 +585,16 @@ static Suite *suite_next_hop(void)
     tcase_add_test(tests, routes_of_no_interest);
     tcase_add_test(tests, replaced_routes);
     tcase_add_test(tests, several_next_hops);
+    tcase_add_test(tests, equal_routes);
+    tcase_add_test(tests, source_address_gone);
     tcase_add_test(tests, down_and_up);
     tcase_add_test(tests, gone_and_back);
     tcase_add_test(tests, own_facts);
     tcase_add_test(tests, without_permission);
     tcase_add_test(tests, no_more_than_rows);
     tcase_add_test(tests, overrun);
+    tcase_add_test(tests, gone_in_silence);
+    tcase_add_test(tests, rows_that_are_late);
     suite_add_tcase(suite, tests);
     return suite;
 }

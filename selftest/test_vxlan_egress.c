@@ -251,11 +251,15 @@ START_TEST(three_tries_then_a_failure_for_a_second)
     ck_assert_uint_eq(egress_due(egress), now + SECOND);
 
     pass(SECOND - 1);
+    permanent("10.0.0.7", "02:00:00:00:00:07"); /* no news of this one */
     ck_assert(is_refused("10.0.0.9", VX_NEIGH));
     ck_assert_int_eq(fate[offer("10.0.0.8", 60)], WAITS);
     now++; /* whether it is polled first or not */
     ck_assert_int_eq(fate[offer("10.0.0.9", 60)], WAITS);
+    ck_assert_int_eq(fate[offer("10.0.0.9", 60)], WAITS);
     ck_assert_uint_eq(uses(), 5);
+    permanent("10.0.0.6", "02:00:00:00:00:06");
+    ck_assert_uint_eq(egress_due(egress), now - 1 + SECOND); /* that of 10.0.0.8 */
     pass(3 * SECOND - 1);
     pass(SECOND);
     pass(SECOND);
