@@ -19,7 +19,9 @@
  * (ip-rule(8)) are not looked at.
  *
  * ARP and ND are the kernel's: its answers come as events, and it must get to see those on the
- * wire. So it is also what limits how many neighbours there are and how often who is asked.
+ * wire. So it is also what limits how many neighbours there are and how often who is asked; and for
+ * a second or two after an interface came up it asks no IPv6 neighbour, until its own link-local
+ * address is known to be nobody else's (DAD).
  *
  * The interface is one of a name: it may go, and come back as another. Addresses are 16 bytes in
  * the order of the wire, IPv4 mapped (lib/prefix.h).

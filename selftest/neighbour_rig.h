@@ -44,15 +44,18 @@ static inline void make_other_end(void)
     ck_assert_int_eq(read(ready[0], &byte, 1), 1);
 }
 
+/* ND sends nothing as long as the link-local address may turn out to be somebody else's, which
+ * takes a second or two (DAD). */
 static inline void make_pair(void)
 {
     shell("ip link add out0 address " OUT_MAC " type veth peer name in0 address " IN_MAC
-          " netns %d",
+          " netns %d; "
+          "echo 0 >/proc/sys/net/ipv6/conf/out0/accept_dad",
           (int)other_end);
-    there("for a in 10.0.0.2/24 10.0.0.3/24; do ip addr add $a dev in0; done; "
-          "for a in fd00::2/64 fd00::3/64; do ip addr add $a dev in0 nodad; done; "
-          "ip link set in0 up");
-    shell("ip addr add 10.0.0.1/24 dev out0; ip addr add fd00::1/64 dev out0 nodad; "
+    there("echo 0 >/proc/sys/net/ipv6/conf/in0/accept_dad; "
+          "for a in 10.0.0.2/24 10.0.0.3/24 fd00::2/64 fd00::3/64; do "
+          "ip addr add $a dev in0; done; ip link set in0 up");
+    shell("ip addr add 10.0.0.1/24 dev out0; ip addr add fd00::1/64 dev out0; "
           "ip link set out0 up; "
           "until ip -6 route show dev out0 | grep -q ^fd00::/64; do sleep 0.01; done");
 }
