@@ -340,7 +340,7 @@ void engine_breathe_on(struct engine *engine, uint64_t until)
         last =
             engine->counter[ENGINE_SLEEPS] != slept ? engine_clock(engine) : engine->now;
     }
-    engine_commit_counters(engine);
+    tick(engine); /* so that what apps say in the end is of now */
 }
 
 void engine_run(struct engine *engine, uint64_t until)

@@ -1,6 +1,7 @@
 /* frame_maker: frames with TCP, UDP or ICMP in IPv4 or IPv6, and an independent look at them.
  *
  *   frame_make       a frame as described
+ *   frame_turn_round   it becomes the answer to itself
  *   frame_wrap       a frame in a VXLAN tunnel
  *   frame_look       where its parts are
  *   frame_number     the number that its payload begins with
@@ -27,7 +28,7 @@ struct made {
     uint8_t options;          /* words behind the IPv4 header */
     uint8_t flags, ecn, type; /* TCP; IP; ICMP, 0: an echo request */
     uint8_t host;             /* last byte of the source address */
-    uint16_t from, to;        /* ports; 0: 1000 and 2000 */
+    uint16_t from, to; /* ports; 0: 1000 and 2000; from is the identifier of ICMP */
     uint32_t seq, ack;
     uint32_t payload; /* bytes */
     uint64_t number;  /* with which that begins, where it has room */
@@ -151,6 +152,7 @@ static inline uint32_t make_transport(uint8_t *l4, const struct made *made,
         put16(l4 + 2, made->to ? made->to : 2000);
     } else {
         l4[0] = made->type ? made->type : made->v6 ? 128 : 8;
+        put16(l4 + 4, made->from);
     }
     if (protocol == IS_TCP) {
         put32(l4 + 4, made->seq);
@@ -187,6 +189,31 @@ static inline uint32_t frame_make(uint8_t *frame, const struct made *made)
     uint32_t sum = ~transport_sum(frame, &look) & 0xffff;
     put16(frame + l4 + at, sum || protocol != IS_UDP ? sum : 0xffff);
     return l4 + size;
+}
+
+/* The frame that answers another: both ends change places, which changes no checksum; an echo
+ * request becomes the reply, which does. */
+static inline void frame_turn_round(uint8_t *frame, uint32_t length)
+{
+    struct look look = frame_look(frame, length);
+    uint32_t size = look.v6 ? 16 : 4;
+    uint8_t *from = frame + look.l3 + (look.v6 ? 8 : 12), kept[16];
+    memcpy(kept, from, size);
+    memcpy(from, from + size, size);
+    memcpy(from + size, kept, size);
+    memcpy(kept, frame, 6);
+    memcpy(frame, frame + 6, 6);
+    memcpy(frame + 6, kept, 6);
+    uint8_t *l4 = frame + look.l4;
+    if (look.protocol == IS_TCP || look.protocol == IS_UDP) {
+        memcpy(kept, l4, 2);
+        memcpy(l4, l4 + 2, 2);
+        memcpy(l4 + 2, kept, 2);
+        return;
+    }
+    l4[0] = look.v6 ? 129 : 0;
+    put16(l4 + 2, 0);
+    put16(l4 + 2, ~transport_sum(frame, &look));
 }
 
 /* --- tunnels ------------------------------------------------------------------------- */

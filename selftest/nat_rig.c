@@ -86,36 +86,11 @@ struct packet *nat_out(const struct made *made)
     return nat_pass(true, frame, frame_make(frame, made));
 }
 
-/* The frame that answers another: both ends change places, which changes no checksum; an echo
- * request becomes the reply, which does. */
-void nat_turn_round(uint8_t *frame, uint32_t length)
-{
-    struct look look = frame_look(frame, length);
-    uint32_t size = look.v6 ? 16 : 4;
-    uint8_t *from = frame + look.l3 + (look.v6 ? 8 : 12), kept[16];
-    memcpy(kept, from, size);
-    memcpy(from, from + size, size);
-    memcpy(from + size, kept, size);
-    memcpy(kept, frame, 6);
-    memcpy(frame, frame + 6, 6);
-    memcpy(frame + 6, kept, 6);
-    uint8_t *l4 = frame + look.l4;
-    if (look.protocol == IS_TCP || look.protocol == IS_UDP) {
-        memcpy(kept, l4, 2);
-        memcpy(l4, l4 + 2, 2);
-        memcpy(l4 + 2, kept, 2);
-        return;
-    }
-    l4[0] = look.v6 ? 129 : 0;
-    put16(l4 + 2, 0);
-    put16(l4 + 2, ~transport_sum(frame, &look));
-}
-
 struct packet *nat_answer(const struct packet *p)
 {
     uint8_t frame[FRAME_MOST];
     memcpy(frame, p->data, p->length);
-    nat_turn_round(frame, p->length);
+    frame_turn_round(frame, p->length);
     return nat_pass(false, frame, p->length);
 }
 

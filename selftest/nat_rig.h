@@ -4,7 +4,6 @@
  *   NAT_CONFIGURE              other parameters: name, text, name, text ...
  *   nat_pass, nat_out          a frame from one side; what comes out at the other
  *   nat_answer                 what comes in when a packet that went out is answered
- *   nat_turn_round             the frame that answers another
  *   nat_port                   a port, or the identifier of ICMP echo
  *   nat_sleep, nat_counter
  */
@@ -28,9 +27,6 @@ struct packet *nat_pass(bool out, const uint8_t *frame, uint32_t length);
 struct packet *nat_out(const struct made *made);
 struct packet *nat_answer(const struct packet *p);
 
-/* Both ends change places, which changes no checksum; an echo request becomes the reply, which
- * does. */
-void nat_turn_round(uint8_t *frame, uint32_t length);
 uint32_t nat_port(const struct packet *p, bool source);
 void nat_sleep(uint64_t ns);
 uint64_t nat_counter(const char *name);

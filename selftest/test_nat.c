@@ -23,7 +23,7 @@ static void check_way(const struct made *made, bool readdressed)
     ck_assert(nat_port(out, true) >= 1024);
     ck_assert(!memcmp(out->data + look.payload, frame + look.payload, made->payload));
     memcpy(back, frame, length);
-    nat_turn_round(back, length);
+    frame_turn_round(back, length);
     const struct packet *in = nat_answer(out);
     ck_assert_ptr_nonnull(in);
     ck_assert_uint_eq(in->length, length);
@@ -204,7 +204,7 @@ START_TEST(errors)
         ck_assert_ptr_nonnull(in);
         ck_assert_uint_eq(in->length, size);
         ck_assert_msg(!memcmp(in->data, want, size), "error %u coming in", i);
-        nat_turn_round(out->data, length);
+        frame_turn_round(out->data, length);
         memcpy(sent, out->data, length);
         in = made.protocol == IS_ICMP ? NULL : nat_pass(false, sent, length);
         if (!in)

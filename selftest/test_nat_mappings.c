@@ -37,7 +37,7 @@ START_TEST(filtering)
     uint8_t frame[FRAME_MOST];
     uint32_t length = out->length;
     memcpy(frame, out->data, length);
-    nat_turn_round(frame, length);
+    frame_turn_round(frame, length);
     struct look look = frame_look(frame, length);
     frame[look.l4] ^= 1; /* another port */
     ck_assert_int_eq(nat_pass(false, frame, length) != NULL, _i < 2);

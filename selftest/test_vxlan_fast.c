@@ -6,7 +6,9 @@
 #include "selftest/private_network.h"
 #include "selftest/vxlan_tunnels.h"
 
-#define PLACES "ingress=a0 egress=b0 fastpath=xdp allow=10.0.0.0/8,2001:db8::/32 "
+#define WHERE                                                                            \
+    "ingress=a0 egress=b0 fastpath=xdp smac=02:00:00:00:00:aa dmac=02:00:00:00:00:bb "
+#define PLACES WHERE "allow=10.0.0.0/8,2001:db8::/32 "
 
 static struct app *app;
 static struct vxlan_nat *nat;
@@ -72,8 +74,7 @@ static const uint8_t protocols[] = { IS_UDP, IS_TCP, IS_ICMP };
 
 START_TEST(known_flows)
 {
-    FAST("df=keep smac=02:00:00:00:00:aa dmac=02:00:00:00:00:bb",
-         "port=80 to=172.30.82.95:81", "port=80 to=[2001:db8:9::1]:8000",
+    FAST("df=keep", "port=80 to=172.30.82.95:81", "port=80 to=[2001:db8:9::1]:8000",
          "to=172.30.82.96", "to=2001:db8:9::2");
     uint32_t frames = 0;
     for (uint32_t i = 0; i < 3 * 2 * 2 * 40; i++) {
@@ -187,9 +188,7 @@ START_TEST(another_list)
     ck_assert_int_eq(by_app(outer, length, &made_length), 1);
     ck_assert_int_eq(by_program(outer, length), XDP_REDIRECT);
     struct error err;
-    struct value args =
-                     test_table("ingress=a0 egress=b0 fastpath=xdp allow=192.0.2.0/24"),
-                 list = value_table();
+    struct value args = test_table(WHERE "allow=192.0.2.0/24"), list = value_table();
     value_table_add(&list, NULL, test_table("to=172.30.82.95"));
     value_table_add(&args, "rules", list);
     struct graph *graph = graph_new();

@@ -1,4 +1,5 @@
 /* VxlanNat in a graph: what comes out of tunnels, where to, and why the rest does not. */
+#include "selftest/pieces.h"
 #include "selftest/vxlan_tunnels.h"
 
 START_TEST(inner_packets_get_their_destination)
@@ -80,8 +81,8 @@ static const struct {
     { "pass_not_vxlan", "", 0, 23, "06", false },
     { "pass_not_vxlan", "", 0, 36, "12b6", false },
     { "pass_not_vxlan", "ports=8472,4790", 0, 0, "02", false },
-    { "drop_outer_frag", "", 0, 20, "2000", false },
-    { "drop_outer_frag", "", 0, 20, "0001", false },
+    { "drop_outer_frag", "reassemble=false", 0, 20, "2000", false },
+    { "drop_outer_frag", "reassemble=false", 0, 20, "0001", false },
     { "drop_outer_ttl", "", 0, 22, "00", false },
     { "drop_udp_len", "", 0, 38, "0007", false },
     { "drop_udp_len", "", 0, 38, "ffff", false },
@@ -222,14 +223,55 @@ END_TEST
 
 /* --- fragments ----------------------------------------------------------------------- */
 
+/* A piece of the outer packet. */
+static void put_piece(uint32_t from, uint32_t end, bool more)
+{
+    uint8_t piece[FRAME_MOST];
+    uint32_t header = get16(outer + 12) == 0x86dd ? 40 : 20;
+    memcpy(piece, outer, 14);
+    test_inject_bytes(engine, "in", piece,
+                      14 +
+                          piece_make(piece + 14, outer + 14, header, from, end, more, 7));
+    sent++;
+    test_breathe(engine, 2);
+}
+
+START_TEST(outer_packets_in_fragments)
+{
+    struct tunnel tunnel = { .v6 = _i & 1, .vni = 42 };
+    struct made made = { .to = 80, .payload = _i & 2 ? 1950 : 900 };
+    BUILD("allow=10.0.0.0/8 df=keep", "to=172.30.82.95");
+    uint32_t whole = frame_wrap(outer, &tunnel, inner, frame_make(inner, &made));
+    uint32_t payload = whole - 14 - (tunnel.v6 ? 40 : 20);
+    put_piece(400, 800, true);
+    came(0);
+    put_piece(800, payload, false);
+    put_piece(0, 400, true);
+    uint32_t length = expect(&made, "172.30.82.95", 80);
+    ck_assert_uint_eq(came(1)[0]->length, length);
+    ck_assert_mem_eq(came(1)[0]->data, wanted, length);
+    ck_assert_uint_eq(count("outer_merged"), 2);
+    put_piece(0, 400, true); /* of one that is never whole */
+    engine_set_time(engine, engine_now(engine) + 31000000000);
+    test_breathe(engine, 2);
+    ck_assert_uint_eq(count("drop_outer_frag"), 1);
+    put_piece(0, 400, true);
+    put_piece(392, 800, true); /* says something else about 8 bytes */
+    outer[14 + 40 + 30] ^= 1;
+    put_piece(0, 400, true);
+    came(1);
+    ck_assert_uint_gt(count("drop_outer_frag_bad"), 1);
+}
+END_TEST
+
+/* Those that come before it wait, a moment and not many. */
 START_TEST(fragments_follow_the_first)
 {
     BUILD("allow=10.0.0.0/8", "port=80 to=172.30.82.95:81");
-    put_in(&usual, inner,
-           fragment(inner, 5, 800, 100, false)); /* nobody knows where to */
-    put_in(&usual, inner, fragment(inner, 5, 0, 400, true));
     put_in(&usual, inner, fragment(inner, 5, 800, 100, false));
     put_in(&usual, inner, fragment(inner, 6, 400, 400, true)); /* another packet's */
+    came(0);
+    put_in(&usual, inner, fragment(inner, 5, 0, 400, true));
     put_in(&usual, inner, fragment(inner, 5, 400, 400, true));
     struct packet **p = came(3);
     for (int i = 0; i < 3; i++) {
@@ -237,11 +279,29 @@ START_TEST(fragments_follow_the_first)
         ck_assert_uint_eq(naive_sum(p[i]->data + 14, 20, 0), 0xffff);
     }
     ck_assert_uint_eq(get16(p[0]->data + 36), 81);
-    ck_assert_uint_eq(count("drop_frag_early"), 2);
+    ck_assert_uint_eq(get16(p[1]->data + 20), 100);
+    ck_assert_uint_eq(count("drop_frag_early"), 0);
     engine_set_time(engine, engine_now(engine) + 15000000000ull);
+    test_breathe(engine, 2);
+    ck_assert_uint_eq(count("drop_frag_early"), 1);
+    for (int i = 0; i < 5; i++) /* known no more; four may wait */
+        put_in(&usual, inner, fragment(inner, 5, 400, 400, true));
+    ck_assert_uint_eq(count("drop_frag_early"), 2);
+    engine_set_time(engine, engine_now(engine) + 200000000);
+    test_breathe(engine, 2);
+    ck_assert_uint_eq(count("drop_frag_early"), 6);
+    ck_assert_uint_eq(count("held"), 0);
+}
+END_TEST
+
+/* What waits for a first one that is refused is, too. */
+START_TEST(fragments_of_a_refused_packet)
+{
+    BUILD("allow=10.0.0.0/8", "port=81 to=172.30.82.95");
+    put_in(&usual, inner, fragment(inner, 5, 800, 100, false));
+    put_in(&usual, inner, fragment(inner, 5, 0, 400, true));
     put_in(&usual, inner, fragment(inner, 5, 400, 400, true));
-    ck_assert_uint_eq(count("drop_frag_early"), 3);
-    ck_assert_uint_eq(count("forwarded"), 3);
+    ck_assert_uint_eq(count("drop_no_rule"), 3);
 }
 END_TEST
 
@@ -326,7 +386,9 @@ static Suite *suite_vxlan_nat(void)
     tcase_add_loop_test(tests, inner_tags, 0, 2);
     tcase_add_loop_test(tests, without_a_rule, 0, 2);
     tcase_add_test(tests, truncated_packets_go_on);
+    tcase_add_loop_test(tests, outer_packets_in_fragments, 0, 4);
     tcase_add_test(tests, fragments_follow_the_first);
+    tcase_add_test(tests, fragments_of_a_refused_packet);
     tcase_add_test(tests, long_packets_go_out_in_fragments);
     tcase_add_test(tests, mistakes);
     suite_add_tcase(suite, tests);

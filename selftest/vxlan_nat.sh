@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
-SUITE="datagrams fragments ipv6"
+SUITE="datagrams fragments ipv6 route fast neighbour"
 
 id=vx$$
 tmp=$(mktemp -d)
@@ -52,6 +52,8 @@ put_up() {
     for end in src:s0 dut:a0 dut:b0 dst:d0; do ip -n "$id-${end%:*}" link set "${end#*:}" up; done
     ip -n "$id-src" addr add 192.0.2.1/24 dev s0
     ip -n "$id-dut" addr add 192.0.2.2/24 dev a0
+    ip -n "$id-dut" addr add 172.30.82.1/24 dev b0
+    ip -n "$id-dut" addr add 2001:db8:30::1/64 dev b0 nodad
     ip -n "$id-dst" addr add 172.30.82.95/24 dev d0
     ip -n "$id-dst" addr add 2001:db8:30::95/64 dev d0 nodad
     ip -n "$id-src" link add vx0 type vxlan id 42 remote 192.0.2.2 local 192.0.2.1 dstport 4789 dev s0
@@ -67,15 +69,14 @@ put_up() {
     n dst sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.d0.rp_filter=0
     ip -n "$id-dst" route add default dev d0
 }
-mac_of() { ip -n "$id-$1" -o link show "$2" | sed -n 's,.*link/ether \([^ ]*\).*,\1,p'; }
-
-start() { # parameters of VxlanNat
+start() { # parameters of VxlanNat; what else is linked
     cat >"$tmp/graph.lua" <<LUA
 local c = config.new()
 config.app(c, "tunnel", XdpSocket, { ifname = "a0", match = "udp dst port 4789" })
-config.app(c, "nat", VxlanNat, { smac = "$(mac_of dut b0)", dmac = "$(mac_of dst d0)", vnis = "42", $1 })
+config.app(c, "nat", VxlanNat, { ingress = "a0", egress = "b0", vnis = "42", $1 })
 config.app(c, "egress", RawSocket, { ifname = "b0" })
 config.chain(c, "tunnel", "nat", "egress")
+${2:-}
 engine.configure(c)
 engine.main {}
 LUA
@@ -86,7 +87,7 @@ LUA
     capture=$!
     wait_for "tcpdump" grep -q "listening on" "$tmp/tcpdump.log"
 }
-stop() {
+stop_quietly() {
     kill "$pid"
     local status=0
     wait "$pid" || status=$?
@@ -94,17 +95,21 @@ stop() {
     [ "$status" -eq 0 ] || fail "it did not end well: $status"
     kill "$capture"
     wait "$capture" 2>/dev/null || true
+}
+stop() {
+    stop_quietly
     equal "packets that went back where they came from" "$(tcpdump -n -r "$tmp/back.pcap" 2>/dev/null | wc -l)" 0
 }
 
-# Datagrams of all sizes from $1: how many, their smallest and the step; the receiver prints a digest.
+# Datagrams of all sizes from $1: how many, their smallest and the step; the receiver prints a digest of
+# them, by their numbers: the first one of a flow may be overtaken by those that the fast path knows.
 send='use Socket qw(:all); use Digest::SHA; my ($host, $port, $count, $size, $step) = @ARGV;
     use IO::Socket::IP; my $s = IO::Socket::IP->new(PeerHost => $host, PeerPort => $port, Proto => "udp") or die $!;
     for my $i (0 .. $count - 1) { my $d = pack("N", $i) . join "", map { chr(($i * 7 + $_) & 255) } 1 .. $size + $step * $i;
         send $s, $d, 0 or die $!; select undef, undef, undef, 0.0005 }'
 receive='use IO::Socket::IP; use Digest::SHA; my ($host, $port, $count) = @ARGV; $SIG{ALRM} = sub { die "timeout\n" }; alarm 20;
     my $s = IO::Socket::IP->new(LocalHost => $host, LocalPort => $port, Proto => "udp") or die $!; setsockopt $s, 1, 33, 16 << 20 or die $!; $| = 1; print "ready\n";
-    my $d = Digest::SHA->new(1); for (1 .. $count) { recv $s, my $x, 65536, 0; $d->add($x) } print $d->hexdigest, "\n";'
+    my @all; for (1 .. $count) { recv $s, my $x, 65536, 0; push @all, $x } my $d = Digest::SHA->new(1); $d->add($_) for sort @all; print $d->hexdigest, "\n";'
 digest='use Digest::SHA; my ($count, $size, $step) = @ARGV; my $d = Digest::SHA->new(1);
     for my $i (0 .. $count - 1) { $d->add(pack("N", $i) . join "", map { chr(($i * 7 + $_) & 255) } 1 .. $size + $step * $i) } print $d->hexdigest, "\n"'
 
@@ -143,6 +148,82 @@ test_fragments() {
     ip -n "$id-src" link set vx0 mtu 1700
     start 'allow = "10.42.0.0/24", mtu = 1500, rules = { { proto = "udp", port = "8080", to = "172.30.82.95:8081" } }'
     transfer 10.42.0.2 8080 172.30.82.95 8081 60 1000 10
+    stop
+}
+
+# A file each way through a tunnel; the offloads of the sender's devices are on, then off.
+served='use IO::Socket::IP; use Digest::SHA; my ($host, $port, $bytes) = @ARGV; $SIG{ALRM} = sub { die "timeout\n" }; alarm 100;
+    my $s = IO::Socket::IP->new(LocalHost => $host, LocalPort => $port, Listen => 1, ReuseAddr => 1) or die $!; $| = 1; print "ready\n";
+    my $c = $s->accept; my ($d, $left, $x) = (Digest::SHA->new(256), $bytes);
+    while ($left && sysread $c, $x, 65536) { $d->add($x); $left -= length $x } print $d->hexdigest, "\n";
+    my $block = join "", map { chr(($_ * 11) & 255) } 1 .. 65536; for (1 .. $bytes / 65536) { print $c $block } close $c'
+asked='use IO::Socket::IP; use Digest::SHA; my ($host, $port, $bytes) = @ARGV; $SIG{ALRM} = sub { die "timeout\n" }; alarm 100;
+    my $c = IO::Socket::IP->new(PeerHost => $host, PeerPort => $port) or die $!; my ($d, $x) = Digest::SHA->new(256);
+    my $block = join "", map { chr(($_ * 7) & 255) } 1 .. 65536; for (1 .. $bytes / 65536) { print $c $block } $c->flush; $c->shutdown(1);
+    while (sysread $c, $x, 65536) { $d->add($x) } print $d->hexdigest, "\n"'
+block='use Digest::SHA; my ($factor, $bytes) = @ARGV; my $d = Digest::SHA->new(256);
+    my $block = join "", map { chr(($_ * $factor) & 255) } 1 .. 65536; $d->add($block) for 1 .. $bytes / 65536; print $d->hexdigest, "\n"'
+wrong_sums() { n "$1" awk '/^Tcp:/ { n++; if (n == 1) for (i = 1; i <= NF; i++) if ($i == "InCsumErrors") at = i; if (n == 2) print $at }' /proc/net/snmp; }
+
+test_route() {
+    local bytes=$((100 << 20)) offloads server
+    ip -n "$id-dst" route add 10.42.0.0/24 via 172.30.82.1
+    ip -n "$id-src" link set vx0 mtu 1450
+    start 'mode = "route", allow = "10.42.0.0/24", mtu = 1500, rules = { { proto = "tcp", port = "8080", to = "172.30.82.95:8081" } }' \
+        'config.link(c, "egress.output -> nat.back") config.link(c, "nat.back -> tunnel.input")'
+    for offloads in on off; do
+        n src ethtool -K vx0 tx $offloads >/dev/null
+        n src ethtool -K s0 tx $offloads >/dev/null
+        n dst perl -e "$served" 172.30.82.95 8081 "$bytes" >"$tmp/served" 2>"$tmp/served.log" &
+        server=$!
+        wait_for "the server" grep -q ready "$tmp/served"
+        n src perl -e "$asked" 10.42.0.2 8080 "$bytes" >"$tmp/asked" 2>"$tmp/asked.log" || fail "the client: $(cat "$tmp/asked.log")"
+        wait "$server" || fail "the server"
+        equal "digest at the server, offloads $offloads" "$(tail -1 "$tmp/served")" "$(perl -e "$block" 7 "$bytes")"
+        equal "digest at the client" "$(tail -1 "$tmp/asked")" "$(perl -e "$block" 11 "$bytes")"
+    done
+    equal "wrong checksums at the server" "$(wrong_sums dst)" 0
+    equal "wrong checksums at the client" "$(wrong_sums src)" 0
+    n src ping -c 3 -i 0.2 -W 2 -q 10.42.0.2 >"$tmp/ping" 2>&1 && fail "no rule is for ping"
+    stop_quietly
+}
+
+counter() { "$VANGUARD" ctl "$id" counters nat | tr ',:' '\n' | awk -v name="$1" '$1 == name { print $2 }'; }
+counts() { [ "$(counter "$1")" = "$2" ]; }
+
+# Packets of known flows do not come to the app, and are the same.
+test_fast() {
+    n dst ethtool -K d0 gro on
+    start 'allow = "10.42.0.0/24", fastpath = "xdp", rules = { { proto = "udp", port = "8080", to = "172.30.82.95:8081" } }'
+    wait_for "the fast path" grep -q "fast path: native" "$tmp/run.log"
+    transfer 10.42.0.2 8080 172.30.82.95 8081 300 0 4
+    equal "wrong checksums" "$(n dst awk '/^Udp:/ { n++; if (n == 1) for (i = 1; i <= NF; i++) if ($i == "InCsumErrors") at = i; if (n == 2) print $at }' /proc/net/snmp)" 0
+    wait_for "their count" counts redirected 300
+    between "packets by the fast path" "$(counter fast_packets)" 250 300
+    stop
+    equal "programs that stay" "$(ip -n "$id-dut" -o link show a0 | grep -c xdp)" 0
+}
+
+# The first packet waits until its next hop is known; who gets another MAC gets the next packet by it.
+test_neighbour() {
+    n dst ethtool -K d0 gro on
+    start 'allow = "10.42.0.0/24", rules = { { proto = "udp", port = "8080", to = "172.30.82.95:8081" } }'
+    transfer 10.42.0.2 8080 172.30.82.95 8081 3 100 0
+    sleep 1.1 # a neighbour is not believed to move twice in a second
+    n dst sysctl -qw net.ipv4.conf.d0.arp_notify=1
+    ip -n "$id-dst" link set d0 address 02:00:00:00:95:95
+    wait_for "the new MAC" sh -c "ip -n $id-dut neigh show 172.30.82.95 | grep -q 02:00:00:00:95:95"
+    transfer 10.42.0.2 8080 172.30.82.95 8081 20 100 0
+    # nobody answers: what waits is dropped, and counted
+    ip -n "$id-dst" link set d0 arp off
+    ip -n "$id-dut" neigh flush dev b0
+    ip -n "$id-dst" addr del 172.30.82.95/24 dev d0
+    n src perl -e "$send" 10.42.0.2 8080 5 10 0
+    wait_for "drops for want of a neighbour" counts drop_neigh 5
+    # nor is there a way out
+    ip -n "$id-dst" link set d0 down
+    n src perl -e "$send" 10.42.0.2 8080 5 10 0
+    wait_for "drops for an interface that is down" counts drop_tx_down 5
     stop
 }
 

@@ -14,12 +14,12 @@
 #include "selftest/support.h"
 
 static struct engine *engine;
-static uint64_t sent;
+static uint64_t sent, answers;
 
 static inline void setup(void)
 {
     engine = test_engine(1);
-    sent = 0;
+    sent = answers = 0;
 }
 
 /* --- graphs -------------------------------------------------------------------------- */
@@ -40,8 +40,14 @@ static inline int build(const char *const *rules, const char *settings, struct e
         graph_free(graph);
         return error;
     }
-    test_link(graph, "in -> nat");
-    test_link(graph, "nat -> out");
+    test_link(graph, "in.output -> nat.input");
+    test_link(graph, "nat.output -> out.input");
+    if (strstr(settings, "mode=")) { /* with answers */
+        test_app(graph, "answers", "Inject", NULL);
+        test_app(graph, "returned", "Collect", NULL);
+        test_link(graph, "answers.output -> nat.back");
+        test_link(graph, "nat.back -> returned.input");
+    }
     test_configure(engine, graph);
     return 0;
 }
@@ -62,7 +68,7 @@ static inline uint64_t count(const char *counter)
 /* --- tunnels ------------------------------------------------------------------------- */
 
 static const struct tunnel usual = { .vni = 42 };
-static uint8_t outer[FRAME_MOST + 128];
+static uint8_t outer[FRAME_MOST + 256];
 
 static inline void put_in(const struct tunnel *tunnel, const uint8_t *inner,
                           uint32_t length)
@@ -72,13 +78,30 @@ static inline void put_in(const struct tunnel *tunnel, const uint8_t *inner,
     test_breathe(engine, 2);
 }
 
+static inline void answer(const uint8_t *frame, uint32_t length)
+{
+    test_inject_bytes(engine, "answers", frame, length);
+    answers++;
+    test_breathe(engine, 2);
+}
+
+static inline struct packet **collected(const char *where, size_t n)
+{
+    size_t found;
+    struct packet **packets = test_collected(engine, where, &found);
+    ck_assert_uint_eq(found, n);
+    return packets;
+}
+
 /* Frames that came out, of which there must be so many. */
 static inline struct packet **came(size_t n)
 {
-    size_t found;
-    struct packet **packets = test_collected(engine, "out", &found);
-    ck_assert_uint_eq(found, n);
-    return packets;
+    return collected("out", n);
+}
+
+static inline struct packet **returned(size_t n)
+{
+    return collected("returned", n);
 }
 
 /* How many frames ended for reasons of a stage. */
@@ -92,6 +115,8 @@ static inline uint64_t ended(enum vxlan_stage stage)
 #define PREFIX_OF_OUTER  "drop_"
 #define PREFIX_OF_TUNNEL "drop_"
 #define PREFIX_OF_NAT    "drop_"
+#define PREFIX_OF_IGNORE "pass_"
+#define PREFIX_OF_BACK   "drop_"
 #define PREFIX_OF_NOTE   ""
 #define REASON_ROW(NAME, name, in_stage, doc)                                            \
     { PREFIX_OF_##in_stage #name, STAGE_##in_stage },
@@ -107,19 +132,27 @@ static inline uint64_t ended(enum vxlan_stage stage)
 /* Nothing is lost without a reason. */
 static inline void check_books(void)
 {
-    uint64_t outside = ended(STAGE_OUTER) + count("drop_offload");
+    uint64_t outside =
+        ended(STAGE_OUTER) + count("drop_offload") + count("drop_no_packet_outer");
     uint64_t inside = ended(STAGE_TUNNEL);
     uint64_t later = ended(STAGE_NAT) + count("drop_no_packet");
     ck_assert_uint_eq(count("total_packets"), sent);
-    ck_assert_uint_eq(sent, ended(STAGE_PASS) + outside + count("vxlan_packets"));
+    ck_assert_uint_eq(sent, ended(STAGE_PASS) + outside + count("outer_merged") +
+                                count("vxlan_packets"));
     ck_assert_uint_eq(count("vxlan_packets"), inside + count("inner_packets"));
     ck_assert_uint_eq(count("inner_packets"), later + count("forwarded"));
     ck_assert_uint_eq(count("forwarded"), count("redirected"));
-    ck_assert_uint_eq(count("errors"), outside + inside + later);
+    uint64_t back = ended(STAGE_BACK);
+    ck_assert_uint_eq(count("back_packets"), answers);
+    ck_assert_uint_eq(answers, ended(STAGE_IGNORE) + back + count("back_forwarded"));
+    ck_assert_uint_eq(count("errors"), outside + inside + later + back);
 }
 
 static inline void teardown(void)
 {
+    engine_set_time(engine,
+                    engine_now(engine) + 31000000000); /* nothing waits any more */
+    test_breathe(engine, 2);
     check_books();
     engine_free(engine);
     ck_assert_uint_eq(arena_in_use(), 0);

@@ -173,6 +173,7 @@ vxlan_inline int vxlan_outer(struct vxlan_context *c, struct vxlan_frame *f)
         return vxlan_refuse(f, VX_L2_SHORT);
     if (tags > 2 || (type != 0x0800 && type != 0x86dd))
         return vxlan_refuse(f, VX_NOT_IP);
+    f->outer = (__u16)at;
     at = type == 0x0800 ? vxlan_outer4(c, f, at, &protocol, &hops)
                         : vxlan_outer6(c, f, at, &protocol, &hops);
     /* nobody else's damage is ours to judge */

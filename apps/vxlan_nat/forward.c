@@ -1,19 +1,23 @@
-/* forward: how VxlanNat's inner packets go out. */
+/* forward: how VxlanNat's packets go out, either way. */
 #include <netinet/in.h>
 #include <string.h>
 
+#include "apps/vxlan_nat/encap.h"
 #include "apps/vxlan_nat/vxlan_nat.h"
 
-static void send_one(struct app *app, struct link *output, struct packet *p)
-{
-    app_count(app, BYTES_PROCESSED, p->length);
-    link_transmit(output, p);
-}
+enum { TO_OUTPUT, TO_BACK };
+
+/* How a frame is sent, and what that needs to know. */
+struct passage {
+    bool (*send)(struct app *app, struct packet *p, const struct passage *passage);
+    const struct vxlan_flow *flow;
+    struct vxlan_way way;
+};
 
 /* The packet in as many frames as it takes; it is freed. What came in a large packet goes out in
  * ordinary ones, whatever mtu allows. False: not all of it went out. */
-static bool send_fragments(struct app *app, struct link *output, struct packet *p,
-                           uint32_t l3, uint32_t mtu)
+static bool send_fragments(struct app *app, struct packet *p, uint32_t l3, uint32_t mtu,
+                           const struct passage *passage)
 {
     const uint8_t *ip = p->data + l3;
     uint32_t total = p->length - l3, at = 0, room = packet_capacity() - l3;
@@ -30,21 +34,18 @@ static bool send_fragments(struct app *app, struct link *output, struct packet *
         part->length = l3 + rewrite_fragment(part->data + l3, ip, total, at,
                                              mtu < room ? mtu : room, &next);
         part->timestamp = p->timestamp;
-        send_one(app, output, part);
+        sent = passage->send(app, part, passage);
         at = next;
-        sent = !at;
-    } while (at);
+    } while (at && sent);
     packet_free(p);
-    return sent;
+    return sent && !at;
 }
 
-/* The inner frame alone, from its Ethernet header to the end of its IP packet. What travels beside
- * it is said of the outer one: its tag, its checksum, its flow. */
-static uint32_t uncover(const struct app *app, struct packet *p,
-                        const struct vxlan_frame *f, const struct vxlan_flow *flow)
+/* What travels beside the frame is said of the outer one: its tag, its checksum, its flow. */
+uint32_t vxlan_uncover(const struct app *app, struct packet *p,
+                       const struct vxlan_frame *f)
 {
     const struct vxlan_nat *nat = app->state;
-    const union vxlan_hop *hop = &nat->state->hops[flow->hop];
     uint32_t l3 = f->l3 - f->inner;
     packet_resize(p, f->end);
     packet_trim_front(p, f->inner);
@@ -55,11 +56,56 @@ static uint32_t uncover(const struct app *app, struct packet *p,
         packet_trim_front(p, l3 - 14);
         l3 = 14;
     }
-    if (hop->state == MAC_KNOWN)
-        memcpy(p->data, hop->mac, 6);
-    if (nat->state->source.state == MAC_KNOWN)
-        memcpy(p->data + 6, nat->state->source.mac, 6);
     return l3;
+}
+
+/* The longest packet that goes both ways; 0: any. */
+static uint32_t narrowest(const struct app *app, const struct vxlan_flow *flow)
+{
+    const struct vxlan_nat *nat = app->state;
+    uint32_t overhead = encap_overhead(&nat->state->tunnels[flow->tunnel]);
+    uint32_t on = nat->mtu;
+    uint32_t back = nat->tunnel_mtu > overhead ? nat->tunnel_mtu - overhead : 0;
+    return on && (!back || on < back) ? on : back;
+}
+
+static void clamp(struct app *app, const struct vxlan_seen *seen,
+                  const struct vxlan_flow *flow)
+{
+    const struct vxlan_frame *f = &seen->f;
+    uint32_t most = narrowest(app, flow), headers = f->family == 4 ? 40 : 60;
+    if (most > headers)
+        rewrite_mss(seen->p->data, f, (uint16_t)(most - headers));
+}
+
+/* One of so many is looked at whether it is right as it comes. */
+static void finish_checksum(struct app *app, const struct vxlan_seen *seen)
+{
+    struct vxlan_nat *nat = app->state;
+    int how = nat->plan.checksum;
+    if (++nat->checked % CHECKED == 0) {
+        app_count(app, CHECKED_CSUM, 1);
+        app_count(app, CHECKED_CSUM_BAD, !rewrite_is_right(seen->p->data, &seen->f));
+    }
+    if (how != CHECKSUM_KEPT)
+        app_count(app, CSUM_FINISHED,
+                  rewrite_finish(seen->p->data, &seen->f, how == CHECKSUM_ANEW));
+}
+
+/* Addresses, ports, TTL, DF; and what a SYN asks for. */
+static void change_packet(struct app *app, const struct vxlan_seen *seen,
+                          const struct vxlan_flow *flow)
+{
+    struct vxlan_nat *nat = app->state;
+    const struct plan *plan = &nat->plan;
+    const struct vxlan_frame *f = &seen->f;
+    struct vxlan_change change = { plan->clear_df, plan->decrement, 0 };
+    finish_checksum(app, seen);
+    if (plan->clear_df && f->df)
+        change.id = htons((uint16_t)++nat->state->ids[vxlan_id_slot(f)]);
+    app_count(app, DF_CLEARED, rewrite_packet(seen->p->data, f, &flow->to, &change));
+    if (f->tcp & VXLAN_TCP_SYN && plan->clamp_mss)
+        clamp(app, seen, flow);
 }
 
 /* DF is not cleared, or nothing can be cut into fragments. */
@@ -68,31 +114,150 @@ static bool is_stuck(const struct vxlan_nat *nat, const struct vxlan_frame *f)
     return f->family == 6 || f->truncated || (f->df && !nat->plan.clear_df);
 }
 
-void vxlan_forward(struct app *app, struct packet *p, const struct vxlan_frame *f,
-                   const struct vxlan_flow *flow)
+/* Makes of the packet what its flow wants. The reason why it is not, or VX_NONE: *l3 is where its IP
+ * header is then. */
+static enum vxlan_reason prepare(struct app *app, const struct vxlan_seen *seen,
+                                 const struct vxlan_flow *flow, uint32_t *l3)
 {
     struct vxlan_nat *nat = app->state;
-    const struct plan *plan = &nat->plan;
-    struct link *output = app_output(app, 0);
-    struct vxlan_change change = { plan->clear_df, plan->decrement, 0 };
-    bool fits = !flow->mtu || f->end - f->l3 <= flow->mtu;
-    if (f->hops < 1u + plan->decrement) {
-        vxlan_refuse_packet(app, p, VX_TTL_EXCEEDED);
-    } else if (!fits && is_stuck(nat, f)) {
-        vxlan_refuse_packet(app, p, VX_MTU);
-    } else if (!output) {
-        vxlan_refuse_packet(app, p, VX_NO_OUTPUT);
-    } else {
-        if (plan->clear_df && f->df)
-            change.id = htons((uint16_t)++nat->state->ids[vxlan_id_slot(f)]);
-        app_count(app, DF_CLEARED, rewrite_packet(p->data, f, &flow->to, &change));
-        app_count(app, NAT_APPLIED, flow->flags & FLOW_REWRITTEN);
-        uint32_t l3 = uncover(app, p, f, flow);
-        if (fits)
-            send_one(app, output, p);
-        bool sent = fits || send_fragments(app, output, p, l3, flow->mtu);
-        app_count(app, FORWARDED, sent);
-        app_count(app, REDIRECTED, sent);
-        app_count(app, ERRORS, !sent);
+    const struct vxlan_frame *f = &seen->f;
+    if (f->hops < 1u + nat->plan.decrement) {
+        vxlan_tell(app, seen, flow, ICMP_TIME_EXCEEDED, 0);
+        return VX_TTL_EXCEEDED;
     }
+    if (flow->mtu && f->end - f->l3 > flow->mtu && is_stuck(nat, f)) {
+        vxlan_tell(app, seen, flow, ICMP_TOO_BIG, flow->mtu);
+        return VX_MTU;
+    }
+    change_packet(app, seen, flow);
+    *l3 = vxlan_uncover(app, seen->p, f);
+    return VX_NONE;
+}
+
+/* --- on -------------------------------------------------------------------------------- */
+
+static bool emit_one(struct app *app, struct packet *p, const struct passage *passage)
+{
+    (void)passage;
+    app_count(app, BYTES_PROCESSED, p->length);
+    link_transmit(app_output(app, TO_OUTPUT), p);
+    return true;
+}
+
+static uint32_t l3_of(const struct packet *p)
+{
+    uint32_t l3 = 14;
+    while (p->data[l3 - 2] == 0x81 || p->data[l3 - 2] == 0x88 || p->data[l3 - 2] == 0x91)
+        l3 += 4;
+    return l3;
+}
+
+void vxlan_emit(struct app *app, struct packet *p)
+{
+    static const struct passage passage = { .send = emit_one };
+    const struct vxlan_nat *nat = app->state;
+    uint32_t l3 = l3_of(p);
+    bool sent = !nat->mtu || p->length - l3 <= nat->mtu
+                    ? emit_one(app, p, &passage)
+                    : send_fragments(app, p, l3, nat->mtu, &passage);
+    app_count(app, FORWARDED, sent);
+    app_count(app, REDIRECTED, sent);
+    app_count(app, ERRORS, !sent);
+}
+
+void vxlan_send_on(struct app *app, struct packet *p, const struct vxlan_flow *flow)
+{
+    const struct vxlan_nat *nat = app->state;
+    union vxlan_hop hop = nat->state->hops[flow->hop];
+    if (hop.state == MAC_UNKNOWN) {
+        vxlan_resolve(app, p, flow->to.dst);
+        return;
+    }
+    if (hop.state == MAC_KNOWN)
+        memcpy(p->data, hop.mac, 6);
+    if (nat->state->source.state == MAC_KNOWN)
+        memcpy(p->data + 6, nat->state->source.mac, 6);
+    vxlan_emit(app, p);
+}
+
+void vxlan_forward(struct app *app, const struct vxlan_seen *seen,
+                   const struct vxlan_flow *flow)
+{
+    enum vxlan_reason reason = VX_NO_OUTPUT;
+    uint32_t l3;
+    if (app_output(app, TO_OUTPUT))
+        reason = prepare(app, seen, flow, &l3);
+    if (reason) {
+        vxlan_refuse_packet(app, seen->p, reason);
+        return;
+    }
+    app_count(app, NAT_APPLIED, flow->flags & FLOW_REWRITTEN);
+    vxlan_send_on(app, seen->p, flow);
+}
+
+/* --- back ------------------------------------------------------------------------------- */
+
+static bool cover(struct vxlan_nat *nat, struct packet *p, const struct vxlan_way *way)
+{
+    struct encap how = { .vni = way->vni,
+                         .entropy = way->entropy,
+                         .id = ++nat->outer_id,
+                         .no_csum6 = nat->plan.policy.udp6_zero };
+    return encap(p, &nat->state->tunnels[way->tunnel], &how);
+}
+
+bool vxlan_send_back(struct app *app, struct packet *p, const struct vxlan_way *way)
+{
+    struct vxlan_nat *nat = app->state;
+    const struct vxlan_nat_conf *conf = app->conf;
+    const struct vxlan_tunnel *tunnel = &nat->state->tunnels[way->tunnel];
+    struct link *output = app_output(app, TO_BACK);
+    uint32_t length = p->length;
+    if (conf->mode == MODE_NAT_OUT) {
+        memcpy(p->data, tunnel->peer_mac, 6);
+        memcpy(p->data + 6, tunnel->our_mac, 6);
+    }
+    if (!output || (conf->mode == MODE_ROUTE && !cover(nat, p, way))) {
+        packet_free(p);
+        return false;
+    }
+    app_count(app, BACK_BYTES, length);
+    link_transmit(output, p);
+    return true;
+}
+
+static bool send_back(struct app *app, struct packet *p, const struct passage *passage)
+{
+    memcpy(p->data, passage->flow->macs, 12);
+    return vxlan_send_back(app, p, &passage->way);
+}
+
+/* What a packet that came back is refused for. */
+static enum vxlan_reason back_reason(enum vxlan_reason reason)
+{
+    return reason == VX_MTU ? VX_BACK_MTU : VX_BACK_TTL;
+}
+
+void vxlan_return(struct app *app, const struct vxlan_seen *seen,
+                  const struct vxlan_flow *answer)
+{
+    const struct vxlan_rewrite *to = &answer->to;
+    const struct passage passage = {
+        .send = send_back,
+        .flow = answer,
+        .way = { answer->tunnel, answer->vni,
+                 (to->src[3] ^ to->dst[3]) * 0x9e3779b1u ^ to->sport ^ to->dport },
+    };
+    uint32_t l3;
+    enum vxlan_reason reason = prepare(app, seen, answer, &l3);
+    if (reason) {
+        vxlan_refuse_packet(app, seen->p, back_reason(reason));
+        return;
+    }
+    bool sent = !answer->mtu || seen->p->length - l3 <= answer->mtu
+                    ? send_back(app, seen->p, &passage)
+                    : send_fragments(app, seen->p, l3, answer->mtu, &passage);
+    app_count(app, BACK_FORWARDED, sent);
+    app_count(app, FIRST_REASON + VX_BACK_NO_OUTPUT - 1, !sent);
+    app_count(app, ERRORS, !sent);
 }

@@ -17,6 +17,7 @@ static const char *const matches[] = { "src", "dst", "either", "both", NULL };
 static const char *const inner_vlans[] = { "drop", "strip", "keep", NULL };
 static const char *const modes[] = { "oneway", "route", "nat-out", NULL };
 static const char *const fastpaths[] = { "auto", "xdp", "off", NULL };
+static const char *const checksums[] = { "auto", "incremental", "recompute", NULL };
 static const char *const dfs[] = { "auto", "keep", "clear", NULL };
 static const char *const ttls[] = { "auto", "keep", "decrement", NULL };
 
@@ -45,6 +46,8 @@ const struct param vxlan_nat_params[] = {
                "what no rule is for goes on as it is, and is not dropped"),
     PARAM_BOOL(CONF, strict, "false", "reserved bits of VXLAN must be 0"),
     PARAM_BOOL(CONF, udp6_zero, "false", "outer UDP over IPv6 may be without a checksum"),
+    PARAM_BOOL(CONF, reassemble, "true",
+               "outer packets that come in fragments are put together, and not dropped"),
     PARAM_BOOL(CONF, verify_csum, "false", "a wrong outer UDP checksum drops"),
     PARAM_ENUM(CONF, inner_vlan, "drop", inner_vlans, "what becomes of inner VLAN tags"),
     PARAM_ENUM(
@@ -53,6 +56,10 @@ const struct param vxlan_nat_params[] = {
         "an ICMP error would reach nobody"),
     PARAM_ENUM(CONF, ttl, "auto", ttls,
                "decrement: as a router does; auto: but in mode oneway"),
+    PARAM_ENUM(
+        CONF, checksum, "auto", checksums,
+        "of inner TCP and UDP. incremental: what is wrong stays wrong; auto: ... but "
+        "what a sender left unfinished is finished; recompute: all are right"),
     PARAM_INTEGER(CONF, mtu, "0", "0", "65535",
                   "longer inner packets are sent in fragments, those of IPv6 dropped; 0: "
                   "none is too long"),
@@ -75,6 +82,10 @@ const struct param vxlan_nat_params[] = {
     PARAM_DURATION(CONF, udp_unanswered, "120s", "0.1s", "86400s", ""),
     PARAM_DURATION(CONF, icmp, "60s", "0.1s", "86400s", "(RFC 5508)"),
     PARAM_DURATION(CONF, other, "60s", "0.1s", "86400s", "other protocols"),
+    PARAM_INTEGER(CONF, tunnel_mtu, "0", "0", "65535",
+                  "longer packets do not go back; 0: what ingress has"),
+    PARAM_BOOL(CONF, clamp_mss, "true",
+               "TCP is asked for segments that fit both ways; not in mode oneway"),
     PARAM_BOOL(CONF, tcp_loose, "true",
                "a session may begin in the middle of a TCP connection"),
     PARAM_END,
@@ -234,9 +245,11 @@ int plan_make(struct plan *plan, const struct vxlan_nat_conf *conf, struct error
     bool oneway = conf->mode == MODE_ONEWAY;
     *plan = (struct plan){ .file.total = -1,
                            .match = conf->match,
+                           .checksum = conf->checksum,
                            .forward_rest = conf->forward_rest,
                            .clear_df = conf->df ? conf->df == CHANGE_YES : oneway,
-                           .decrement = conf->ttl ? conf->ttl == CHANGE_YES : !oneway };
+                           .decrement = conf->ttl ? conf->ttl == CHANGE_YES : !oneway,
+                           .clamp_mss = conf->clamp_mss && !oneway };
     int error = make_policy(&plan->policy, conf, err);
     if (!error && conf->mtu && conf->mtu < MTU_LEAST)
         error = error_set(err, ERROR_CONFIG, EINVAL, "mtu: 0, or %d and more", MTU_LEAST);

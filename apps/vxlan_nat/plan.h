@@ -8,16 +8,17 @@
 enum { MATCH_SRC, MATCH_DST, MATCH_EITHER, MATCH_BOTH };
 enum { MODE_ONEWAY, MODE_ROUTE, MODE_NAT_OUT };
 enum { FASTPATH_AUTO, FASTPATH_XDP, FASTPATH_OFF };
+enum { CHECKSUM_FINISHED, CHECKSUM_KEPT, CHECKSUM_ANEW };
 enum { CHANGE_AUTO, CHANGE_NO, CHANGE_YES };
 
 struct vxlan_nat_conf {
     struct value allow, rules;
     char *allow_file, *ports, *vnis, *vteps, *peers, *smac, *dmac;
     char *ingress, *egress;
-    int mode, match, inner_vlan, df, ttl, fastpath;
-    int64_t mtu, sessions;
+    int mode, match, inner_vlan, df, ttl, fastpath, checksum;
+    int64_t mtu, tunnel_mtu, sessions;
     uint64_t tcp_established, tcp_transitory, udp_answered, udp_unanswered, icmp, other;
-    bool strict, udp6_zero, verify_csum, forward_rest, tcp_loose;
+    bool strict, udp6_zero, verify_csum, forward_rest, tcp_loose, clamp_mss, reassemble;
 };
 
 /* What a configuration comes to. */
@@ -28,8 +29,8 @@ struct plan {
     struct rules rules;
     uint8_t smac[6], dmac[6];
     bool has_smac, has_dmac;
-    int match;
-    bool forward_rest, clear_df, decrement;
+    int match, checksum;
+    bool forward_rest, clear_df, decrement, clamp_mss;
 };
 
 extern const struct param vxlan_nat_params[];

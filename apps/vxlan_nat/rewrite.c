@@ -60,6 +60,42 @@ struct vxlan_rewrite rewrite_plan(const struct vxlan_frame *f,
     return to;
 }
 
+/* --- checksums ----------------------------------------------------------------------- */
+
+/* A whole TCP or UDP packet with a checksum: where that is, else NULL. */
+static uint8_t *checksum_of(uint8_t *frame, const struct vxlan_frame *f)
+{
+    uint8_t *at = frame + f->l4 + (f->protocol == VXLAN_TCP ? 16 : 6);
+    bool whole = f->ports && !f->fragment && !f->truncated;
+    return whole && (at[0] | at[1] || f->protocol == VXLAN_TCP) ? at : NULL;
+}
+
+static uint16_t sum_of(const uint8_t *frame, const struct vxlan_frame *f)
+{
+    uint32_t length = f->l3 + f->total - f->l4;
+    uint64_t sum = checksum_sum(f->src, 16, 0);
+    uint8_t rest[4] = { 0, f->protocol, (uint8_t)(length >> 8), (uint8_t)length };
+    sum = checksum_sum(rest, 4, checksum_sum(f->dst, 16, sum));
+    return checksum_fold(checksum_sum(frame + f->l4, length, sum));
+}
+
+bool rewrite_finish(uint8_t *frame, const struct vxlan_frame *f, bool always)
+{
+    uint8_t *at = checksum_of(frame, f);
+    if (!at || (!always && !vxlan_is_unfinished(frame, frame + f->end, f)))
+        return false;
+    memset(at, 0, 2);
+    uint16_t sum = sum_of(frame, f);
+    sum = sum || f->protocol == VXLAN_TCP ? sum : 0xffff;
+    memcpy(at, &sum, 2);
+    return true;
+}
+
+bool rewrite_is_right(const uint8_t *frame, const struct vxlan_frame *f)
+{
+    return !checksum_of((uint8_t *)(uintptr_t)frame, f) || !sum_of(frame, f);
+}
+
 bool rewrite_packet(uint8_t *frame, const struct vxlan_frame *f,
                     const struct vxlan_rewrite *to, const struct vxlan_change *change)
 {

@@ -1,6 +1,7 @@
 /* rewrite: an inner packet gets another destination; bytes in, bytes out.
  *
  *   rewrite_plan        what packets of a flow get, once for all of them
+ *   rewrite_finish      the checksum that a sender left to its interface
  *   rewrite_packet      addresses, ports, TTL, DF; checksums are kept in step
  *   rewrite_mss         longest segment that a TCP connection begins with
  *   rewrite_fragment    one fragment of a packet that is too long
@@ -25,6 +26,13 @@ struct rewrite_target {
 struct vxlan_rewrite rewrite_plan(const struct vxlan_frame *f,
                                   const struct rewrite_target *source,
                                   const struct rewrite_target *destination);
+
+/* Whether the checksum of the whole TCP or UDP packet f was computed: because it was unfinished, or
+ * always; but none of UDP stays none. */
+bool rewrite_finish(uint8_t *frame, const struct vxlan_frame *f, bool always);
+
+/* Is it right? True where nobody can say: of fragments, of what was cut off, of other protocols. */
+bool rewrite_is_right(const uint8_t *frame, const struct vxlan_frame *f);
 
 /* frame: the bytes that f is of, all of them there up to f->end. Returns whether DF was set and is
  * not any more. */

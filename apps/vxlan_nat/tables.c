@@ -5,6 +5,7 @@
 
 #include "apps/vxlan_nat/admission.h"
 #include "apps/vxlan_nat/vxlan_nat.h"
+#include "lib/interface.h"
 #include "lib/random.h"
 #include "lib/table.h"
 
@@ -99,25 +100,57 @@ void vxlan_tables_close(struct vxlan_nat *nat)
     free(nat->state);
 }
 
+static uint32_t tunnel_mtu(const struct vxlan_nat_conf *conf)
+{
+    struct interface ingress;
+    if (conf->tunnel_mtu || !conf->ingress)
+        return (uint32_t)conf->tunnel_mtu;
+    return interface_query(conf->ingress, &ingress, NULL) ? 0 : ingress.mtu;
+}
+
+/* MACs that do not depend on where a frame goes. */
+static void set_fixed(struct vxlan_nat *nat)
+{
+    const struct plan *plan = &nat->plan;
+    union vxlan_hop hop = { .state = plan->has_dmac ? MAC_KNOWN : MAC_KEPT };
+    union vxlan_hop source = { .state = plan->has_smac ? MAC_KNOWN : MAC_KEPT };
+    memcpy(hop.mac, plan->dmac, 6);
+    memcpy(source.mac, plan->smac, 6);
+    nat->state->hops[VXLAN_HOP_FIXED].word = hop.word;
+    if (!nat->next_hop)
+        nat->state->source.word = source.word;
+}
+
+void vxlan_tables_set_mtu(struct vxlan_nat *nat, uint32_t mtu)
+{
+    const struct vxlan_key *key;
+    struct vxlan_flow *flow;
+    uint64_t at = 0;
+    nat->mtu = mtu < 0xffff ? mtu : 0xffff;
+    while ((flow = sessions_next(&nat->sessions, &at, &key)))
+        flow->mtu = (uint16_t)nat->mtu;
+}
+
 void vxlan_tables_follow(struct app *app)
 {
     struct vxlan_nat *nat = app->state;
     struct vxlan_state *state = nat->state;
     const struct plan *plan = &nat->plan;
+    const struct vxlan_nat_conf *conf = app->conf;
     const struct vxlan_key *key;
     struct vxlan_flow *flow;
     uint64_t at = 0;
     state->policy = plan->policy;
     state->clear_df = plan->clear_df;
     state->decrement = plan->decrement;
-    state->hops[0] = state->source = (union vxlan_hop){ .state = MAC_KEPT };
-    if (plan->has_dmac)
-        state->hops[0].state = MAC_KNOWN;
-    if (plan->has_smac)
-        state->source.state = MAC_KNOWN;
-    memcpy(state->hops[0].mac, plan->dmac, 6);
-    memcpy(state->source.mac, plan->smac, 6);
-    nat->sessions.timers = timers_of(app->conf);
+    state->finish =
+        plan->checksum == CHECKSUM_ANEW ? 2 : plan->checksum == CHECKSUM_FINISHED;
+    state->bidirectional = conf->mode != MODE_ONEWAY;
+    nat->tunnel_mtu = tunnel_mtu(conf);
+    set_fixed(nat);
+    if (conf->mtu || !nat->next_hop)
+        vxlan_tables_set_mtu(nat, (uint32_t)conf->mtu);
+    nat->sessions.timers = timers_of(conf);
     while ((flow = sessions_next(&nat->sessions, &at, &key)))
         if (flow->reason || !admission_holds(plan, key, &state->tunnels[flow->tunnel]))
             sessions_remove(&nat->sessions, key);
@@ -179,15 +212,18 @@ void vxlan_tables_sweep(struct vxlan_nat *nat)
     const struct vxlan_key *key;
     struct vxlan_flow *flow = NULL;
     for (uint32_t i = 0; i < SWEEP && (flow = sessions_next(s, &nat->swept, &key)); i++) {
-        if (sessions_left(s, key, flow))
+        if (sessions_left(s, key, flow)) {
             nat->wanted[flow->tunnel] = true;
-        else
+            nat->hop_wanted[flow->hop] = true;
+        } else {
             sessions_remove(s, key);
+        }
     }
     if (flow)
         return;
     nat->swept = 0;
     forget_tunnels(nat);
+    vxlan_hops_forget(nat);
 }
 
 /* --- the fast path ------------------------------------------------------------------- */
@@ -233,9 +269,13 @@ static void attach_fast(struct app *app)
 void vxlan_tables_follow_fast(struct app *app)
 {
     struct vxlan_nat *nat = app->state;
+    uint64_t now = engine_now(app->engine);
+    count_fast(app);
+    if (now < nat->looked + TENTH)
+        return;
+    nat->looked = now;
     if (fast_path_is_attached(nat->fast) && fast_path_is_stale(nat->fast))
         fast_path_detach(nat->fast);
     if (!fast_path_is_attached(nat->fast))
         attach_fast(app);
-    count_fast(app);
 }

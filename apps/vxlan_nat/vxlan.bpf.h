@@ -25,6 +25,8 @@
 /* Where a frame's way ends. Of VXLAN frames every one ends somewhere:
  *
  *   all = not ours + vxlan + OUTER;  vxlan = inner + TUNNEL;  inner = forwarded + NAT
+ *
+ * and of what comes back:  all = no answer + forwarded + BACK.  What waits is to be added.
  */
 enum vxlan_stage {
     STAGE_PASS,   /* not ours: the kernel's */
@@ -32,6 +34,8 @@ enum vxlan_stage {
     STAGE_TUNNEL, /* ... for what is in the tunnel */
     STAGE_NAT,    /* ... because it may not, or cannot, go on */
     STAGE_NOTE,   /* it goes on; this is counted */
+    STAGE_IGNORE, /* of what comes back: no answer to anything */
+    STAGE_BACK,   /* dropped on its way back */
 };
 
 #define VXLAN_REASONS(ROW)                                                               \
@@ -40,7 +44,10 @@ enum vxlan_stage {
     ROW(NOT_VXLAN, not_vxlan, PASS, "not UDP, or for another port")                      \
     ROW(L2_SHORT, l2_short, OUTER, "shorter than an Ethernet header and its tags")       \
     ROW(IP_BAD, ip_bad, OUTER, "a damaged outer IP header")                              \
-    ROW(OUTER_FRAG, outer_frag, OUTER, "a fragment of the outer packet")                 \
+    ROW(OUTER_FRAG, outer_frag, OUTER,                                                   \
+        "a fragment of an outer packet that lacks others")                               \
+    ROW(OUTER_FRAG_BAD, outer_frag_bad, OUTER,                                           \
+        "outer fragments that contradict each other")                                    \
     ROW(OUTER_TTL, outer_ttl, OUTER, "outer TTL or hop limit 0")                         \
     ROW(UDP_LEN, udp_len, OUTER, "UDP length below 8 or past the end")                   \
     ROW(UDP_CSUM, udp_csum, OUTER, "a wrong outer UDP checksum")                         \
@@ -64,13 +71,23 @@ enum vxlan_stage {
     ROW(NO_RULE, no_rule, NAT, "no rule says where to")                                  \
     ROW(CT_FULL, ct_full, NAT, "no room for another session")                            \
     ROW(CT_INVALID, ct_invalid, NAT, "TCP that no session begins with")                  \
+    ROW(CT_CONFLICT, ct_conflict, NAT, "answers would be those to another session")      \
+    ROW(CUT_OFF, cut_off, NAT, "cut off by a mirror, where answers are expected")        \
+    ROW(ICMP_BAD, icmp_bad, NAT, "a damaged ICMP error")                                 \
+    ROW(ICMP_ORPHAN, icmp_orphan, NAT, "an ICMP error about no session")                 \
     ROW(TTL_EXCEEDED, ttl_exceeded, NAT, "inner TTL used up")                            \
     ROW(FRAG_EARLY, frag_early, NAT, "a fragment before the first one of its packet")    \
     ROW(MTU, mtu, NAT, "longer than the next interface takes")                           \
     ROW(NEIGH, neigh, NAT, "no route to it, or nobody knows its next hop's MAC")         \
     ROW(TX_DOWN, tx_down, NAT, "the interface that it goes out by is down")              \
     ROW(NO_OUTPUT, no_output, NAT, "nothing is linked")                                  \
-    ROW(IN_TRUNC, in_trunc, NOTE, "an inner packet that was cut off by a mirror")
+    ROW(IN_TRUNC, in_trunc, NOTE, "an inner packet that was cut off by a mirror")        \
+    ROW(BACK_OTHER, back_other, IGNORE, "no answer to anything, or not IP")              \
+    ROW(BACK_TTL, back_ttl, BACK, "TTL of an answer used up")                            \
+    ROW(BACK_MTU, back_mtu, BACK, "an answer that is too long for the tunnel")           \
+    ROW(BACK_EARLY, back_early, BACK, "a fragment of an answer before the first one")    \
+    ROW(BACK_ICMP_BAD, back_icmp_bad, BACK, "a damaged ICMP error")                      \
+    ROW(BACK_NO_OUTPUT, back_no_output, BACK, "nothing is linked, or no packet is free")
 
 #define VXLAN_REASON_ENUM(NAME, name, stage, doc) VX_##NAME,
 enum vxlan_reason { VX_NONE, VXLAN_REASONS(VXLAN_REASON_ENUM) VX_REASONS };
@@ -99,6 +116,7 @@ struct vxlan_frame {
     __u32 end;       /* of what is there of the inner IP packet */
     __u32 total;     /* bytes of the inner IP packet, be they there or not */
     __u32 id;        /* that its fragments have in common */
+    __u16 outer;     /* the outer IP header */
     __u16 udp;       /* the outer UDP header */
     __u16 inner;     /* the inner Ethernet header */
     __u16 l3, l4;    /* of the inner packet; l4 0: a fragment that is not the first */
@@ -159,9 +177,12 @@ struct vxlan_flow {
 
 #define VXLAN_NO_RULE 0xffff
 
-#define VXLAN_HOPS    1024
+#define VXLAN_HOPS    4096
 #define VXLAN_TUNNELS 1024
 #define VXLAN_IDS     4096
+
+/* Numbers of hops: MACs as they are configured, or none; one whose MAC is never known; others. */
+enum { VXLAN_HOP_FIXED, VXLAN_HOP_NONE, VXLAN_HOP_FIRST };
 
 enum vxlan_mac { MAC_UNKNOWN, MAC_KNOWN, MAC_KEPT /* as it is in the inner frame */ };
 
@@ -186,7 +207,7 @@ struct vxlan_tunnel {
 struct vxlan_state {
     __u32 now; /* tenths of a second */
     __u8 clear_df, decrement, bidirectional;
-    __u8 unused;
+    __u8 finish;            /* checksums that are unfinished are the app's, or all (2) */
     union vxlan_hop source; /* whose address frames leave with */
     struct vxlan_policy policy;
     union vxlan_hop hops[VXLAN_HOPS];

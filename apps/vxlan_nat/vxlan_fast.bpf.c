@@ -129,6 +129,8 @@ static __always_inline int forward(struct xdp_md *ctx, void *to,
     if (!count || at > VXLAN_REACH || hop.state == MAC_UNKNOWN || inner + 14 > end ||
         data + f->end != end)
         return NEXT;
+    if (state.finish && (state.finish > 1 || vxlan_is_unfinished(data, end, f)))
+        return NEXT;
     if (change.clear_df && f->df)
         change.id = __builtin_bswap16(
             (__u16)(__sync_fetch_and_add(&state.ids[vxlan_id_slot(f)], 1) + 1));

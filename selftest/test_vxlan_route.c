@@ -1,0 +1,557 @@
+/* VxlanNat with answers: sessions, what ends them, and what is said of packets that get no further. */
+#include "selftest/vxlan_tunnels.h"
+
+#define ROUTE   "mode=route allow=10.0.0.0/8,2001:db8::/32 "
+#define S       1000000000ull
+#define EXACT   "ttl=keep df=keep "
+#define FORWARD "port=80 to=172.30.82.95:81"
+
+static uint8_t reply[FRAME_MOST];
+
+static void later(uint64_t ns)
+{
+    engine_set_time(engine, engine_now(engine) + ns);
+    test_breathe(engine, 2);
+}
+
+static void ask(const struct made *made)
+{
+    put_in(&usual, inner, frame_make(inner, made));
+}
+
+/* What came out last is answered, by flags where it is TCP. */
+static void answer_last(uint8_t flags)
+{
+    size_t found;
+    struct packet **packets = test_collected(engine, "out", &found);
+    const struct packet *p = packets[found - 1];
+    memcpy(reply, p->data, p->length);
+    frame_turn_round(reply, p->length);
+    struct look look = frame_look(reply, p->length);
+    if (look.protocol == IS_TCP && flags) {
+        reply[look.l4 + 13] = flags;
+        put16(reply + look.l4 + 16, 0);
+        put16(reply + look.l4 + 16, ~transport_sum(reply, &look));
+    }
+    answer(reply, p->length);
+}
+
+/* The frame in the tunnel that came back last; its outer header is right. */
+static const uint8_t *uncovered(uint32_t *length)
+{
+    size_t found;
+    struct packet **packets = test_collected(engine, "returned", &found);
+    ck_assert_uint_gt(found, 0);
+    const struct packet *p = packets[found - 1];
+    struct look look = frame_look(p->data, p->length);
+    const uint8_t *udp = p->data + look.l4;
+    ck_assert_uint_eq(look.protocol, IS_UDP);
+    ck_assert_uint_eq(get16(udp + 2), 4789);
+    ck_assert_uint_ge(get16(udp), 49152);
+    ck_assert_uint_eq(get16(udp + 4), p->length - look.l4);
+    ck_assert_uint_eq(udp[8], 8);
+    if (look.v6)
+        ck_assert_uint_eq(transport_sum(p->data, &look), 0xffff);
+    else
+        ck_assert_uint_eq(naive_sum(p->data + look.l3, 20, 0), 0xffff);
+    *length = p->length - look.l4 - 16;
+    return udp + 16;
+}
+
+static size_t how_many(const char *where)
+{
+    size_t found;
+    test_collected(engine, where, &found);
+    return found;
+}
+
+/* --- there and back ------------------------------------------------------------------- */
+
+static const uint8_t protocols[] = { IS_UDP, IS_TCP, IS_ICMP };
+
+/* Who asked gets the answer as if nobody stood between. */
+START_TEST(answers_go_back)
+{
+    BUILD(ROUTE EXACT, "port=80 to=172.30.82.95:81", "port=80 to=[2001:db8:9::1]:8000",
+          "to=172.30.82.96", "to=2001:db8:9::2");
+    for (int i = 0; i < 12; i++) {
+        struct made made = { .protocol = protocols[i % 3],
+                             .v6 = i / 3 & 1,
+                             .to = 80,
+                             .flags = IS_SYN,
+                             .payload = 30 + (uint32_t)i };
+        struct tunnel tunnel = { .v6 = i / 6 & 1, .vni = 42 + (uint32_t)i, .host = 9 };
+        uint32_t length = frame_make(inner, &made), back;
+        made.from = (uint16_t)(1000 + i); /* its own session */
+        length = frame_make(inner, &made);
+        put_in(&tunnel, inner, length);
+        came((size_t)i + 1);
+        answer_last(0);
+        ck_assert_uint_eq(how_many("returned"), (size_t)i + 1);
+        const uint8_t *frame = uncovered(&back);
+        frame_turn_round(inner, length);
+        ck_assert_uint_eq(back, length);
+        ck_assert_mem_eq(frame, inner, length);
+        ck_assert_uint_eq(get32(frame - 4), (42 + (uint32_t)i) << 8);
+    }
+    later(S / 100);
+    ck_assert_uint_eq(count("sessions"), 12);
+}
+END_TEST
+
+/* The outer packet goes where the question came from. */
+START_TEST(to_the_other_end)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    BUILD(ROUTE, FORWARD);
+    ask(&made);
+    answer_last(0);
+    const struct packet *p = returned(1)[0];
+    ck_assert_mem_eq(p->data, outer + 6, 6);
+    ck_assert_mem_eq(p->data + 6, outer, 6);
+    ck_assert_mem_eq(p->data + 26, outer + 30, 4);
+    ck_assert_mem_eq(p->data + 30, outer + 26, 4);
+}
+END_TEST
+
+START_TEST(without_a_tunnel)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    BUILD("mode=nat-out allow=10.0.0.0/8 " EXACT, FORWARD);
+    ask(&made);
+    answer_last(0);
+    const struct packet *p = returned(1)[0];
+    uint32_t length = frame_make(inner, &made);
+    frame_turn_round(inner, length);
+    ck_assert_uint_eq(p->length, length);
+    ck_assert_mem_eq(p->data + 12, inner + 12, length - 12);
+    ck_assert_mem_eq(p->data, outer + 6, 6);
+    ck_assert_mem_eq(p->data + 6, outer, 6);
+}
+END_TEST
+
+START_TEST(what_is_no_answer)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    BUILD(ROUTE, FORWARD);
+    answer(inner, frame_make(inner, &made)); /* to nothing */
+    ask(&made);
+    answer(came(1)[0]->data, came(1)[0]->length); /* it is the question again */
+    memset(reply, 0xff, 60);
+    answer(reply, 60);
+    ck_assert_uint_eq(count("pass_back_other"), 3);
+    returned(0);
+}
+END_TEST
+
+START_TEST(fragments_of_answers)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    uint32_t length;
+    BUILD(ROUTE, FORWARD);
+    ask(&made);
+    uint32_t first = fragment(reply, 5, 0, 400, true);
+    memcpy(reply + 26, came(1)[0]->data + 30, 4);
+    memcpy(reply + 30, came(1)[0]->data + 26, 4);
+    put16(reply + 34, 81);
+    put16(reply + 36, get16(came(1)[0]->data + 34));
+    put16(reply + 24, 0);
+    put16(reply + 24, ~naive_sum(reply + 14, 20, 0));
+    uint8_t second[FRAME_MOST];
+    uint32_t rest = fragment(second, 5, 400, 100, false);
+    memcpy(second + 26, reply + 26, 8);
+    put16(second + 24, 0);
+    put16(second + 24, ~naive_sum(second + 14, 20, 0));
+    answer(second, rest); /* it waits */
+    returned(0);
+    answer(reply, first);
+    returned(2);
+    const uint8_t *frame = uncovered(&length);
+    ck_assert_mem_eq(frame + 30, "\x0a\0\0", 3);
+    ck_assert_uint_eq(naive_sum(frame + 14, 20, 0), 0xffff);
+}
+END_TEST
+
+/* The other end of a tunnel moves, and sessions with it. */
+START_TEST(tunnels_move)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    struct tunnel other = { .vni = 42, .host = 77 };
+    BUILD(ROUTE, FORWARD);
+    ask(&made);
+    put_in(&other, inner, frame_make(inner, &made));
+    answer_last(0);
+    ck_assert_uint_eq(returned(1)[0]->data[33], 77);
+    later(S / 100);
+    ck_assert_uint_eq(count("sessions"), 1);
+}
+END_TEST
+
+/* --- how long ------------------------------------------------------------------------- */
+
+static void check_answered(bool is)
+{
+    size_t before = how_many("returned");
+    answer_last(IS_ACK);
+    ck_assert_uint_eq(how_many("returned") - before, is);
+}
+
+START_TEST(udp_ends)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    BUILD(ROUTE "udp_unanswered=120s udp_answered=300s", FORWARD);
+    ask(&made);
+    later(119 * S);
+    check_answered(true);
+    later(299 * S);
+    check_answered(true); /* which is a packet, too */
+    later(299 * S);
+    ask(&made);
+    later(299 * S);
+    check_answered(true);
+    later(301 * S);
+    check_answered(false);
+    made.from = 3;
+    ask(&made);
+    later(121 * S);
+    check_answered(false);
+    ck_assert_uint_eq(count("sessions"), 0);
+}
+END_TEST
+
+static void open_tcp(struct made *made)
+{
+    made->protocol = IS_TCP;
+    made->flags = IS_SYN;
+    ask(made);
+    answer_last(IS_SYN | IS_ACK);
+    made->flags = IS_ACK;
+    ask(made);
+}
+
+START_TEST(tcp_ends)
+{
+    struct made made = { .to = 80 };
+    BUILD(ROUTE "tcp_established=7440s tcp_transitory=240s", FORWARD);
+    open_tcp(&made);
+    later(7439 * S);
+    check_answered(true);
+    made.flags = IS_FIN | IS_ACK;
+    ask(&made);
+    later(239 * S);
+    check_answered(true);
+    later(241 * S);
+    check_answered(false);
+    /* not opened */
+    made.from = 5;
+    made.flags = IS_SYN;
+    ask(&made);
+    later(239 * S);
+    answer_last(IS_SYN | IS_ACK);
+    later(241 * S);
+    check_answered(false);
+    /* reset */
+    made.from = 6;
+    open_tcp(&made);
+    answer_last(IS_RST);
+    later(9 * S);
+    check_answered(true);
+    later(11 * S);
+    check_answered(false);
+}
+END_TEST
+
+START_TEST(others_end)
+{
+    struct made made = { .protocol = IS_ICMP };
+    BUILD(ROUTE "icmp=60s", "to=172.30.82.95");
+    ask(&made);
+    later(59 * S);
+    check_answered(true);
+    later(61 * S);
+    check_answered(false);
+}
+END_TEST
+
+START_TEST(in_the_middle_of_a_connection)
+{
+    struct made made = { .to = 80, .protocol = IS_TCP, .flags = IS_ACK };
+    BUILD(ROUTE "tcp_loose=false", FORWARD);
+    ask(&made);
+    came(0);
+    ck_assert_uint_eq(count("drop_ct_invalid"), 1);
+    open_tcp(&made);
+    came(2);
+}
+END_TEST
+
+/* Connections that are open outlast any number of packets with forged sources. */
+START_TEST(a_full_table)
+{
+    struct made made = { .to = 80 };
+    BUILD(ROUTE "sessions=256", FORWARD);
+    for (uint16_t i = 0; i < 50; i++) {
+        made.from = (uint16_t)(100 + i);
+        open_tcp(&made);
+    }
+    made.protocol = IS_UDP;
+    for (uint32_t i = 0; i < 5000; i++) {
+        uint32_t length = frame_make(inner, &made);
+        put32(inner + 26, 0x0a010000 + i * 7);
+        put_in(&usual, inner, length);
+    }
+    later(2 * S);
+    ck_assert_uint_le(count("sessions"), 256);
+    ck_assert_uint_gt(count("sessions"), 200);
+    ck_assert_uint_gt(count("sessions_displaced"), 3000);
+    ck_assert_uint_gt(count("drop_ct_full"), 0);
+    made.protocol = IS_TCP;
+    made.flags = IS_ACK;
+    for (uint16_t i = 0; i < 50; i++) {
+        made.from = (uint16_t)(100 + i);
+        ask(&made);
+        check_answered(true);
+    }
+}
+END_TEST
+
+START_TEST(two_networks_with_the_same_addresses)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    struct tunnel other = { .vni = 43 };
+    BUILD(ROUTE, FORWARD);
+    ask(&made);
+    put_in(&other, inner, frame_make(inner, &made));
+    came(1);
+    ck_assert_uint_eq(count("drop_ct_conflict"), 1);
+}
+END_TEST
+
+/* --- errors --------------------------------------------------------------------------- */
+
+/* An ICMP error about a packet, from an address; returns its length. */
+static uint32_t complain(uint8_t *out, const uint8_t *about, uint8_t type, uint8_t code,
+                         uint32_t from, uint32_t quoted)
+{
+    memset(out, 0, FRAME_MOST);
+    memcpy(out, about + 6, 6);
+    memcpy(out + 6, about, 6);
+    uint8_t *ip = out + 14, *icmp = ip + 20;
+    put16(out + 12, 0x0800);
+    ip[0] = 0x45;
+    ip[8] = 64;
+    ip[9] = IS_ICMP;
+    put16(ip + 2, 28 + quoted);
+    put32(ip + 12, from);
+    memcpy(ip + 16, about + 26, 4);
+    put16(ip + 10, ~naive_sum(ip, 20, 0));
+    icmp[0] = type;
+    icmp[1] = code;
+    memcpy(icmp + 8, about + 14, quoted);
+    put16(icmp + 2, ~naive_sum(icmp, 8 + quoted, 0));
+    return 14 + 28 + quoted;
+}
+
+/* Port unreachable, TTL exceeded, fragmentation needed; with 8 and with 28 bytes of it. */
+static const struct {
+    uint8_t type, code;
+    uint32_t quoted;
+} errors[] = { { 3, 3, 28 }, { 11, 0, 28 }, { 3, 4, 28 }, { 3, 3, 48 } };
+
+START_TEST(errors_come_back)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    uint32_t length;
+    BUILD(ROUTE EXACT, FORWARD);
+    ask(&made);
+    const struct packet *p = came(1)[0];
+    uint32_t target = get32(p->data + 30), router = 0xac1e5201;
+    uint32_t from = errors[_i].type == 11 ? router : target;
+    uint32_t size = complain(reply, p->data, errors[_i].type, errors[_i].code, from,
+                             errors[_i].quoted);
+    later(100 * S);
+    answer(reply, size);
+    const uint8_t *frame = uncovered(&length);
+    ck_assert_uint_eq(length, size);
+    ck_assert_ptr_null(frame_problem(frame, length));
+    frame_make(inner, &made);
+    ck_assert_mem_eq(frame + 30, inner + 26, 4); /* to who asked */
+    if (from == router)
+        ck_assert_uint_eq(get32(frame + 26), router);
+    else
+        ck_assert_mem_eq(frame + 26, inner + 30, 4);
+    ck_assert_mem_eq(frame + 42 + 12, inner + 26, 8); /* about the packet as it was */
+    ck_assert_mem_eq(frame + 42 + 20, inner + 34, 4);
+    ck_assert_uint_eq(frame[34], errors[_i].type);
+    ck_assert_uint_eq(naive_sum(frame + 42, 20, 0), 0xffff);
+    later(21 * S); /* it has refreshed nothing */
+    check_answered(false);
+}
+END_TEST
+
+/* The one who asked complains about the answer. */
+START_TEST(errors_go_on)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    uint32_t length;
+    BUILD(ROUTE EXACT, FORWARD);
+    ask(&made);
+    answer_last(0);
+    const uint8_t *frame = uncovered(&length);
+    uint32_t size = complain(inner, frame, 3, 3, get32(frame + 30), 28);
+    put_in(&usual, inner, size);
+    const struct packet *p = came(2)[1];
+    ck_assert_ptr_null(frame_problem(p->data, p->length));
+    ck_assert_uint_eq(get32(p->data + 30), 0xac1e525f); /* 172.30.82.95 */
+    ck_assert_mem_eq(p->data + 42 + 12, reply + 26, 8);
+    ck_assert_mem_eq(p->data + 42 + 20, reply + 34, 4);
+}
+END_TEST
+
+START_TEST(errors_about_nothing)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    BUILD(ROUTE, FORWARD);
+    frame_make(inner, &made);
+    uint32_t size = complain(reply, inner, 3, 3, 0x0a000009, 28);
+    put_in(&usual, reply, size);
+    answer(reply, size);
+    reply[14 + 20 + 2] ^= 1;
+    put_in(&usual, reply, size);
+    answer(reply, size);
+    ck_assert_uint_eq(count("drop_icmp_orphan"), 1);
+    ck_assert_uint_eq(count("pass_back_other"), 1);
+    ck_assert_uint_eq(count("drop_icmp_bad"), 1);
+    ck_assert_uint_eq(count("drop_back_icmp_bad"), 1);
+    came(0);
+    returned(0);
+}
+END_TEST
+
+/* Who sends what does not fit hears of it, by a packet that looks as if it came from who it was
+ * sent to. */
+START_TEST(too_long)
+{
+    struct made made = { .to = 80, .payload = 1000 };
+    uint32_t length;
+    BUILD(ROUTE "mtu=900", FORWARD);
+    ask(&made);
+    came(0);
+    const uint8_t *frame = uncovered(&length);
+    ck_assert_ptr_null(frame_problem(frame, length));
+    ck_assert_mem_eq(frame, inner + 6, 6);
+    ck_assert_mem_eq(frame + 26, inner + 30, 4);
+    ck_assert_mem_eq(frame + 30, inner + 26, 4);
+    ck_assert_uint_eq(get16(frame + 34), 0x0304);
+    ck_assert_uint_eq(get16(frame + 40), 900);
+    ck_assert_mem_eq(frame + 42, inner + 14, 28);
+    ck_assert_uint_eq(count("drop_mtu"), 1);
+    ck_assert_uint_eq(count("icmp_sent"), 1);
+}
+END_TEST
+
+START_TEST(answers_that_are_too_long)
+{
+    struct made made = { .to = 80, .payload = 1000 };
+    BUILD(ROUTE "tunnel_mtu=900", FORWARD);
+    ask(&made);
+    answer_last(0);
+    returned(0);
+    const struct packet *p = came(2)[1];
+    ck_assert_ptr_null(frame_problem(p->data, p->length));
+    ck_assert_uint_eq(get16(p->data + 34), 0x0304);
+    ck_assert_uint_eq(get16(p->data + 40), 900 - 50);
+    ck_assert_mem_eq(p->data, reply + 6, 6);
+    ck_assert_mem_eq(p->data + 30, reply + 26, 4);
+    ck_assert_uint_eq(count("drop_back_mtu"), 1);
+}
+END_TEST
+
+START_TEST(too_many_hops)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    uint32_t length;
+    BUILD(ROUTE, FORWARD);
+    uint32_t size = frame_make(inner, &made);
+    inner[14 + 8] = 1;
+    put16(inner + 14 + 10, 0);
+    put16(inner + 14 + 10, ~naive_sum(inner + 14, 20, 0));
+    put_in(&usual, inner, size);
+    came(0);
+    ck_assert_uint_eq(uncovered(&length)[34], 11);
+    ck_assert_uint_eq(count("drop_ttl_exceeded"), 1);
+    for (int i = 0; i < 200; i++) /* not without limit */
+        put_in(&usual, inner, size);
+    ck_assert_uint_lt(how_many("returned"), 60);
+}
+END_TEST
+
+/* A SYN asks for segments that fit on the way back, its answer for such as fit there. */
+START_TEST(segments_that_fit)
+{
+    struct made made = { .to = 80, .protocol = IS_TCP, .flags = IS_SYN, .payload = 4 };
+    uint32_t length;
+    BUILD(ROUTE EXACT "mtu=1400 tunnel_mtu=1500", FORWARD);
+    uint32_t size = frame_make(inner, &made);
+    struct look look = frame_look(inner, size);
+    inner[look.l4 + 12] = 0x60; /* the payload is an option */
+    patch(inner + look.l4 + 20, "020405b4");
+    put16(inner + look.l4 + 16, 0);
+    put16(inner + look.l4 + 16, ~transport_sum(inner, &look));
+    put_in(&usual, inner, size);
+    const struct packet *p = came(1)[0];
+    ck_assert_ptr_null(frame_problem(p->data, p->length));
+    ck_assert_uint_eq(get16(p->data + look.l4 + 22), 1360);
+    memcpy(reply, p->data, p->length);
+    patch(reply + look.l4 + 20, "020405b4");
+    put16(reply + look.l4 + 16, 0);
+    put16(reply + look.l4 + 16, ~transport_sum(reply, &look));
+    frame_turn_round(reply, p->length);
+    answer(reply, p->length);
+    const uint8_t *frame = uncovered(&length);
+    ck_assert_uint_eq(get16(frame + look.l4 + 22), 1360);
+    ck_assert_ptr_null(frame_problem(frame, length));
+}
+END_TEST
+
+START_TEST(what_a_mirror_cut_off)
+{
+    struct made made = { .to = 80, .payload = 300 };
+    BUILD(ROUTE, FORWARD);
+    frame_make(inner, &made);
+    put_in(&usual, inner, 200);
+    came(0);
+    ck_assert_uint_eq(count("drop_cut_off"), 1);
+}
+END_TEST
+
+static Suite *suite_vxlan_route(void)
+{
+    Suite *suite = suite_create("vxlan_route");
+    TCase *tests = tcase_create("vxlan_route");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, answers_go_back);
+    tcase_add_test(tests, to_the_other_end);
+    tcase_add_test(tests, without_a_tunnel);
+    tcase_add_test(tests, what_is_no_answer);
+    tcase_add_test(tests, fragments_of_answers);
+    tcase_add_test(tests, tunnels_move);
+    tcase_add_test(tests, udp_ends);
+    tcase_add_test(tests, tcp_ends);
+    tcase_add_test(tests, others_end);
+    tcase_add_test(tests, in_the_middle_of_a_connection);
+    tcase_add_test(tests, a_full_table);
+    tcase_add_test(tests, two_networks_with_the_same_addresses);
+    tcase_add_loop_test(tests, errors_come_back, 0,
+                        (int)(sizeof(errors) / sizeof(errors[0])));
+    tcase_add_test(tests, errors_go_on);
+    tcase_add_test(tests, errors_about_nothing);
+    tcase_add_test(tests, too_long);
+    tcase_add_test(tests, answers_that_are_too_long);
+    tcase_add_test(tests, too_many_hops);
+    tcase_add_test(tests, segments_that_fit);
+    tcase_add_test(tests, what_a_mirror_cut_off);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
+SUITE(vxlan_route)
