@@ -50,7 +50,7 @@ vxlan_inline int vxlan_goes(const struct vxlan_frame *f, const struct vxlan_flow
 {
     if (f->tags || f->hops < 1u + state->decrement)
         return 0;
-    if (flow->mtu && f->end - f->l3 > flow->mtu)
+    if (state->mtu && f->end - f->l3 > state->mtu)
         return 0;
     if (!(flow->flags & FLOW_STATEFUL))
         return 1;

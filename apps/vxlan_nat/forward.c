@@ -59,13 +59,18 @@ uint32_t vxlan_uncover(const struct app *app, struct packet *p,
     return l3;
 }
 
+/* The longest packet that goes back through its tunnel; 0: any. */
+static uint32_t back_mtu(const struct vxlan_nat *nat, const struct vxlan_flow *flow)
+{
+    uint32_t overhead = encap_overhead(&nat->state->tunnels[flow->tunnel]);
+    return nat->tunnel_mtu > overhead ? nat->tunnel_mtu - overhead : 0;
+}
+
 /* The longest packet that goes both ways; 0: any. */
 static uint32_t narrowest(const struct app *app, const struct vxlan_flow *flow)
 {
     const struct vxlan_nat *nat = app->state;
-    uint32_t overhead = encap_overhead(&nat->state->tunnels[flow->tunnel]);
-    uint32_t on = nat->mtu;
-    uint32_t back = nat->tunnel_mtu > overhead ? nat->tunnel_mtu - overhead : 0;
+    uint32_t on = nat->state->mtu, back = back_mtu(nat, flow);
     return on && (!back || on < back) ? on : back;
 }
 
@@ -78,20 +83,6 @@ static void clamp(struct app *app, const struct vxlan_seen *seen,
         rewrite_mss(seen->p->data, f, (uint16_t)(most - headers));
 }
 
-/* One of so many is looked at whether it is right as it comes. */
-static void finish_checksum(struct app *app, const struct vxlan_seen *seen)
-{
-    struct vxlan_nat *nat = app->state;
-    int how = nat->plan.checksum;
-    if (++nat->checked % CHECKED == 0) {
-        app_count(app, CHECKED_CSUM, 1);
-        app_count(app, CHECKED_CSUM_BAD, !rewrite_is_right(seen->p->data, &seen->f));
-    }
-    if (how != CHECKSUM_KEPT)
-        app_count(app, CSUM_FINISHED,
-                  rewrite_finish(seen->p->data, &seen->f, how == CHECKSUM_ANEW));
-}
-
 /* Addresses, ports, TTL, DF; and what a SYN asks for. */
 static void change_packet(struct app *app, const struct vxlan_seen *seen,
                           const struct vxlan_flow *flow)
@@ -100,9 +91,11 @@ static void change_packet(struct app *app, const struct vxlan_seen *seen,
     const struct plan *plan = &nat->plan;
     const struct vxlan_frame *f = &seen->f;
     struct vxlan_change change = { plan->clear_df, plan->decrement, 0 };
-    finish_checksum(app, seen);
+    if (plan->checksum != CHECKSUM_KEPT)
+        app_count(app, CSUM_FINISHED,
+                  rewrite_finish(seen->p->data, f, plan->checksum == CHECKSUM_ANEW));
     if (plan->clear_df && f->df)
-        change.id = htons((uint16_t)++nat->state->ids[vxlan_id_slot(f)]);
+        change.id = htons(VXLAN_NEXT_ID(nat->state, vxlan_id_slot(f)));
     app_count(app, DF_CLEARED, rewrite_packet(seen->p->data, f, &flow->to, &change));
     if (f->tcp & VXLAN_TCP_SYN && plan->clamp_mss)
         clamp(app, seen, flow);
@@ -117,7 +110,8 @@ static bool is_stuck(const struct vxlan_nat *nat, const struct vxlan_frame *f)
 /* Makes of the packet what its flow wants. The reason why it is not, or VX_NONE: *l3 is where its IP
  * header is then. */
 static enum vxlan_reason prepare(struct app *app, const struct vxlan_seen *seen,
-                                 const struct vxlan_flow *flow, uint32_t *l3)
+                                 const struct vxlan_flow *flow, uint32_t mtu,
+                                 uint32_t *l3)
 {
     struct vxlan_nat *nat = app->state;
     const struct vxlan_frame *f = &seen->f;
@@ -125,8 +119,8 @@ static enum vxlan_reason prepare(struct app *app, const struct vxlan_seen *seen,
         vxlan_tell(app, seen, flow, ICMP_TIME_EXCEEDED, 0);
         return VX_TTL_EXCEEDED;
     }
-    if (flow->mtu && f->end - f->l3 > flow->mtu && is_stuck(nat, f)) {
-        vxlan_tell(app, seen, flow, ICMP_TOO_BIG, flow->mtu);
+    if (mtu && f->end - f->l3 > mtu && is_stuck(nat, f)) {
+        vxlan_tell(app, seen, flow, ICMP_TOO_BIG, mtu);
         return VX_MTU;
     }
     change_packet(app, seen, flow);
@@ -135,6 +129,27 @@ static enum vxlan_reason prepare(struct app *app, const struct vxlan_seen *seen,
 }
 
 /* --- on -------------------------------------------------------------------------------- */
+
+bool vxlan_forward_known(struct app *app, const struct vxlan_seen *seen,
+                         const struct vxlan_flow *flow, struct vxlan_counts *counts)
+{
+    struct vxlan_nat *nat = app->state;
+    const struct vxlan_frame *f = &seen->f;
+    struct link *output = app_output(app, TO_OUTPUT);
+    struct packet *p = seen->p;
+    if (!output || !vxlan_pass(p->data, p->data + f->end, f, flow, nat->state))
+        return false;
+    p->data += f->inner;
+    p->length = f->end - f->inner;
+    p->flags = 0;
+    p->hash = 0;
+    link_transmit(output, p);
+    counts->forwarded++;
+    counts->bytes += p->length;
+    counts->rewritten += flow->flags & FLOW_REWRITTEN;
+    counts->df_cleared += nat->state->clear_df && f->df;
+    return true;
+}
 
 static bool emit_one(struct app *app, struct packet *p, const struct passage *passage)
 {
@@ -157,9 +172,9 @@ void vxlan_emit(struct app *app, struct packet *p)
     static const struct passage passage = { .send = emit_one };
     const struct vxlan_nat *nat = app->state;
     uint32_t l3 = l3_of(p);
-    bool sent = !nat->mtu || p->length - l3 <= nat->mtu
-                    ? emit_one(app, p, &passage)
-                    : send_fragments(app, p, l3, nat->mtu, &passage);
+    uint32_t mtu = nat->state->mtu;
+    bool sent = !mtu || p->length - l3 <= mtu ? emit_one(app, p, &passage)
+                                              : send_fragments(app, p, l3, mtu, &passage);
     app_count(app, FORWARDED, sent);
     app_count(app, REDIRECTED, sent);
     app_count(app, ERRORS, !sent);
@@ -183,10 +198,11 @@ void vxlan_send_on(struct app *app, struct packet *p, const struct vxlan_flow *f
 void vxlan_forward(struct app *app, const struct vxlan_seen *seen,
                    const struct vxlan_flow *flow)
 {
+    const struct vxlan_nat *nat = app->state;
     enum vxlan_reason reason = VX_NO_OUTPUT;
     uint32_t l3;
     if (app_output(app, TO_OUTPUT))
-        reason = prepare(app, seen, flow, &l3);
+        reason = prepare(app, seen, flow, nat->state->mtu, &l3);
     if (reason) {
         vxlan_refuse_packet(app, seen->p, reason);
         return;
@@ -248,15 +264,15 @@ void vxlan_return(struct app *app, const struct vxlan_seen *seen,
         .way = { answer->tunnel, answer->vni,
                  (to->src[3] ^ to->dst[3]) * 0x9e3779b1u ^ to->sport ^ to->dport },
     };
-    uint32_t l3;
-    enum vxlan_reason reason = prepare(app, seen, answer, &l3);
+    uint32_t l3, mtu = back_mtu(app->state, answer);
+    enum vxlan_reason reason = prepare(app, seen, answer, mtu, &l3);
     if (reason) {
         vxlan_refuse_packet(app, seen->p, back_reason(reason));
         return;
     }
-    bool sent = !answer->mtu || seen->p->length - l3 <= answer->mtu
+    bool sent = !mtu || seen->p->length - l3 <= mtu
                     ? send_back(app, seen->p, &passage)
-                    : send_fragments(app, seen->p, l3, answer->mtu, &passage);
+                    : send_fragments(app, seen->p, l3, mtu, &passage);
     app_count(app, BACK_FORWARDED, sent);
     app_count(app, FIRST_REASON + VX_BACK_NO_OUTPUT - 1, !sent);
     app_count(app, ERRORS, !sent);

@@ -109,8 +109,8 @@ static void follow_interface(struct app *app)
     memcpy(source.mac, nat->plan.has_smac ? nat->plan.smac : next_hop_mac(nat->next_hop),
            6);
     __atomic_store_n(&nat->state->source.word, source.word, __ATOMIC_RELAXED);
-    if (!conf->mtu && next_hop_mtu(nat->next_hop) != nat->mtu)
-        vxlan_tables_set_mtu(nat, next_hop_mtu(nat->next_hop));
+    if (!conf->mtu)
+        nat->state->mtu = next_hop_mtu(nat->next_hop);
 }
 
 void vxlan_hops_tick(struct app *app)

@@ -2,6 +2,7 @@
  *
  *   vxlan_rewrite         in place; checksums are kept in step
  *   vxlan_is_unfinished   there is none yet that could be kept in step
+ *   vxlan_pseudo          what that needs to know
  *
  * Compiled for the XDP program and for rewrite.c. What it means:
  * apps/vxlan_nat/rewrite.h.
@@ -115,22 +116,28 @@ vxlan_inline void vxlan_rewrite_l4(__u8 *l4, const __u8 *end, const struct vxlan
 
 #define VXLAN_REACH 4096 /* headers lie in front of it; what a verifier must be told */
 
+/* Of the pseudo header what all packets of a flow have in common. */
+vxlan_inline __u16 vxlan_pseudo(const struct vxlan_frame *f)
+{
+    __u64 sum = vxlan_pair(0, f->protocol);
+    for (int i = 0; i < 4; i++) /* of IPv4 the rest adds minus zero, which is nothing */
+        sum += (__u64)f->src[i] + f->dst[i];
+    sum = (sum & 0xffffffff) + (sum >> 32);
+    return vxlan_fold((__u32)((sum & 0xffffffff) + (sum >> 32)));
+}
+
 /* Does its checksum hold the sum of the pseudo header and no more? A sender left the rest to its
  * interface, and there was none. One in 65,536 of those that are right looks the same. */
 vxlan_inline int vxlan_is_unfinished(const __u8 *data, const __u8 *end,
-                                     const struct vxlan_frame *f)
+                                     const struct vxlan_frame *f, __u16 pseudo)
 {
     __u32 l4 = f->l4, offset = f->protocol == VXLAN_TCP ? 16 : 6;
     if (!f->ports || f->fragment || f->truncated || l4 > VXLAN_REACH ||
         data + l4 + offset + 2 > end)
         return 0;
     __u32 length = f->total - (l4 - f->l3);
-    __u64 sum = vxlan_pair(0, f->protocol);
-    sum += vxlan_pair((__u8)(length >> 8), (__u8)length);
-    for (int i = 0; i < 4; i++) /* of IPv4 the rest adds minus zero, which is nothing */
-        sum += (__u64)f->src[i] + f->dst[i];
-    sum = (sum & 0xffffffff) + (sum >> 32);
-    __u16 is, would = vxlan_fold((__u32)((sum & 0xffffffff) + (sum >> 32)));
+    __u16 is,
+        would = vxlan_fold((__u32)pseudo + vxlan_pair((__u8)(length >> 8), (__u8)length));
     __builtin_memcpy(&is, data + l4 + offset, 2);
     return is && (is == would || (is == 0xffff && !would));
 }

@@ -82,7 +82,8 @@ static uint16_t sum_of(const uint8_t *frame, const struct vxlan_frame *f)
 bool rewrite_finish(uint8_t *frame, const struct vxlan_frame *f, bool always)
 {
     uint8_t *at = checksum_of(frame, f);
-    if (!at || (!always && !vxlan_is_unfinished(frame, frame + f->end, f)))
+    if (!at ||
+        (!always && !vxlan_is_unfinished(frame, frame + f->end, f, vxlan_pseudo(f))))
         return false;
     memset(at, 0, 2);
     uint16_t sum = sum_of(frame, f);

@@ -121,16 +121,6 @@ static void set_fixed(struct vxlan_nat *nat)
         nat->state->source.word = source.word;
 }
 
-void vxlan_tables_set_mtu(struct vxlan_nat *nat, uint32_t mtu)
-{
-    const struct vxlan_key *key;
-    struct vxlan_flow *flow;
-    uint64_t at = 0;
-    nat->mtu = mtu < 0xffff ? mtu : 0xffff;
-    while ((flow = sessions_next(&nat->sessions, &at, &key)))
-        flow->mtu = (uint16_t)nat->mtu;
-}
-
 void vxlan_tables_follow(struct app *app)
 {
     struct vxlan_nat *nat = app->state;
@@ -143,13 +133,14 @@ void vxlan_tables_follow(struct app *app)
     state->policy = plan->policy;
     state->clear_df = plan->clear_df;
     state->decrement = plan->decrement;
+    state->shared = nat->fast != NULL;
     state->finish =
         plan->checksum == CHECKSUM_ANEW ? 2 : plan->checksum == CHECKSUM_FINISHED;
     state->bidirectional = conf->mode != MODE_ONEWAY;
     nat->tunnel_mtu = tunnel_mtu(conf);
     set_fixed(nat);
     if (conf->mtu || !nat->next_hop)
-        vxlan_tables_set_mtu(nat, (uint32_t)conf->mtu);
+        state->mtu = (uint32_t)conf->mtu;
     nat->sessions.timers = timers_of(conf);
     while ((flow = sessions_next(&nat->sessions, &at, &key)))
         if (flow->reason || !admission_holds(plan, key, &state->tunnels[flow->tunnel]))
@@ -228,6 +219,15 @@ void vxlan_tables_sweep(struct vxlan_nat *nat)
 
 /* --- the fast path ------------------------------------------------------------------- */
 
+void vxlan_tables_count(struct app *app, const struct vxlan_counts *counts)
+{
+    app_count(app, NAT_APPLIED, counts->rewritten);
+    app_count(app, DF_CLEARED, counts->df_cleared);
+    app_count(app, FORWARDED, counts->forwarded);
+    app_count(app, REDIRECTED, counts->forwarded);
+    app_count(app, BYTES_PROCESSED, counts->bytes);
+}
+
 static void count_fast(struct app *app)
 {
     struct vxlan_nat *nat = app->state;
@@ -238,16 +238,12 @@ static void count_fast(struct app *app)
         refused += since.refused[reason];
         app_count(app, FIRST_REASON + reason - 1, since.refused[reason]);
     }
+    vxlan_tables_count(app, &since);
     app_count(app, FIRST_REASON + VX_IN_TRUNC - 1, since.truncated);
     app_count(app, TOTAL_PACKETS, since.forwarded + refused);
     app_count(app, VXLAN_PACKETS, since.forwarded + refused);
     app_count(app, INNER_PACKETS, since.forwarded + refused);
-    app_count(app, NAT_APPLIED, since.rewritten);
-    app_count(app, DF_CLEARED, since.df_cleared);
-    app_count(app, FORWARDED, since.forwarded);
-    app_count(app, REDIRECTED, since.forwarded);
     app_count(app, FAST_PACKETS, since.forwarded);
-    app_count(app, BYTES_PROCESSED, since.bytes);
     app_count(app, ERRORS, refused);
 }
 

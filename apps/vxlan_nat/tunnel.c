@@ -1,6 +1,5 @@
 /* tunnel: what becomes of frames that come in tunnels. */
 #include "apps/vxlan_nat/admission.h"
-#include "apps/vxlan_nat/encap.h"
 #include "apps/vxlan_nat/look.h"
 #include "apps/vxlan_nat/vxlan_nat.h"
 
@@ -40,8 +39,7 @@ static bool is_stateful(const struct app *app)
 }
 
 /* What answers to a packet like f, which gets flow->to, get. */
-static struct vxlan_flow answer_to(const struct vxlan_nat *nat, const uint8_t *frame,
-                                   const struct vxlan_frame *f,
+static struct vxlan_flow answer_to(const uint8_t *frame, const struct vxlan_frame *f,
                                    const struct vxlan_flow *flow)
 {
     struct vxlan_frame back = { .family = f->family,
@@ -53,13 +51,12 @@ static struct vxlan_flow answer_to(const struct vxlan_nat *nat, const uint8_t *f
     struct rewrite_target source = { .port = f->dport, .has_port = true };
     struct rewrite_target destination = { .port = f->sport, .has_port = true };
     struct vxlan_flow answer = *flow;
-    uint32_t overhead = encap_overhead(&nat->state->tunnels[flow->tunnel]);
     memcpy(back.src, flow->to.dst, 16);
     memcpy(back.dst, flow->to.src, 16);
     memcpy(source.address, f->dst, 16);
     memcpy(destination.address, f->src, 16);
     answer.to = rewrite_plan(&back, &source, &destination);
-    answer.mtu = (uint16_t)(nat->tunnel_mtu > overhead ? nat->tunnel_mtu - overhead : 0);
+    answer.pseudo = vxlan_pseudo(&back);
     memcpy(answer.macs, frame + f->inner + 6, 6);
     memcpy(answer.macs + 6, frame + f->inner, 6);
     return answer;
@@ -78,7 +75,7 @@ static struct vxlan_flow *add_session(struct app *app, const struct vxlan_seen *
         own->reason = VX_CT_INVALID;
         return own; /* the next one may begin it */
     }
-    struct vxlan_flow answer = answer_to(nat, seen->p->data, f, own);
+    struct vxlan_flow answer = answer_to(seen->p->data, f, own);
     struct vxlan_key answer_key = session_answer_key(&seen->key, own);
     struct vxlan_flow *flow =
         sessions_add(&nat->sessions, &seen->key, own, &answer_key, &answer, &error);
@@ -114,7 +111,7 @@ static struct vxlan_flow *decide_flow(struct app *app, const struct vxlan_seen *
     uint32_t tunnel = vxlan_tunnel_number(nat, seen->p->data, &seen->f);
     *own = (struct vxlan_flow){ .used = nat->state->now,
                                 .vni = seen->f.vni,
-                                .mtu = (uint16_t)nat->mtu,
+                                .pseudo = vxlan_pseudo(&seen->f),
                                 .tunnel = (uint16_t)tunnel };
     admission_decide(&nat->plan, &seen->f, own);
     if (!own->reason)
@@ -229,7 +226,8 @@ static bool take_errors(struct app *app, const struct vxlan_seen *seen)
     }
 }
 
-void vxlan_go_on(struct app *app, const struct vxlan_seen *seen)
+static void go_on(struct app *app, const struct vxlan_seen *seen,
+                  struct vxlan_counts *counts)
 {
     struct vxlan_nat *nat = app->state;
     const struct vxlan_frame *f = &seen->f;
@@ -239,6 +237,9 @@ void vxlan_go_on(struct app *app, const struct vxlan_seen *seen)
         return;
     }
     vxlan_count_flow(nat, flow, f);
+    if (counts && !flow->reason && !f->fragment &&
+        vxlan_forward_known(app, seen, flow, counts))
+        return;
     if (f->l4 && flow->flags & FLOW_STATEFUL && !flow->reason)
         sessions_see(&nat->sessions, &seen->key, flow, f->tcp, false);
     if (flow->reason)
@@ -249,14 +250,31 @@ void vxlan_go_on(struct app *app, const struct vxlan_seen *seen)
         vxlan_take_early(app, seen); /* whose packet is gone */
 }
 
-static void take(struct app *app, const struct vxlan_seen *seen)
+void vxlan_go_on(struct app *app, const struct vxlan_seen *seen)
+{
+    go_on(app, seen, NULL);
+}
+
+static void take(struct app *app, const struct vxlan_seen *seen,
+                 struct vxlan_counts *counts)
 {
     if (!is_stateful(app))
-        vxlan_go_on(app, seen);
+        go_on(app, seen, counts);
     else if (seen->f.truncated)
         vxlan_refuse_packet(app, seen->p, VX_CUT_OFF);
     else if (take_errors(app, seen))
-        vxlan_go_on(app, seen);
+        go_on(app, seen, counts);
+}
+
+/* One of so many is looked at whether it is right as it comes. */
+static void check_one(struct app *app, const struct vxlan_seen *seen, uint32_t n)
+{
+    struct vxlan_nat *nat = app->state;
+    if ((nat->checked += n) < CHECKED)
+        return;
+    nat->checked = 0;
+    app_count(app, CHECKED_CSUM, 1);
+    app_count(app, CHECKED_CSUM_BAD, !rewrite_is_right(seen->p->data, &seen->f));
 }
 
 /* What is known of the inner packet; false: it went no further. *p: another one, when it was put
@@ -287,6 +305,7 @@ void vxlan_take_tunnelled(struct app *app, struct packet *const *p, uint32_t n)
 {
     struct vxlan_nat *nat = app->state;
     struct vxlan_seen seen[VXLAN_BATCH];
+    struct vxlan_counts counts = { 0 };
     uint32_t good = 0;
     app_count(app, TOTAL_PACKETS, n);
     for (uint32_t i = 0; i < n; i++) {
@@ -301,6 +320,9 @@ void vxlan_take_tunnelled(struct app *app, struct packet *const *p, uint32_t n)
     }
     for (uint32_t i = 0; i < good; i++)
         sessions_expect(&nat->sessions, seen[i].hash);
+    if (good)
+        check_one(app, &seen[0], good);
     for (uint32_t i = 0; i < good; i++)
-        take(app, &seen[i]);
+        take(app, &seen[i], &counts);
+    vxlan_tables_count(app, &counts);
 }

@@ -172,7 +172,7 @@ struct vxlan_flow {
     __u8 macs[12];   /* of the inner frame: destination, source; where answers go */
     __u8 tcp;        /* flags that were seen, of both directions in that of the tunnel */
     __u8 transitory; /* TCP that is not established, or not any more */
-    __u16 mtu;       /* longer packets are the app's; 0: none is too long */
+    __u16 pseudo;    /* rewrite.bpf.h: vxlan_pseudo */
 };
 
 #define VXLAN_NO_RULE 0xffff
@@ -206,8 +206,10 @@ struct vxlan_tunnel {
 
 struct vxlan_state {
     __u32 now; /* tenths of a second */
+    __u32 mtu; /* longer packets are the app's; 0: none is too long */
     __u8 clear_df, decrement, bidirectional;
     __u8 finish;            /* checksums that are unfinished are the app's, or all (2) */
+    __u8 shared;            /* an XDP program has it as well */
     union vxlan_hop source; /* whose address frames leave with */
     struct vxlan_policy policy;
     union vxlan_hop hops[VXLAN_HOPS];

@@ -17,14 +17,14 @@
 
 #define SHARED_BUCKET(view, number) find_index((view).buckets, number)
 #define SHARED_SLOT(view, number)   find_index((view).slots, number)
+#define VXLAN_NEXT_ID(state, slot)  ((__u16)__sync_fetch_and_add(&(state)->ids[slot], 1))
 
 static __always_inline void *find_index(void *map, __u32 index)
 {
     return bpf_map_lookup_elem(map, &index);
 }
 
-#include "apps/vxlan_nat/flow.bpf.h"
-#include "apps/vxlan_nat/rewrite.bpf.h"
+#include "apps/vxlan_nat/pass.bpf.h"
 #include "lib/shared_table.bpf.h"
 
 #define TABLE(NAME, TYPE, VALUE, MAX, FLAGS)                                             \
@@ -122,27 +122,11 @@ static __always_inline int forward(struct xdp_md *ctx, void *to,
 {
     __u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
     struct vxlan_counts *count = find_index(&counts, 0);
-    union vxlan_hop hop = { .word = state.hops[flow->hop % VXLAN_HOPS].word };
-    struct vxlan_change change = { state.clear_df, state.decrement, 0 };
-    __u32 at = f->inner;
-    __u8 *inner = data + at;
-    if (!count || at > VXLAN_REACH || hop.state == MAC_UNKNOWN || inner + 14 > end ||
-        data + f->end != end)
+    if (!count || data + f->end != end || !vxlan_pass(data, end, f, flow, &state))
         return NEXT;
-    if (state.finish && (state.finish > 1 || vxlan_is_unfinished(data, end, f)))
-        return NEXT;
-    if (change.clear_df && f->df)
-        change.id = __builtin_bswap16(
-            (__u16)(__sync_fetch_and_add(&state.ids[vxlan_id_slot(f)], 1) + 1));
-    if (!vxlan_rewrite(data, end, f, &flow->to, &change))
-        return NEXT;
-    if (hop.state == MAC_KNOWN)
-        __builtin_memcpy(inner, hop.mac, 6);
-    if (state.source.state == MAC_KNOWN)
-        __builtin_memcpy(inner + 6, state.source.mac, 6);
     see(flow, f);
     count->truncated += f->truncated;
-    if (bpf_xdp_adjust_head(ctx, (int)at) ||
+    if (bpf_xdp_adjust_head(ctx, f->inner) ||
         bpf_redirect_map(to, VXLAN_EGRESS, 0) != XDP_REDIRECT) {
         count->refused[VX_NO_OUTPUT]++;
         return XDP_DROP;
@@ -150,7 +134,7 @@ static __always_inline int forward(struct xdp_md *ctx, void *to,
     count->forwarded++;
     count->bytes += f->end - f->inner;
     count->rewritten += flow->flags & FLOW_REWRITTEN;
-    count->df_cleared += change.clear_df && f->df;
+    count->df_cleared += state.clear_df && f->df;
     return XDP_REDIRECT;
 }
 
@@ -170,7 +154,7 @@ static __always_inline int decide(struct xdp_md *ctx, void *to)
         return NEXT;
     if (flow->reason)
         return refuse(&f, flow);
-    return vxlan_goes(&f, flow, &state) ? forward(ctx, to, &f, flow) : NEXT;
+    return forward(ctx, to, &f, flow);
 }
 
 SEC("xdp")

@@ -75,7 +75,6 @@ struct vxlan_nat {
     bool hop_used[VXLAN_HOPS], hop_wanted[VXLAN_HOPS];
     bool stale[VXLAN_HOPS]; /* the kernel is not certain of that MAC any more */
     uint64_t hop_generation, confirmed;
-    uint32_t mtu; /* bytes of an inner packet that egress takes; 0: none is too long */
     uint32_t tunnel_mtu; /* bytes of an outer packet; 0: none is too long */
     uint64_t icmp_due;   /* when the rate of our own ICMP errors allows the next, ns */
     uint16_t outer_id;
@@ -104,6 +103,21 @@ void vxlan_go_on(struct app *app, const struct vxlan_seen *seen);
 void vxlan_go_back(struct app *app, const struct vxlan_seen *seen);
 
 /* --- forward.c -------------------------------------------------------------------------- */
+
+/* Another identification; the XDP program takes some as well. */
+static inline uint16_t vxlan_next_id(struct vxlan_state *state, uint32_t slot)
+{
+    return (uint16_t)(state->shared
+                          ? __atomic_fetch_add(&state->ids[slot], 1, __ATOMIC_RELAXED)
+                          : state->ids[slot]++);
+}
+#define VXLAN_NEXT_ID(state, slot) vxlan_next_id(state, slot)
+
+#include "apps/vxlan_nat/pass.bpf.h"
+
+/* What the XDP program would do (pass.bpf.h). False: it would leave it to us, and nothing happened. */
+bool vxlan_forward_known(struct app *app, const struct vxlan_seen *seen,
+                         const struct vxlan_flow *flow, struct vxlan_counts *counts);
 
 /* The packet gets what the flow says, and is sent or refused. */
 void vxlan_forward(struct app *app, const struct vxlan_seen *seen,
@@ -179,11 +193,11 @@ void vxlan_tables_close(struct vxlan_nat *nat);
 /* What the plan says, for whoever only sees the state. Flows that may pass no more are gone. */
 void vxlan_tables_follow(struct app *app);
 
+/* Adds what became of packets of known flows. */
+void vxlan_tables_count(struct app *app, const struct vxlan_counts *counts);
+
 /* In every tick: what the XDP program counted, and whether it is where it is wanted. */
 void vxlan_tables_follow_fast(struct app *app);
-
-/* Of flows that go on, those that are known as well. */
-void vxlan_tables_set_mtu(struct vxlan_nat *nat, uint32_t mtu);
 
 /* In every tick. */
 void vxlan_tables_sweep(struct vxlan_nat *nat);
