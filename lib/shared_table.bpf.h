@@ -85,14 +85,12 @@ shared_inline int shared_same(const __u32 *a, const __u32 *b, __u32 words)
     return !differ;
 }
 
-/* NULL when it is not there. */
+/* Without a look at the filter, for who asks for what is there most often. */
 shared_inline void *shared_find_hashed(struct shared_view view, const __u32 *key,
                                        __u64 hash)
 {
-    __u32 number = (__u32)hash & view.mask, tag = shared_tag(hash);
-    if (!shared_may_have(view, number))
-        return NULL;
-    const __u32 *bucket = SHARED_BUCKET(view, number);
+    __u32 tag = shared_tag(hash);
+    const __u32 *bucket = SHARED_BUCKET(view, (__u32)hash & view.mask);
     for (int i = 0; bucket && i < 2 * SHARED_WORDS; i++) {
         /* twice, for the slot may have been replaced behind the word that was read */
         __u32 word = ((const volatile __u32 *)bucket)[i / 2];
@@ -105,9 +103,13 @@ shared_inline void *shared_find_hashed(struct shared_view view, const __u32 *key
     return NULL;
 }
 
+/* NULL when it is not there. */
 shared_inline void *shared_find(struct shared_view view, const __u32 *key)
 {
-    return shared_find_hashed(view, key, shared_hash(key, view.words, view.head->seed));
+    __u64 hash = shared_hash(key, view.words, view.head->seed);
+    if (!shared_may_have(view, (__u32)hash & view.mask))
+        return NULL;
+    return shared_find_hashed(view, key, hash);
 }
 
 /* The number of a slot that is free no more, or -1: none is, or others are too quick. */

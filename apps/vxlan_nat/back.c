@@ -50,7 +50,7 @@ void vxlan_go_back(struct app *app, const struct vxlan_seen *seen)
         take_later_fragment(app, seen);
         return;
     }
-    struct vxlan_flow *flow = find_session(nat, &seen->key, &key, &answer);
+    struct vxlan_flow *flow = find_session(nat, &seen->f.key, &key, &answer);
     if (!flow) {
         vxlan_refuse_packet(app, seen->p, VX_BACK_OTHER);
         return;
@@ -74,7 +74,7 @@ static void take(struct app *app, struct packet *p)
         vxlan_refuse_packet(app, p, VX_BACK_OTHER);
         return;
     }
-    vxlan_key_of(&seen.f, &seen.key);
+    vxlan_key_of(&seen.f);
     if (take_errors(app, &seen))
         vxlan_go_back(app, &seen);
 }

@@ -163,11 +163,22 @@ vxlan_inline int vxlan_outer_udp(struct vxlan_context *c, struct vxlan_frame *f,
     return 1;
 }
 
+/* What is not set wherever it is known, or is asked for before. */
+vxlan_inline void vxlan_begin(struct vxlan_frame *f)
+{
+    f->outer_dst[0] = f->outer_dst[3] = 0;
+    f->vni = f->id = 0;
+    f->l4 = f->sport = f->dport = 0;
+    f->ports = f->echo = f->tcp = 0;
+    f->fragment = f->df = f->truncated = 0;
+    f->reason = 0;
+}
+
 vxlan_inline int vxlan_outer(struct vxlan_context *c, struct vxlan_frame *f)
 {
     __u16 type;
     __u8 tags, protocol = 0, hops = 0;
-    __builtin_memset(f, 0, sizeof(*f));
+    vxlan_begin(f);
     __u32 at = vxlan_ethernet(c, 0, &type, &tags);
     if (!at)
         return vxlan_refuse(f, VX_L2_SHORT);

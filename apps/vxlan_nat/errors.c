@@ -18,8 +18,8 @@ static struct vxlan_key reversed(const struct vxlan_frame *f,
     if (!e->ports)
         return key;
     /* of a query the identifier is where the question has it, or the answer */
-    key.ports = query ? (vni ? (uint32_t)e->sport << 16 : e->sport)
-                      : (uint32_t)e->dport << 16 | e->sport;
+    key.identity = query ? (vni ? (uint32_t)e->sport << 16 : e->sport)
+                         : (uint32_t)e->dport << 16 | e->sport;
     return key;
 }
 

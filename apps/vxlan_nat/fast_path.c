@@ -297,6 +297,11 @@ void fast_path_collect(struct fast_path *fast, struct vxlan_counts *since)
     }
 }
 
+int fast_path_program(const struct fast_path *fast)
+{
+    return bpf_program__fd(fast->bpf->progs.vxlan_fast_frags);
+}
+
 int fast_path_test(struct fast_path *fast, const uint8_t *data, uint8_t *out,
                    uint32_t *length, uint32_t room, uint32_t repeat, uint32_t *ns)
 {

@@ -6,6 +6,7 @@
  *   fast_path_detach
  *   fast_path_collect   what the program did since the last time
  *   fast_path_describe  "native on eth0", or why it does nothing
+ *   fast_path_program   its descriptor
  *   fast_path_test      run the program on a frame (BPF_PROG_TEST_RUN)
  *   fast_path_free      take it off the interface
  *
@@ -47,6 +48,9 @@ bool fast_path_is_attached(const struct fast_path *fast);
 void fast_path_collect(struct fast_path *fast, struct vxlan_counts *since);
 
 const char *fast_path_describe(const struct fast_path *fast);
+
+/* Its descriptor, that of the one for frames in pieces. */
+int fast_path_program(const struct fast_path *fast);
 
 /* The XDP verdict, or a negative errno; *length: of data in, of out (of `room` bytes) out. repeat:
  * times, which take *ns each. */

@@ -25,12 +25,12 @@ vxlan_inline int vxlan_has_key(const struct vxlan_frame *f)
            (f->ports || (f->protocol != VXLAN_TCP && f->protocol != VXLAN_UDP));
 }
 
-vxlan_inline void vxlan_key_of(const struct vxlan_frame *f, struct vxlan_key *key)
+/* In its place, so that nothing is copied: addresses were just written there in parts. */
+vxlan_inline const struct vxlan_key *vxlan_key_of(struct vxlan_frame *f)
 {
-    key->network = f->vni | (__u32)f->protocol << 24;
-    key->ports = (__u32)f->sport << 16 | f->dport;
-    __builtin_memcpy(key->src, f->src, 16);
-    __builtin_memcpy(key->dst, f->dst, 16);
+    f->key.network = f->vni | (__u32)f->protocol << 24;
+    f->key.identity = (__u32)f->sport << 16 | f->dport;
+    return &f->key;
 }
 
 vxlan_inline int vxlan_same_address(const __u32 *a, const __u32 *b)

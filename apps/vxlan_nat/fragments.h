@@ -26,7 +26,6 @@
 struct vxlan_seen {
     struct packet *p;
     struct vxlan_frame f;
-    struct vxlan_key key;
     uint64_t hash; /* of the key, where sessions want it */
     bool back;     /* it is no tunnel's */
 };

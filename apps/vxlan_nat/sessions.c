@@ -49,8 +49,8 @@ struct vxlan_key session_answer_key(const struct vxlan_key *key,
                                     const struct vxlan_flow *flow)
 {
     struct vxlan_key answer = { .network = key->network & 0xff000000,
-                                .ports = (uint32_t)ntohs(flow->to.dport) << 16 |
-                                         ntohs(flow->to.sport) };
+                                .identity = (uint32_t)ntohs(flow->to.dport) << 16 |
+                                            ntohs(flow->to.sport) };
     memcpy(answer.src, flow->to.dst, 16);
     memcpy(answer.dst, flow->to.src, 16);
     return answer;

@@ -76,9 +76,9 @@ static struct vxlan_flow *add_session(struct app *app, const struct vxlan_seen *
         return own; /* the next one may begin it */
     }
     struct vxlan_flow answer = answer_to(seen->p->data, f, own);
-    struct vxlan_key answer_key = session_answer_key(&seen->key, own);
+    struct vxlan_key answer_key = session_answer_key(&seen->f.key, own);
     struct vxlan_flow *flow =
-        sessions_add(&nat->sessions, &seen->key, own, &answer_key, &answer, &error);
+        sessions_add(&nat->sessions, &seen->f.key, own, &answer_key, &answer, &error);
     if (!flow)
         own->reason = error == -EEXIST ? VX_CT_CONFLICT : VX_CT_FULL;
     return flow ? flow : own;
@@ -98,7 +98,7 @@ static struct vxlan_flow *add_flow(struct app *app, const struct vxlan_seen *see
         own->reason = known ? VX_CT_FULL : VX_IN_L4_SHORT;
     }
     if (possible)
-        flow = sessions_add(&nat->sessions, &seen->key, own, NULL, NULL, &error);
+        flow = sessions_add(&nat->sessions, &seen->f.key, own, NULL, NULL, &error);
     return flow ? flow : own;
 }
 
@@ -126,7 +126,7 @@ static bool moves(struct app *app, const struct vxlan_seen *seen, struct vxlan_f
     uint32_t tunnel = vxlan_tunnel_number(nat, seen->p->data, &seen->f);
     if (!(flow->flags & FLOW_STATEFUL) || tunnel >= VXLAN_TUNNELS)
         return false;
-    struct vxlan_key key = session_answer_key(&seen->key, flow);
+    struct vxlan_key key = session_answer_key(&seen->f.key, flow);
     struct vxlan_flow *answer = sessions_answer(&nat->sessions, &key);
     if (answer)
         answer->tunnel = (uint16_t)tunnel;
@@ -139,7 +139,7 @@ static struct vxlan_flow *known_flow(struct app *app, const struct vxlan_seen *s
 {
     struct vxlan_nat *nat = app->state;
     struct vxlan_flow *flow =
-        sessions_find_hashed(&nat->sessions, &seen->key, seen->hash);
+        sessions_find_hashed(&nat->sessions, &seen->f.key, seen->hash);
     if (flow && (vxlan_is_from(&seen->f, &nat->state->tunnels[flow->tunnel]) ||
                  moves(app, seen, flow)))
         return flow;
@@ -241,7 +241,7 @@ static void go_on(struct app *app, const struct vxlan_seen *seen,
         vxlan_forward_known(app, seen, flow, counts))
         return;
     if (f->l4 && flow->flags & FLOW_STATEFUL && !flow->reason)
-        sessions_see(&nat->sessions, &seen->key, flow, f->tcp, false);
+        sessions_see(&nat->sessions, &seen->f.key, flow, f->tcp, false);
     if (flow->reason)
         vxlan_refuse_packet(app, seen->p, flow->reason);
     else
@@ -314,8 +314,7 @@ void vxlan_take_tunnelled(struct app *app, struct packet *const *p, uint32_t n)
         if (!look(app, &this->p, &this->f))
             continue;
         this->back = false;
-        vxlan_key_of(&this->f, &this->key);
-        this->hash = sessions_hash(&nat->sessions, &this->key);
+        this->hash = sessions_hash(&nat->sessions, vxlan_key_of(&this->f));
         good++;
     }
     for (uint32_t i = 0; i < good; i++)

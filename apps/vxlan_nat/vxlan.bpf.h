@@ -107,10 +107,25 @@ struct vxlan_policy {
     __u8 inner_vlan; /* enum vxlan_tags */
 };
 
+#define VXLAN_KEY_WORDS 10
+
+struct vxlan_key {
+    __u32
+        network; /* VNI | protocol << 24; of answers, which come without a tunnel, VNI 0 */
+    __u32 identity; /* ports, source << 16 | destination */
+    __u32 src[4], dst[4];
+};
+
 /* Ports and lengths in host order; offsets from the first byte of the frame. */
 struct vxlan_frame {
     __u32 outer_src[4], outer_dst[4];
-    __u32 src[4], dst[4]; /* inner */
+    union {
+        struct vxlan_key key; /* vxlan_key_of makes it complete */
+        struct {
+            __u32 unmade[2];
+            __u32 src[4], dst[4]; /* inner */
+        };
+    };
     __u32 vni;
     __u32 outer_end; /* of the outer IP packet */
     __u32 end;       /* of what is there of the inner IP packet */
@@ -133,15 +148,6 @@ struct vxlan_frame {
 };
 
 /* --- flows --------------------------------------------------------------------------- */
-
-#define VXLAN_KEY_WORDS 10
-
-struct vxlan_key {
-    __u32
-        network; /* VNI | protocol << 24; of answers, which come without a tunnel, VNI 0 */
-    __u32 ports; /* source << 16 | destination */
-    __u32 src[4], dst[4];
-};
 
 /* What a packet gets, all of it, be it another or what it had. */
 struct vxlan_rewrite {

@@ -80,17 +80,17 @@ struct vxlan_context {
 
 #include "apps/vxlan_nat/decap.bpf.h"
 
-static __always_inline struct vxlan_flow *find_flow(const struct vxlan_frame *f)
+static __always_inline struct vxlan_flow *find_flow(struct vxlan_frame *f)
 {
-    struct vxlan_key key;
     struct shared_view view = { .buckets = &flow_buckets,
                                 .slots = &flow_slots,
                                 .head = &state.flows,
                                 .mask = flow_mask,
                                 .capacity = SHARED_CAPACITY,
                                 .words = VXLAN_KEY_WORDS };
-    vxlan_key_of(f, &key);
-    return shared_find(view, (const __u32 *)&key);
+    const __u32 *key = (const __u32 *)vxlan_key_of(f);
+    return shared_find_hashed(view, key,
+                              shared_hash(key, VXLAN_KEY_WORDS, state.flows.seed));
 }
 
 static __always_inline int is_from_its_tunnel(const struct vxlan_frame *f,

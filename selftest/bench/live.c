@@ -25,6 +25,8 @@
 
 #include <bpf/libbpf.h>
 
+#include "selftest/bench/xdp_programs.h"
+
 #define RUN 200000 /* frames per system call: 40 ms or so */
 
 /* return verdict; */
@@ -83,13 +85,26 @@ static bool read_frame(const char *path, uint32_t size)
     return all;
 }
 
-static int blast(unsigned index, uint32_t size, double seconds)
+/* Sends frames that begin with these bytes. */
+static int sender(const uint8_t *bytes, uint32_t size)
+{
+    uint8_t headers[1][ANEW_BYTES];
+    const struct anew frames = { headers, 1, size };
+    memcpy(headers[0], bytes, ANEW_BYTES);
+    int fd = xdp_anew(-1, &frames);
+    if (fd < 0) {
+        perror("live: XDP program");
+        exit(1);
+    }
+    return fd;
+}
+
+static int blast(unsigned index, int fd, uint32_t size, double seconds)
 {
     struct xdp_md context = { .data_end = size, .ingress_ifindex = index };
     LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = size,
                 .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = RUN,
                 .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = 64);
-    int fd = program(XDP_TX);
     uint64_t sent = 0;
     for (double end = now() + seconds; now() < end; sent += RUN)
         if (bpf_prog_test_run_opts(fd, &opts) && errno != EINTR) {
@@ -109,8 +124,11 @@ int main(int argc, char **argv)
         return attach(index, redirection(if_nametoindex(argv[3])));
     if (index && argc >= 5 && !strcmp(argv[1], "blast") && atoi(argv[3]) >= 14 &&
         atoi(argv[3]) <= 3400 &&
-        (argc == 5 || read_frame(argv[5], (uint32_t)atoi(argv[3]))))
-        return blast(index, (uint32_t)atoi(argv[3]), atof(argv[4]));
+        (argc == 5 || read_frame(argv[5], (uint32_t)atoi(argv[3])))) {
+        uint32_t size = (uint32_t)atoi(argv[3]);
+        int fd = argc == 5 ? program(XDP_TX) : sender(frame, size);
+        return blast(index, fd, size, atof(argv[4]));
+    }
     fprintf(
         stderr,
         "usage: live blast IFNAME SIZE SECONDS [FILE] | sink IFNAME | redirect IFNAME TO\n");

@@ -3,23 +3,27 @@
  *     vxlan_nat [ROUNDS [FILE]]     a table; FILE: the figures as JSON
  *
  * Rounds of every mix in turn, each a second time without the VxlanNat: what it takes to make the
- * packets and to free them. The figures are medians of the rounds, of all and less that.
+ * packets and to free them. The figures are medians of the rounds, of all and less that. As root also
+ * what its XDP program takes (BPF_PROG_TEST_RUN), less what an empty one does.
  */
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "apps/apps.h"
-#include "engine/engine.h"
+#include "apps/vxlan_nat/vxlan_nat.h"
+#include "selftest/bench/xdp_programs.h"
 #include "selftest/frame_maker.h"
 
 #define FLOWS       10000
 #define ROUNDS_MOST 101
 #define BREATHS     200 /* a round, of LINK_SIZE packets each */
-#define FRAME       144
+#define FRAME_BYTES 144
 
 struct frame {
-    uint8_t bytes[FRAME];
+    uint8_t bytes[FRAME_BYTES];
     uint32_t length;
 };
 
@@ -143,7 +147,7 @@ static void add_rule(struct value *rules, const char *port, const char *to)
     value_table_add(rules, NULL, rule);
 }
 
-static struct value arguments(void)
+static struct value arguments(bool fast)
 {
     struct value args = value_table(), rules = value_table(), allow = value_table();
     char text[64];
@@ -160,16 +164,24 @@ static struct value arguments(void)
     value_table_add(&allow, NULL, value_string("2001:db8::/32"));
     value_table_add(&args, "rules", rules);
     value_table_add(&args, "allow", allow);
+    if (fast) {
+        value_table_add(&args, "ingress", value_string("a0"));
+        value_table_add(&args, "egress", value_string("b0"));
+        value_table_add(&args, "smac", value_string("02:00:00:00:00:01"));
+        value_table_add(&args, "dmac", value_string("02:00:00:00:00:02"));
+    }
     return args;
 }
 
-static struct engine *build(bool with)
+enum { BARE, IN_MEMORY, WITH_XDP };
+
+static struct engine *build(int with)
 {
     const struct engine_options options = { .virtual_time = true, .packets = 8192 };
     struct error err;
     struct engine *engine = engine_new(&options, &err);
     struct graph *graph = graph_new();
-    struct value args = arguments();
+    struct value args = arguments(with == WITH_XDP);
     check(engine, &err);
     check(!apps_put(graph, NULL, "in", "Join", NULL) &&
               !apps_put(graph, NULL, "out", "Sink", NULL),
@@ -205,7 +217,7 @@ static double round_of(struct engine *engine)
     for (int breath = 0; breath < BREATHS; breath++) {
         for (uint32_t i = 0; i < LINK_SIZE; i++) {
             struct packet *p = packet_allocate();
-            memcpy(p->data, frames[at].bytes, FRAME);
+            memcpy(p->data, frames[at].bytes, FRAME_BYTES);
             p->length = frames[at].length;
             link_transmit(input, p);
             at = at + 1 == FLOWS ? 0 : at + 1;
@@ -231,9 +243,9 @@ static void put_frame(struct frame *frame, const struct mix *mix, uint32_t i)
 {
     uint8_t bytes[FRAME_MOST];
     frame->length = mix->make(bytes, i);
-    if (frame->length > FRAME)
+    if (frame->length > FRAME_BYTES)
         fail("a frame is too long");
-    memcpy(frame->bytes, bytes, FRAME);
+    memcpy(frame->bytes, bytes, FRAME_BYTES);
 }
 
 static void measure(const struct mix *mix, struct engine *nat, struct engine *bare,
@@ -254,6 +266,65 @@ static void measure(const struct mix *mix, struct engine *nat, struct engine *ba
                 mix == mixes ? "[" : ", ", mix->name, whole, own);
 }
 
+/* --- in the kernel ---------------------------------------------------------------------- */
+
+#define KERNEL_RUNS 200000
+
+static double run_of(int program, const struct frame *frame)
+{
+    LIBBPF_OPTS(bpf_test_run_opts, opts, .repeat = KERNEL_RUNS, .data_in = frame->bytes,
+                .data_size_in = frame->length);
+    if (bpf_prog_test_run_opts(program, &opts))
+        fail("cannot run the program");
+    return opts.duration;
+}
+
+static bool interfaces(void)
+{
+    return !unshare(CLONE_NEWNET) &&
+           !system(
+               "ip link add a0 type veth peer name a1 && ip link add b0 type veth peer "
+               "name b1 && ip link set a0 up && ip link set b0 up");
+}
+
+/* As in memory; of as many flows as there are templates. */
+static void measure_kernel(const struct mix *mix, struct engine *engine, int rounds)
+{
+    static uint8_t bytes[ANEW_MOST][ANEW_BYTES];
+    struct vxlan_nat *nat = engine_find_app(engine, "nat")->state;
+    double net[ROUNDS_MOST];
+    for (uint32_t i = 0; i < FLOWS; i++)
+        put_frame(&frames[i], mix, i);
+    for (uint32_t i = 0; i < ANEW_MOST; i++)
+        memcpy(bytes[i], frames[i].bytes, ANEW_BYTES);
+    round_of(engine);
+    const struct anew anew = { bytes, ANEW_MOST, frames[0].length };
+    int ours = xdp_anew(fast_path_program(nat->fast), &anew);
+    int empty = xdp_anew(xdp_empty(), &anew);
+    if (ours < 0 || empty < 0)
+        fail("cannot load a program");
+    for (int i = 0; i < rounds; i++)
+        net[i] = run_of(ours, &frames[0]) - run_of(empty, &frames[0]);
+    printf("%-14s %21.1f\n", mix->name, median(net, rounds));
+    close(ours);
+    close(empty);
+}
+
+static void kernel(int rounds)
+{
+    if (geteuid() || !interfaces()) {
+        fprintf(stderr, "vxlan_nat: the XDP program needs root\n");
+        return;
+    }
+    struct engine *engine = build(WITH_XDP);
+    printf("in the kernel, %d flows\n", ANEW_MOST);
+    measure_kernel(&mixes[0], engine, rounds);
+    measure_kernel(&mixes[1], engine, rounds);
+    measure_kernel(&mixes[2], engine, rounds);
+    measure_kernel(&mixes[5], engine, rounds);
+    engine_free(engine);
+}
+
 int main(int argc, char **argv)
 {
     int rounds = argc > 1 ? atoi(argv[1]) : 21;
@@ -261,12 +332,13 @@ int main(int argc, char **argv)
     frames = calloc(FLOWS, sizeof(*frames));
     if (rounds < 1 || rounds > ROUNDS_MOST || !frames || (argc > 2 && !json))
         fail("vxlan_nat [ROUNDS [FILE]], 1 to 101 rounds");
-    struct engine *nat = build(true), *bare = build(false);
+    struct engine *nat = build(IN_MEMORY), *bare = build(BARE);
     printf("%-14s %10s %10s %12s\n", "packets of", "ns", "net ns", "net Mpps");
     for (size_t i = 0; i < MIXES; i++)
         measure(&mixes[i], nat, bare, rounds, json);
     engine_free(nat);
     engine_free(bare);
+    kernel(rounds);
     free(frames);
     if (json) {
         fprintf(json, "]\n");

@@ -1,0 +1,164 @@
+#!/usr/bin/env bash
+# VXLAN frames from one veth pair to another, out of their tunnel and with another destination, ours
+# beside the kernel's vxlan device with nft, all in one run:
+#
+#     blast (a) -- eth0 == a0 [ dut ] b0 == eth0 -- sink (b)
+#
+# What is in the kernel runs on the source's processor (1), which then cannot outrun it: nothing may
+# be lost. Programs have processor 1, the source has 0 and outruns them. Rounds go A B C A B C,
+# medians are shown. Figures: $BUILD/vxlan_wires.json.
+#
+#     vxlan_wires.sh [ROUNDS] [SECONDS]
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+BUILD=${BUILD:-build}
+BENCH=$PWD/$BUILD/bench
+VANGUARD=$PWD/$BUILD/vanguard
+ROUNDS=${1:-5}
+SECONDS_EACH=${2:-3}
+ROWS=${ROWS:-"fast kernel xdp_socket raw_socket"}
+SIZES="114 850"
+
+id=vgx$$
+tmp=$(mktemp -d)
+program=
+
+cleanup() {
+    set +e
+    stop_row
+    for ns in a dut b; do ip netns del "$id-$ns" 2>/dev/null; done
+    rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+n() {
+    local ns=$1
+    shift
+    ip netns exec "$id-$ns" "$@"
+}
+mac_of() { ip -n "$id-$1" -o link show "$2" | sed -n 's,.*link/ether \([^ ]*\).*,\1,p'; }
+
+build_network() {
+    local ns
+    for ns in a dut b; do
+        ip netns add "$id-$ns"
+        n "$ns" sysctl -qw net.ipv6.conf.default.disable_ipv6=1
+    done
+    ip -n "$id-a" link add eth0 type veth peer name a0 netns "$id-dut"
+    ip -n "$id-b" link add eth0 type veth peer name b0 netns "$id-dut"
+    for end in a:eth0 b:eth0 dut:a0 dut:b0; do ip -n "$id-${end%:*}" link set "${end#*:}" up; done
+    # Frames from live.c and from a redirect need NAPI where they arrive.
+    n b "$BENCH/live" sink eth0
+    n a "$BENCH/live" sink eth0
+    n dut ethtool -K a0 gro on
+    ip -n "$id-dut" addr add 192.0.2.2/24 dev a0
+    ip -n "$id-dut" addr add 172.30.82.1/24 dev b0
+    ip -n "$id-dut" neigh add 172.30.82.95 lladdr "$(mac_of b eth0)" dev b0
+}
+
+# A frame of so many bytes: UDP from 10.42.0.1 to 10.42.0.2, port 8080, in network 42.
+frame='my ($size, $outer_to, $inner_to) = @ARGV; sub mac { pack "H12", $_[0] =~ tr/://dr }
+    sub sum { my $s = 0; $s += $_ for unpack "n*", $_[0] . (length($_[0]) % 2 ? "\0" : ""); $s = ($s & 65535) + ($s >> 16) while $s >> 16; ~$s & 65535 }
+    sub ip { my ($from, $to, $payload, $df) = @_; my $h = pack "CCnnnCCna4a4", 69, 0, 20 + length $payload, 7, $df, 64, 17, 0, pack("C4", split /\./, $from), pack("C4", split /\./, $to);
+        substr($h, 10, 2) = pack "n", sum($h); $h . $payload }
+    sub udp { my ($from, $to, $sport, $dport, $payload, $checked) = @_; my $u = pack("nnnn", $sport, $dport, 8 + length $payload, 0) . $payload;
+        substr($u, 6, 2) = pack "n", sum(pack("C4C4xCn", split(/\./, $from), split(/\./, $to), 17, length $u) . $u) if $checked; $u }
+    my $payload = join "", map { chr($_ & 255) } 1 .. $size - 50 - 42;
+    my $inner = mac($inner_to) . mac("020000004201") . pack("n", 0x800) . ip("10.42.0.1", "10.42.0.2", udp("10.42.0.1", "10.42.0.2", 4000, 8080, $payload, 1), 0x4000);
+    binmode STDOUT; print mac($outer_to), mac("020000000001"), pack("n", 0x800), ip("192.0.2.1", "192.0.2.2", udp("", "", 50000, 4789, pack("NN", 0x08000000, 42 << 8) . $inner, 0), 0)'
+
+make_frames() {
+    local size
+    for size in $SIZES; do perl -e "$frame" "$size" "$(mac_of dut a0)" 02:00:00:00:42:02 >"$tmp/$size"; done
+}
+
+graph() { # fastpath, class
+    cat >"$tmp/graph.lua" <<LUA
+local c = config.new()
+config.app(c, "tunnel", "$2", { ifname = "a0" })
+config.app(c, "nat", VxlanNat, { ingress = "a0", egress = "b0", fastpath = "$1", vnis = "42", allow = "10.42.0.0/24",
+    rules = { { proto = "udp", port = "8080", to = "172.30.82.95:8081" } } })
+config.app(c, "egress", "$2", { ifname = "b0" $3 })
+config.chain(c, "tunnel", "nat", "egress")
+engine.configure(c)
+LUA
+    ip netns exec "$id-dut" taskset -c 1 "$VANGUARD" run --no-report "$tmp/graph.lua" >"$tmp/log" 2>&1 &
+    program=$!
+    sleep 1
+    kill -0 "$program" || { cat "$tmp/log" >&2; return 1; }
+}
+
+kernel() {
+    ip -n "$id-dut" link add vx0 address 02:00:00:00:42:02 type vxlan id 42 local 192.0.2.2 dstport 4789 nolearning
+    ip -n "$id-dut" link set vx0 up
+    ip -n "$id-dut" addr add 10.42.0.2/24 dev vx0
+    n dut sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.vx0.rp_filter=0
+    n dut nft add table ip nat
+    n dut nft add chain ip nat pre '{ type nat hook prerouting priority -100; }'
+    n dut nft add rule ip nat pre udp dport 8080 dnat to 172.30.82.95:8081
+}
+
+start_row() {
+    case $1 in
+    fast) graph xdp XdpSocket ', mode = "tx"' && grep -q "fast path: native" "$tmp/log" ;;
+    xdp_socket) graph off XdpSocket ', mode = "tx"' ;;
+    raw_socket) graph off RawSocket '' ;;
+    kernel) kernel ;;
+    esac
+}
+stop_row() {
+    [ -z "$program" ] || { kill "$program" && wait "$program"; } 2>/dev/null || true
+    program=
+    if ip -n "$id-dut" link show vx0 >/dev/null 2>&1; then
+        ip -n "$id-dut" link del vx0
+        n dut nft delete table ip nat
+        n dut sysctl -qw net.ipv4.ip_forward=0
+    fi
+}
+
+counted() { n b ethtool -S eth0 | awk '/rx_queue_.*xdp_packets/ { sum += $2 } END { print sum + 0 }'; }
+cpu_of() { case $1 in fast | kernel) echo 1 ;; *) echo 0 ;; esac; }
+
+# Adds a line "kpps lost-percent" to the file of this row and size.
+measure() { # row, size
+    local before sent
+    n a taskset -c "$(cpu_of "$1")" "$BENCH/live" blast eth0 "$2" 0.1 "$tmp/$2" >/dev/null
+    sleep 0.2
+    before=$(counted)
+    sent=$(n a taskset -c "$(cpu_of "$1")" "$BENCH/live" blast eth0 "$2" "$SECONDS_EACH" "$tmp/$2" | grep -oE '[0-9]+' | head -1)
+    sleep 0.2
+    awk -v n=$(($(counted) - before)) -v sent="$sent" -v s="$SECONDS_EACH" \
+        'BEGIN { printf "%.0f %.4f\n", n / s / 1000, 100 * (1 - n / sent) }' >>"$tmp/$1.$2.rate"
+}
+
+median() { awk -v c="$2" '{ print $c }' "$1" | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+
+build_network
+make_frames
+for _ in $(seq "$ROUNDS"); do
+    for row in $ROWS; do
+        start_row "$row"
+        for size in $SIZES; do measure "$row" "$size"; done
+        stop_row
+    done
+done
+printf 'kpps out of a tunnel and on, by veth (and lost); medians of %s\n%-14s' "$ROUNDS" ""
+for size in $SIZES; do printf ' %22s' "$size bytes"; done
+echo
+json='{'
+for row in $ROWS; do
+    printf '%-14s' "$row"
+    json+="${first:-}\"$row\": {"
+    inner=
+    for size in $SIZES; do
+        kpps=$(median "$tmp/$row.$size.rate" 1) lost=$(median "$tmp/$row.$size.rate" 2)
+        printf ' %10s %11s' "$kpps" "($lost %)"
+        json+="$inner\"$size\": {\"kpps\": $kpps, \"lost_percent\": $lost}"
+        inner=', '
+    done
+    echo
+    json+='}'
+    first=', '
+done
+echo "$json}" >"$BUILD/vxlan_wires.json"
