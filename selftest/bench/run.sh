@@ -14,6 +14,8 @@ if [ "$(id -u)" -eq 0 ]; then
     selftest/bench/wires.sh
     "$BUILD/bench/sentinel" 41 "$BUILD/sentinel.json"
     selftest/bench/protected.sh
+    "$BUILD/bench/vxlan_nat" 21 "$BUILD/vxlan_nat.json"
+    selftest/bench/vxlan_wires.sh
     "$BUILD/bench/neighsync" || true
     "$BUILD/bench/neighsync" --json >"$BUILD/neighsync.json" || true
 else
@@ -30,6 +32,10 @@ fi
     cat "$BUILD/sentinel.json" 2>/dev/null || echo null
     printf ', "protected": '
     cat "$BUILD/protected.json" 2>/dev/null || echo null
+    printf ', "vxlan_nat": '
+    cat "$BUILD/vxlan_nat.json" 2>/dev/null || echo null
+    printf ', "vxlan_wires": '
+    cat "$BUILD/vxlan_wires.json" 2>/dev/null || echo null
     printf ', "neighsync": '
     cat "$BUILD/neighsync.json" 2>/dev/null || echo null
     printf '}\n'

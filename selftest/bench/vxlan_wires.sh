@@ -9,6 +9,7 @@
 # medians are shown. Figures: $BUILD/vxlan_wires.json.
 #
 #     vxlan_wires.sh [ROUNDS] [SECONDS]
+# shellcheck disable=SC2016 # a program in single quotes
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 BUILD=${BUILD:-build}
