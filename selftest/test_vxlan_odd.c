@@ -96,7 +96,7 @@ static uint32_t make6(uint8_t *out, uint8_t next, const char *hex, uint32_t size
 /* The next header of a fragment is that behind it; only the first has all of them. */
 START_TEST(ipv6_fragments_follow_the_first)
 {
-    BUILD("allow=2001:db8::/32", "port=80 to=[2001:db8:9::1]:8000");
+    BUILD("allow=2001:db8::/32 inner_udp6_zero=true", "port=80 to=[2001:db8:9::1]:8000");
     put_in(&usual, inner,
            make6(inner, 44,
                  "3c00000100000007"  /* fragment, id 7 */
@@ -114,9 +114,24 @@ START_TEST(ipv6_fragments_follow_the_first)
 }
 END_TEST
 
+START_TEST(ipv6_without_a_checksum)
+{
+    struct made made = { .v6 = true, .payload = 30 };
+    BUILD(_i ? "allow=2001:db8::/32 inner_udp6_zero=true" : "allow=2001:db8::/32",
+          "to=2001:db8:9::1");
+    uint32_t length = frame_make(inner, &made);
+    put16(inner + 14 + 40 + 6, 0);
+    put_in(&usual, inner, length);
+    struct packet **p = came((size_t)_i);
+    if (_i)
+        ck_assert_uint_eq(get16(p[0]->data + 14 + 40 + 6), 0);
+    ck_assert_uint_eq(count("drop_in_udp6_zero"), !_i);
+}
+END_TEST
+
 START_TEST(headers_are_within_their_packet)
 {
-    BUILD("allow=2001:db8::/32", "to=2001:db8:9::1");
+    BUILD("allow=2001:db8::/32 inner_udp6_zero=true", "to=2001:db8:9::1");
     put_in(&usual, inner,
            make6(inner, 60,
                  "1100010400000000"
@@ -204,6 +219,7 @@ static Suite *suite_vxlan_odd(void)
     tcase_add_test(tests, bad_super_frames_are_counted);
     tcase_add_test(tests, fragments_keep_their_id);
     tcase_add_test(tests, ipv6_fragments_follow_the_first);
+    tcase_add_loop_test(tests, ipv6_without_a_checksum, 0, 2);
     tcase_add_test(tests, headers_are_within_their_packet);
     tcase_add_loop_test(tests, addresses_in_disguise, 0, 3);
     suite_add_tcase(suite, tests);

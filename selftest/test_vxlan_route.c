@@ -1,4 +1,5 @@
 /* VxlanNat with answers: sessions, what ends them, and what is said of packets that get no further. */
+#include "apps/vxlan_nat/snat.h"
 #include "selftest/vxlan_tunnels.h"
 
 #define ROUTE   "mode=route allow=10.0.0.0/8,2001:db8::/32 "
@@ -327,6 +328,70 @@ START_TEST(two_networks_with_the_same_addresses)
 }
 END_TEST
 
+/* Sources that can be told apart where they go; each gets its own answer. */
+START_TEST(other_sources)
+{
+    struct made made = { .v6 = _i & 1,
+                         .protocol = _i & 2 ? IS_ICMP : IS_UDP,
+                         .payload = 30 };
+    BUILD(ROUTE EXACT "snat=192.0.2.70,192.0.2.71,2001:db8:70::1", "to=172.30.82.95",
+          "to=2001:db8:9::1");
+    made.from = 2000; /* may be kept */
+    for (uint32_t i = 0; i < 20; i++) {
+        struct tunnel tunnel = { .vni = 100 + i };
+        uint32_t length = frame_make(inner, &made), back;
+        put_in(&tunnel, inner, length);
+        const struct packet *p = came(i + 1)[i];
+        struct look look = frame_look(p->data, p->length);
+        ck_assert_ptr_null(frame_problem(p->data, p->length));
+        if (made.v6)
+            ck_assert_mem_eq(p->data + 22, "\x20\x01\x0d\xb8\0\x70\0\0\0\0\0\0\0\0\0\x01",
+                             16);
+        else
+            ck_assert_uint_eq(get32(p->data + 26) & ~1u, 0xc0000246);
+        uint32_t port = get16(p->data + look.l4 + (_i & 2 ? 4 : 0));
+        ck_assert(i ? port != 2000 : port == 2000);
+        ck_assert_uint_ge(port, 1024);
+        ck_assert(port < 32768 || port >= 61000);
+        answer_last(0);
+        const uint8_t *frame = uncovered(&back);
+        frame_turn_round(inner, length);
+        ck_assert_uint_eq(back, length);
+        ck_assert_mem_eq(frame, inner, length);
+        ck_assert_uint_eq(get32(frame - 4), (100 + i) << 8);
+    }
+    /* one source, one port, wherever it goes */
+    made.to = 4000;
+    struct tunnel tunnel = { .vni = 100 };
+    put_in(&tunnel, inner, frame_make(inner, &made));
+    const struct packet *p = came(21)[20];
+    struct look look = frame_look(p->data, p->length);
+    if (!(_i & 2))
+        ck_assert_uint_eq(get16(p->data + look.l4), 2000);
+}
+END_TEST
+
+/* All that is tried differs, is no port of hosts', and there is an end to it. */
+START_TEST(sources_that_are_tried)
+{
+    struct vxlan_frame f = { .family = 4, .ports = 1, .protocol = IS_UDP };
+    struct rewrite_target source;
+    struct snat snat;
+    struct error err;
+    bool seen[65536] = { false };
+    uint32_t n = 0;
+    ck_assert_int_eq(snat_read(&snat, "192.0.2.70", NULL, &err), 0);
+    for (f.sport = 80; snat_choose(&snat, &f, n, &source); n++) {
+        ck_assert(!seen[source.port]);
+        ck_assert((source.port >= 1024 && source.port < 32768) || source.port >= 61000);
+        seen[source.port] = true;
+    }
+    ck_assert_uint_eq(n, 32);
+    ck_assert_int_ne(snat_read(&snat, "192.0.2.0/24", NULL, &err), 0);
+    ck_assert_int_ne(snat_read(&snat, "interface", NULL, &err), 0);
+}
+END_TEST
+
 /* --- errors --------------------------------------------------------------------------- */
 
 /* An ICMP error about a packet, from an address; returns its length. */
@@ -542,6 +607,7 @@ static Suite *suite_vxlan_route(void)
     tcase_add_test(tests, in_the_middle_of_a_connection);
     tcase_add_test(tests, a_full_table);
     tcase_add_test(tests, two_networks_with_the_same_addresses);
+    tcase_add_loop_test(tests, other_sources, 0, 4);
     tcase_add_loop_test(tests, errors_come_back, 0,
                         (int)(sizeof(errors) / sizeof(errors[0])));
     tcase_add_test(tests, errors_go_on);
@@ -552,6 +618,9 @@ static Suite *suite_vxlan_route(void)
     tcase_add_test(tests, segments_that_fit);
     tcase_add_test(tests, what_a_mirror_cut_off);
     suite_add_tcase(suite, tests);
+    TCase *sources = tcase_create("sources");
+    tcase_add_test(sources, sources_that_are_tried);
+    suite_add_tcase(suite, sources);
     return suite;
 }
 SUITE(vxlan_route)

@@ -328,6 +328,14 @@ vxlan_inline int vxlan_inner_ethernet(struct vxlan_context *c, struct vxlan_fram
     return 1;
 }
 
+/* RFC 8200, 8.1: only tunnels may do without, where both ends know. */
+vxlan_inline int vxlan_is_unchecked6(struct vxlan_context *c, struct vxlan_frame *f)
+{
+    const __u8 *l4 = (const __u8 *)VXLAN_DATA(c) + f->l4, *end = VXLAN_END(c);
+    return f->family == 6 && f->protocol == VXLAN_UDP && f->ports && l4 + 8 <= end &&
+           !(l4[6] | l4[7]) && !VXLAN_POLICY(c)->inner_udp6_zero;
+}
+
 vxlan_inline int vxlan_inner(struct vxlan_context *c, struct vxlan_frame *f)
 {
     __u16 type;
@@ -347,5 +355,7 @@ vxlan_inline int vxlan_inner(struct vxlan_context *c, struct vxlan_frame *f)
     }
     if (f->l4)
         vxlan_ports(c, f);
+    if (vxlan_is_unchecked6(c, f))
+        return vxlan_refuse(f, VX_IN_UDP6_ZERO);
     return 1;
 }

@@ -48,6 +48,8 @@ const struct param vxlan_nat_params[] = {
     PARAM_BOOL(CONF, udp6_zero, "false", "outer UDP over IPv6 may be without a checksum"),
     PARAM_BOOL(CONF, reassemble, "true",
                "outer packets that come in fragments are put together, and not dropped"),
+    PARAM_BOOL(CONF, inner_udp6_zero, "false",
+               "inner UDP over IPv6 may be without a checksum"),
     PARAM_BOOL(CONF, verify_csum, "false", "a wrong outer UDP checksum drops"),
     PARAM_ENUM(CONF, inner_vlan, "drop", inner_vlans, "what becomes of inner VLAN tags"),
     PARAM_ENUM(
@@ -84,6 +86,10 @@ const struct param vxlan_nat_params[] = {
     PARAM_DURATION(CONF, other, "60s", "0.1s", "86400s", "other protocols"),
     PARAM_INTEGER(CONF, tunnel_mtu, "0", "0", "65535",
                   "longer packets do not go back; 0: what ingress has"),
+    PARAM_STRING(
+        CONF, snat, "none",
+        "sources that packets get in the modes with answers: none, interface (those of "
+        "egress), or ADDRESS,ADDRESS,..."),
     PARAM_BOOL(CONF, clamp_mss, "true",
                "TCP is asked for segments that fit both ways; not in mode oneway"),
     PARAM_BOOL(CONF, tcp_loose, "true",
@@ -144,6 +150,7 @@ static int make_policy(struct vxlan_policy *policy, const struct vxlan_nat_conf 
 {
     *policy = (struct vxlan_policy){ .strict = conf->strict,
                                      .udp6_zero = conf->udp6_zero,
+                                     .inner_udp6_zero = conf->inner_udp6_zero,
                                      .verify_csum = conf->verify_csum,
                                      .inner_vlan = (uint8_t)conf->inner_vlan };
     if (!each_range(conf->ports, 65535, add_port, policy) || !policy->nports)
@@ -265,6 +272,8 @@ int plan_make(struct plan *plan, const struct vxlan_nat_conf *conf, struct error
         error = read_mac("smac", conf->smac, plan->smac, &plan->has_smac, err);
     if (!error)
         error = read_mac("dmac", conf->dmac, plan->dmac, &plan->has_dmac, err);
+    if (!error)
+        error = snat_read(&plan->snat, oneway ? NULL : conf->snat, conf->egress, err);
     if (!error)
         error = rules_read(&plan->rules, &conf->rules, err);
     if (error)

@@ -2,6 +2,7 @@
 #pragma once
 #include "apps/vxlan_nat/allowlist.h"
 #include "apps/vxlan_nat/rules.h"
+#include "apps/vxlan_nat/snat.h"
 #include "lib/param.h"
 #include "lib/prefix_set.h"
 
@@ -14,11 +15,12 @@ enum { CHANGE_AUTO, CHANGE_NO, CHANGE_YES };
 struct vxlan_nat_conf {
     struct value allow, rules;
     char *allow_file, *ports, *vnis, *vteps, *peers, *smac, *dmac;
-    char *ingress, *egress;
+    char *ingress, *egress, *snat;
     int mode, match, inner_vlan, df, ttl, fastpath, checksum;
     int64_t mtu, tunnel_mtu, sessions;
     uint64_t tcp_established, tcp_transitory, udp_answered, udp_unanswered, icmp, other;
-    bool strict, udp6_zero, verify_csum, forward_rest, tcp_loose, clamp_mss, reassemble;
+    bool strict, udp6_zero, verify_csum, forward_rest, tcp_loose, clamp_mss, reassemble,
+        inner_udp6_zero;
 };
 
 /* What a configuration comes to. */
@@ -27,6 +29,7 @@ struct plan {
     struct prefix_set *allowed, *vteps, *peers; /* NULL: none was named */
     struct allowlist file;                      /* what allow_file had, if it was JSON */
     struct rules rules;
+    struct snat snat;
     uint8_t smac[6], dmac[6];
     bool has_smac, has_dmac;
     int match, checksum;

@@ -62,26 +62,56 @@ static struct vxlan_flow answer_to(const uint8_t *frame, const struct vxlan_fram
     return answer;
 }
 
+/* The flow as it is known, or own, with the reason why not. */
+static struct vxlan_flow *put_session(struct app *app, const struct vxlan_seen *seen,
+                                      struct vxlan_flow *own)
+{
+    struct vxlan_nat *nat = app->state;
+    struct vxlan_flow answer = answer_to(seen->p->data, &seen->f, own);
+    struct vxlan_key answer_key = session_answer_key(&seen->f.key, own);
+    int error;
+    struct vxlan_flow *flow =
+        sessions_add(&nat->sessions, &seen->f.key, own, &answer_key, &answer, &error);
+    if (!flow)
+        own->reason = error == -EEXIST ? VX_CT_CONFLICT : VX_CT_FULL;
+    return flow ? flow : own;
+}
+
+/* The first source whose answers are nobody else's. */
+static struct vxlan_flow *put_with_source(struct app *app, const struct vxlan_seen *seen,
+                                          struct vxlan_flow *own)
+{
+    struct vxlan_nat *nat = app->state;
+    const struct vxlan_frame *f = &seen->f;
+    struct rewrite_target source, to = { .port = ntohs(own->to.dport), .has_port = true };
+    memcpy(to.address, own->to.dst, 16);
+    own->flags |= FLOW_REWRITTEN;
+    for (uint32_t i = 0; snat_choose(&nat->plan.snat, f, i, &source); i++) {
+        own->to = rewrite_plan(f, &source, &to);
+        own->reason = VX_NONE;
+        struct vxlan_flow *flow = put_session(app, seen, own);
+        if (flow != own || own->reason != VX_CT_CONFLICT)
+            return flow;
+    }
+    own->reason = VX_SNAT_PORTS;
+    return own;
+}
+
 static struct vxlan_flow *add_session(struct app *app, const struct vxlan_seen *seen,
                                       struct vxlan_flow *own)
 {
     struct vxlan_nat *nat = app->state;
     const struct vxlan_nat_conf *conf = app->conf;
     const struct vxlan_frame *f = &seen->f;
-    int error;
     own->flags |= FLOW_STATEFUL;
     own->transitory = f->protocol == VXLAN_TCP;
     if (f->protocol == VXLAN_TCP && !conf->tcp_loose && !(f->tcp & VXLAN_TCP_SYN)) {
         own->reason = VX_CT_INVALID;
         return own; /* the next one may begin it */
     }
-    struct vxlan_flow answer = answer_to(seen->p->data, f, own);
-    struct vxlan_key answer_key = session_answer_key(&seen->f.key, own);
-    struct vxlan_flow *flow =
-        sessions_add(&nat->sessions, &seen->f.key, own, &answer_key, &answer, &error);
-    if (!flow)
-        own->reason = error == -EEXIST ? VX_CT_CONFLICT : VX_CT_FULL;
-    return flow ? flow : own;
+    if (!snat_is_on(&nat->plan.snat, f->family))
+        return put_session(app, seen, own);
+    return put_with_source(app, seen, own);
 }
 
 /* Where nothing tells its packets from others, or there is no room, answers find no way. */

@@ -63,6 +63,7 @@ enum vxlan_stage {
     ROW(IN_ARP, in_arp, TUNNEL, "inner ARP")                                             \
     ROW(IN_ETHERTYPE, in_ethertype, TUNNEL, "inner frame is neither IPv4 nor IPv6")      \
     ROW(IN_IP_BAD, in_ip_bad, TUNNEL, "a damaged inner IP header")                       \
+    ROW(IN_UDP6_ZERO, in_udp6_zero, TUNNEL, "no inner UDP checksum over IPv6")           \
     ROW(IN_MARTIAN, in_martian, NAT, "an inner source that cannot be one")               \
     ROW(IN_LOOP, in_loop, NAT, "an inner address that is the tunnel's own")              \
     ROW(NOT_ALLOWED, not_allowed, NAT, "not in the allowlist")                           \
@@ -72,6 +73,7 @@ enum vxlan_stage {
     ROW(CT_FULL, ct_full, NAT, "no room for another session")                            \
     ROW(CT_INVALID, ct_invalid, NAT, "TCP that no session begins with")                  \
     ROW(CT_CONFLICT, ct_conflict, NAT, "answers would be those to another session")      \
+    ROW(SNAT_PORTS, snat_ports, NAT, "no port is free for its source")                   \
     ROW(CUT_OFF, cut_off, NAT, "cut off by a mirror, where answers are expected")        \
     ROW(ICMP_BAD, icmp_bad, NAT, "a damaged ICMP error")                                 \
     ROW(ICMP_ORPHAN, icmp_orphan, NAT, "an ICMP error about no session")                 \
@@ -103,7 +105,7 @@ struct vxlan_policy {
         __u32 first, last;
     } vnis[VXLAN_RANGES];
     __u8 nports, nvnis; /* nvnis 0: any network */
-    __u8 strict, udp6_zero, verify_csum;
+    __u8 strict, udp6_zero, inner_udp6_zero, verify_csum;
     __u8 inner_vlan; /* enum vxlan_tags */
 };
 

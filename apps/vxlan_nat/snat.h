@@ -1,0 +1,36 @@
+/* snat: other sources for packets, so that answers come here and sessions can be told apart.
+ *
+ *   snat_read     addresses, or those of an interface
+ *   snat_choose   the address and port that a session may have
+ *
+ * A source keeps its port where that is free and may be taken; else it gets one that follows from who
+ * it is, the same one towards every destination as long as that is free there (RFC 4787, 4.1; a port
+ * that another source has there it cannot have). Ports that hosts take themselves are left to them:
+ * below 1,024, and 32,768 to 60,999 (ip_local_port_range).
+ */
+#pragma once
+#include <stdbool.h>
+
+#include "apps/vxlan_nat/rewrite.h"
+#include "lib/error.h"
+
+#define SNAT_ADDRESSES 64 /* of both families */
+#define SNAT_TRIES     32
+
+struct snat {
+    uint8_t addresses[2][SNAT_ADDRESSES][16]; /* IPv4 (mapped), IPv6 */
+    uint32_t count[2];
+};
+
+/* text: NULL or "none", "interface" (egress's addresses of now), or "ADDRESS ADDRESS ...". */
+int snat_read(struct snat *snat, const char *text, const char *egress, struct error *err);
+
+/* Whether sources of that family change at all. */
+static inline bool snat_is_on(const struct snat *snat, uint8_t family)
+{
+    return snat->count[family == 6] != 0;
+}
+
+/* The source that the session of f may try for the number-th time; false: there are no more tries. */
+bool snat_choose(const struct snat *snat, const struct vxlan_frame *f, uint32_t number,
+                 struct rewrite_target *source);
