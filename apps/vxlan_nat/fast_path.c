@@ -1,4 +1,4 @@
-/* fast_path: VxlanNat's XDP program, and the tables that it shares with the app. */
+/* fast_path: VxlanNat's XDP program, and the table that it shares with the app. */
 #include "apps/vxlan_nat/fast_path.h"
 
 #include <bpf/bpf.h>
@@ -19,9 +19,9 @@
 
 struct fast_path {
     struct vxlan_fast_bpf *bpf;
-    struct map_values values[5];
+    struct map_values values[3];
     struct vxlan_state *state;
-    struct shared_table *flows, *answers;
+    struct shared_table *flows;
     struct xdp_hook *hook; /* NULL: not attached */
     unsigned ingress, egress;
     char ingress_name[IF_NAMESIZE], egress_name[IF_NAMESIZE];
@@ -33,61 +33,42 @@ struct fast_path {
 
 /* --- loading --------------------------------------------------------------------------- */
 
-static void set_size(struct bpf_map *buckets, struct bpf_map *slots, uint32_t size)
-{
-    bpf_map__set_max_entries(buckets, shared_buckets(size));
-    bpf_map__set_max_entries(slots, size);
-}
-
-static int load(struct fast_path *fast, uint32_t flows, uint32_t answers,
-                struct error *err)
+static int load(struct fast_path *fast, uint32_t flows, struct error *err)
 {
     xdp_keep_complaint();
     fast->bpf = vxlan_fast_bpf__open();
     if (!fast->bpf)
         return xdp_load_failed("vxlan_fast", -errno, err);
-    set_size(fast->bpf->maps.flow_buckets, fast->bpf->maps.flow_slots, flows);
-    set_size(fast->bpf->maps.answer_buckets, fast->bpf->maps.answer_slots, answers);
+    bpf_map__set_max_entries(fast->bpf->maps.flow_buckets, shared_buckets(flows));
+    bpf_map__set_max_entries(fast->bpf->maps.flow_slots, flows);
     fast->bpf->rodata->flow_mask = shared_buckets(flows) - 1;
     bpf_program__set_expected_attach_type(fast->bpf->progs.vxlan_fast, BPF_XDP);
     int error = vxlan_fast_bpf__load(fast->bpf);
     return error ? xdp_load_failed("vxlan_fast", error, err) : 0;
 }
 
-static struct shared_table *open_table(struct fast_path *fast, int at,
-                                       struct shared_head *head,
-                                       const struct bpf_map *buckets,
-                                       const struct bpf_map *slots)
-{
-    void *words = map_values_open(&fast->values[at], buckets);
-    void *values = map_values_open(&fast->values[at + 1], slots);
-    return words && values ? shared_table_open(head, words, bpf_map__max_entries(buckets),
-                                               values, bpf_map__max_entries(slots),
-                                               VXLAN_KEY_WORDS, sizeof(struct vxlan_flow))
-                           : NULL;
-}
-
-static int map_tables(struct fast_path *fast, uint64_t seed, struct error *err)
+static int map_table(struct fast_path *fast, uint64_t seed, struct error *err)
 {
     const struct vxlan_fast_bpf *bpf = fast->bpf;
     struct vxlan_state *state = map_values_open(&fast->values[0], bpf->maps.data_state);
+    void *buckets = map_values_open(&fast->values[1], bpf->maps.flow_buckets);
+    void *slots = map_values_open(&fast->values[2], bpf->maps.flow_slots);
     fast->cpus = libbpf_num_possible_cpus();
     fast->each = calloc((size_t)fast->cpus, sizeof(*fast->each));
-    if (state) {
+    if (state && buckets && slots) {
         fast->state = state;
-        state->flows.seed = state->answers.seed = seed;
-        fast->flows = open_table(fast, 1, &state->flows, bpf->maps.flow_buckets,
-                                 bpf->maps.flow_slots);
-        fast->answers = open_table(fast, 3, &state->answers, bpf->maps.answer_buckets,
-                                   bpf->maps.answer_slots);
+        state->flows.seed = seed;
+        fast->flows = shared_table_open(&state->flows, buckets,
+                                        bpf_map__max_entries(bpf->maps.flow_buckets),
+                                        slots, bpf_map__max_entries(bpf->maps.flow_slots),
+                                        VXLAN_KEY_WORDS, sizeof(struct vxlan_flow));
     }
-    if (fast->flows && fast->answers && fast->each)
+    if (fast->flows && fast->each)
         return 0;
     return error_system(err, ERROR_RUN, "cannot map the tables of the XDP program");
 }
 
-struct fast_path *fast_path_new(uint32_t flows, uint32_t answers, uint64_t seed,
-                                struct error *err)
+struct fast_path *fast_path_new(uint32_t flows, uint64_t seed, struct error *err)
 {
     struct fast_path *fast = calloc(1, sizeof(*fast));
     if (!fast) {
@@ -95,7 +76,7 @@ struct fast_path *fast_path_new(uint32_t flows, uint32_t answers, uint64_t seed,
         return NULL;
     }
     snprintf(fast->description, sizeof(fast->description), "not attached");
-    if (load(fast, flows, answers, err) || map_tables(fast, seed, err)) {
+    if (load(fast, flows, err) || map_table(fast, seed, err)) {
         fast_path_free(fast);
         return NULL;
     }
@@ -108,7 +89,6 @@ void fast_path_free(struct fast_path *fast)
         return;
     fast_path_detach(fast);
     shared_table_free(fast->flows);
-    shared_table_free(fast->answers);
     for (size_t i = 0; i < sizeof(fast->values) / sizeof(fast->values[0]); i++)
         map_values_close(&fast->values[i]);
     vxlan_fast_bpf__destroy(fast->bpf);
@@ -124,11 +104,6 @@ struct vxlan_state *fast_path_state(const struct fast_path *fast)
 struct shared_table *fast_path_flows(const struct fast_path *fast)
 {
     return fast->flows;
-}
-
-struct shared_table *fast_path_answers(const struct fast_path *fast)
-{
-    return fast->answers;
 }
 
 /* --- is there a way through? ------------------------------------------------------------ */
@@ -177,18 +152,15 @@ static int try_egress(struct fast_path *fast, const struct interface *egress,
 
 /* --- attaching ------------------------------------------------------------------------- */
 
-static int set_devices(const struct fast_path *fast, unsigned ingress, unsigned egress,
-                       struct error *err)
+static int set_egress(const struct fast_path *fast, unsigned index, struct error *err)
 {
-    const struct bpf_map *maps[] = { fast->bpf->maps.devices,
-                                     fast->bpf->maps.devices_frags };
-    uint32_t numbers[VXLAN_DEVICES] = { ingress, egress };
+    const struct bpf_map *maps[] = { fast->bpf->maps.egress,
+                                     fast->bpf->maps.egress_frags };
+    uint32_t first = 0;
     for (int i = 0; i < 2; i++)
-        for (uint32_t device = 0; device < VXLAN_DEVICES; device++)
-            if (bpf_map_update_elem(bpf_map__fd(maps[i]), &device, &numbers[device],
-                                    BPF_ANY))
-                return error_system(err, ERROR_RUN, "cannot redirect between %s and %s",
-                                    fast->ingress_name, fast->egress_name);
+        if (bpf_map_update_elem(bpf_map__fd(maps[i]), &first, &index, BPF_ANY))
+            return error_system(err, ERROR_RUN, "cannot redirect to %s",
+                                fast->egress_name);
     return 0;
 }
 
@@ -232,7 +204,7 @@ int fast_path_attach(struct fast_path *fast, const char *ingress, const char *eg
     snprintf(fast->egress_name, sizeof(fast->egress_name), "%s", egress);
     fast->ingress = in.index;
     fast->egress = out.index;
-    error = set_devices(fast, in.index, out.index, err);
+    error = set_egress(fast, out.index, err);
     if (error)
         return error;
     fast->hook = open_hook(ingress, in.index, err);

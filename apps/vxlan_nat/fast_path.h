@@ -1,4 +1,4 @@
-/* fast_path: VxlanNat's XDP program, and the tables that it shares with the app.
+/* fast_path: VxlanNat's XDP program, and the table that it shares with the app.
  *
  *   fast_path_new       load it; nothing is attached
  *   fast_path_attach    in front of what the ingress interface runs
@@ -23,15 +23,13 @@
 struct fast_path;
 struct shared_table;
 
-/* flows, answers: room in the tables. NULL and a message: ERROR_PRIVILEGE. */
-struct fast_path *fast_path_new(uint32_t flows, uint32_t answers, uint64_t seed,
-                                struct error *err);
+/* flows: room for so many. NULL and a message: ERROR_PRIVILEGE. */
+struct fast_path *fast_path_new(uint32_t flows, uint64_t seed, struct error *err);
 void fast_path_free(struct fast_path *fast); /* or NULL */
 
 /* Valid until fast_path_free. */
 struct vxlan_state *fast_path_state(const struct fast_path *fast);
 struct shared_table *fast_path_flows(const struct fast_path *fast);
-struct shared_table *fast_path_answers(const struct fast_path *fast);
 
 /* Before, frames that no interface can take are tried on egress: an experimental EtherType (IEEE
  * 802, 0x88b5), from its own address to its own address. -EOPNOTSUPP: nothing may be redirected

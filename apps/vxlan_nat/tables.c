@@ -31,28 +31,16 @@ static struct session_timers timers_of(const struct vxlan_nat_conf *conf)
                                     .refused = REFUSED };
 }
 
-/* In this process alone. */
-static int open_own(struct vxlan_nat *nat, uint32_t flows, uint32_t answers,
-                    uint64_t seed)
-{
-    struct sessions *s = &nat->sessions;
-    s->state = calloc(1, sizeof(*s->state));
-    s->flows = shared_table_new(VXLAN_KEY_WORDS, sizeof(struct vxlan_flow), flows, seed);
-    s->answers =
-        shared_table_new(VXLAN_KEY_WORDS, sizeof(struct vxlan_flow), answers, seed);
-    return s->state && s->flows && s->answers ? 0 : -ENOMEM;
-}
-
-/* 0 as well when there is to be none, or none can be and that is as good. */
-static int open_fast(struct app *app, uint32_t flows, uint32_t answers, uint64_t seed,
-                     struct error *err)
+/* Where the flows are; nat->fast stays NULL when there is to be no fast path, or none can be and that
+ * is as good. */
+static int open_fast(struct app *app, uint32_t flows, uint64_t seed, struct error *err)
 {
     struct vxlan_nat *nat = app->state;
     const struct vxlan_nat_conf *conf = app->conf;
     struct error why;
     if (conf->fastpath == FASTPATH_OFF || !conf->ingress || !conf->egress)
         return 0;
-    nat->fast = fast_path_new(flows, answers, seed, &why);
+    nat->fast = fast_path_new(flows, seed, &why);
     if (!nat->fast && conf->fastpath == FASTPATH_XDP) {
         *err = why;
         return -EIO;
@@ -71,19 +59,18 @@ int vxlan_tables_open(struct app *app, struct error *err)
     struct sessions *s = &nat->sessions;
     uint32_t room = (uint32_t)conf->sessions, back = conf->mode == MODE_ONEWAY ? 1 : room;
     uint64_t secret = random_draw(&random, 2);
-    int error = open_fast(app, room, back, secret, err);
+    int error = open_fast(app, room, secret, err);
     if (error)
         return error;
-    if (nat->fast) {
-        s->state = fast_path_state(nat->fast);
-        s->flows = fast_path_flows(nat->fast);
-        s->answers = fast_path_answers(nat->fast);
-    } else {
-        error = open_own(nat, room, back, secret);
-    }
+    s->state = nat->fast ? fast_path_state(nat->fast) : calloc(1, sizeof(*s->state));
+    s->flows = nat->fast ? fast_path_flows(nat->fast)
+                         : shared_table_new(VXLAN_KEY_WORDS, sizeof(struct vxlan_flow),
+                                            room, secret);
+    s->answers =
+        shared_table_new(VXLAN_KEY_WORDS, sizeof(struct vxlan_flow), back, secret);
     nat->state = s->state;
     nat->tunnels = table_new(32, sizeof(uint64_t), VXLAN_TUNNELS, &seed, TABLE_REFUSE);
-    if (error || !nat->tunnels)
+    if (!s->state || !s->flows || !s->answers || !nat->tunnels)
         return error_set(err, ERROR_RUN, ENOMEM, "no memory for %u sessions", room);
     return 0;
 }
@@ -91,12 +78,12 @@ int vxlan_tables_open(struct app *app, struct error *err)
 void vxlan_tables_close(struct vxlan_nat *nat)
 {
     table_free(nat->tunnels);
+    shared_table_free(nat->sessions.answers);
     if (nat->fast) {
         fast_path_free(nat->fast);
         return;
     }
     shared_table_free(nat->sessions.flows);
-    shared_table_free(nat->sessions.answers);
     free(nat->state);
 }
 

@@ -223,7 +223,7 @@ struct vxlan_state {
     union vxlan_hop hops[VXLAN_HOPS];
     struct vxlan_tunnel tunnels[VXLAN_TUNNELS];
     __u32 ids[VXLAN_IDS];
-    struct shared_head flows, answers;
+    struct shared_head flows;
 };
 
 #define VXLAN_REFUSALS 64 /* more than VX_REASONS, and a mask */
@@ -235,5 +235,3 @@ struct vxlan_counts {
 };
 
 _Static_assert((int)VX_REASONS <= VXLAN_REFUSALS, "a refusal is counted by its reason");
-
-enum vxlan_device { VXLAN_INGRESS, VXLAN_EGRESS, VXLAN_DEVICES };

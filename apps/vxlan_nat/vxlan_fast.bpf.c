@@ -48,12 +48,10 @@ struct vxlan_slot {
 /* Sizes are set before loading. */
 TABLE(flow_buckets, ARRAY, struct vxlan_bucket, 1, BPF_F_MMAPABLE);
 TABLE(flow_slots, ARRAY, struct vxlan_slot, 1, BPF_F_MMAPABLE);
-TABLE(answer_buckets, ARRAY, struct vxlan_bucket, 1, BPF_F_MMAPABLE);
-TABLE(answer_slots, ARRAY, struct vxlan_slot, 1, BPF_F_MMAPABLE);
 TABLE(counts, PERCPU_ARRAY, struct vxlan_counts, 1, 0);
 /* One for each kind of program: the kernel keeps those with frames in pieces apart. */
-TABLE(devices, DEVMAP, __u32, VXLAN_DEVICES, 0);
-TABLE(devices_frags, DEVMAP, __u32, VXLAN_DEVICES, 0);
+TABLE(egress, DEVMAP, __u32, 1, 0);
+TABLE(egress_frags, DEVMAP, __u32, 1, 0);
 TABLE(next, PROG_ARRAY, __u32, 1, 0);
 TABLE(next_frags, PROG_ARRAY, __u32, 1, 0);
 
@@ -127,7 +125,7 @@ static __always_inline int forward(struct xdp_md *ctx, void *to,
     see(flow, f);
     count->truncated += f->truncated;
     if (bpf_xdp_adjust_head(ctx, f->inner) ||
-        bpf_redirect_map(to, VXLAN_EGRESS, 0) != XDP_REDIRECT) {
+        bpf_redirect_map(to, 0, 0) != XDP_REDIRECT) {
         count->refused[VX_NO_OUTPUT]++;
         return XDP_DROP;
     }
@@ -160,7 +158,7 @@ static __always_inline int decide(struct xdp_md *ctx, void *to)
 SEC("xdp")
 int vxlan_fast(struct xdp_md *ctx)
 {
-    int verdict = decide(ctx, &devices);
+    int verdict = decide(ctx, &egress);
     if (verdict == NEXT) {
         bpf_tail_call(ctx, &next, 0); /* does not come back */
         verdict = XDP_PASS;
@@ -171,7 +169,7 @@ int vxlan_fast(struct xdp_md *ctx)
 SEC("xdp.frags")
 int vxlan_fast_frags(struct xdp_md *ctx)
 {
-    int verdict = decide(ctx, &devices_frags);
+    int verdict = decide(ctx, &egress_frags);
     if (verdict == NEXT) {
         bpf_tail_call(ctx, &next_frags, 0);
         verdict = XDP_PASS;
@@ -184,7 +182,7 @@ SEC("xdp")
 int vxlan_trial(struct xdp_md *ctx)
 {
     (void)ctx;
-    return (int)bpf_redirect_map(&devices, VXLAN_EGRESS, 0);
+    return (int)bpf_redirect_map(&egress, 0, 0);
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
