@@ -208,6 +208,7 @@ struct vxlan_state {
     __u32 now; /* tenths of a second */
     __u8 clear_df, decrement, bidirectional;
     __u8 finish;            /* checksums that are unfinished are the app's, or all (2) */
+    __u8 traced;            /* everything is left to the app, which tells of it */
     union vxlan_hop source; /* whose address frames leave with */
     struct vxlan_policy policy;
     union vxlan_hop hops[VXLAN_HOPS];
