@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "apps/vxlan_nat/allowlist.h"
+#include "selftest/bad_allowlists.h"
 #include "selftest/selftest.h"
 
 static char path[] = "/tmp/vanguard-allowlist-XXXXXX.json";
@@ -176,60 +177,12 @@ START_TEST(families_are_apart)
 }
 END_TEST
 
-static const struct {
-    const char *text, *complaint;
-} wrongs[] = {
-    { "", "expected" },
-    { "{", "expected" },
-    { "[]", "no JSON object" },
-    { "\"192.0.2.1\"", "" },
-    { "{}", "no entries" },
-    { "{\"flat_ip_list\": []}", "no entries" },
-    { "{\"flat_ip_list\": null}", "flat_ip_list is no list" },
-    { "{\"flat_ip_list\": \"192.0.2.1\"}", "flat_ip_list is no list" },
-    { "{\"flat_ip_list\": {\"a\": \"192.0.2.1\"}}", "flat_ip_list is no list" },
-    { "{\"flat_ip_list\": [1]}", "flat_ip_list[1]: \"what is no text\"" },
-    { "{\"flat_ip_list\": [null]}", "flat_ip_list[1]" },
-    { "{\"flat_ip_list\": [\"\"]}", "flat_ip_list[1]: \"\"" },
-    { "{\"flat_ip_list\": [\"192.0.2.1\", \"192.0.2\"]}", "flat_ip_list[2]" },
-    { "{\"flat_ip_list\": [\"192.0.2.01\"]}", "192.0.2.01" },
-    { "{\"flat_ip_list\": [\"192.0.2.256\"]}", "192.0.2.256" },
-    { "{\"flat_ip_list\": [\"192.0.2.0/33\"]}", "192.0.2.0/33" },
-    { "{\"flat_ip_list\": [\"192.0.2.0/-1\"]}", "192.0.2.0/-1" },
-    { "{\"flat_ip_list\": [\"192.0.2.0/\"]}", "192.0.2.0/" },
-    { "{\"flat_ip_list\": [\"192.0.2.1/24\"]}", "bits behind" },
-    { "{\"flat_ip_list\": [\"2001:db8::1/32\"]}", "bits behind" },
-    { "{\"flat_ip_list\": [\"2001:db8::/129\"]}", "2001:db8::/129" },
-    { "{\"flat_ip_list\": [\"2001:db8:::1\"]}", "2001:db8:::1" },
-    { "{\"flat_ip_list\": [\"192.0.2.1 \"]}", "192.0.2.1 " },
-    { "{\"flat_ip_list\": [\"example.org\"]}", "example.org" },
-    { "{\"flat_ip_list\": [\"192.0.2.1\\u0000x\"]}", "" },
-    { "{\"flat_ip_list\": [\"192.0.2.1\"],}", "" },
-    { "{\"flat_ip_list\": [\"192.0.2.1\"]} x", "end of file" },
-    { "{\"flat_ip_list\": [\"192.0.2.1\"], \"flat_ip_list\": []}", "duplicate" },
-    { "{\"total_ips\": \"3\", \"flat_ip_list\": [\"192.0.2.1\"]}", "total_ips" },
-    { "{\"total_ips\": 1.5, \"flat_ip_list\": [\"192.0.2.1\"]}", "total_ips" },
-    { "{\"total_ips\": 99999999999999999999, \"flat_ip_list\": [\"192.0.2.1\"]}", "" },
-    { "{\"organizations\": {}}", "organizations is no list" },
-    { "{\"organizations\": [1]}", "organizations[1]" },
-    { "{\"organizations\": [{}]}", "organizations[1] has no name" },
-    { "{\"organizations\": [{\"name\": 1}]}", "organizations[1] has no name" },
-    { "{\"organizations\": [{\"name\": \"a\", \"enabled\": 1}]}", "enabled" },
-    { "{\"organizations\": [{\"name\": \"a\", \"ips\": 1}]}", "organizations[1].ips" },
-    { "{\"organizations\": [{\"name\": \"a\"}, {\"name\": \"b\", \"cidrs\": [\"::/0\", 1]}]}",
-      "organizations[2].cidrs[2]" },
-    { "\xef\xbb\xbf{\"flat_ip_list\": [\"192.0.2.1\"]}", "" }, /* a byte order mark */
-    { "{\"flat_ip_list\": [\"\xff\"]}", "" },                  /* no UTF-8 */
-    { "[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]", "deeper than 16" },
-};
-
-#define WRONGS (sizeof(wrongs) / sizeof(*wrongs))
-
 START_TEST(a_file_is_refused)
 {
-    ck_assert_int_ne(read_text(wrongs[_i].text), 0);
-    ck_assert_msg(strstr(err.text, wrongs[_i].complaint) && strstr(err.text, path),
-                  "%s: %s", wrongs[_i].text, err.text);
+    ck_assert_int_ne(read_text(bad_allowlists[_i].text), 0);
+    ck_assert_msg(strstr(err.text, bad_allowlists[_i].complaint) &&
+                      strstr(err.text, path),
+                  "%s: %s", bad_allowlists[_i].text, err.text);
 }
 END_TEST
 
@@ -286,7 +239,7 @@ static Suite *suite_vxlan_allowlist(void)
     tcase_add_test(tests, more_than_there_is_room_for);
     tcase_add_test(tests, lines_of_text);
     tcase_add_test(tests, families_are_apart);
-    tcase_add_loop_test(tests, a_file_is_refused, 0, WRONGS);
+    tcase_add_loop_test(tests, a_file_is_refused, 0, BAD_ALLOWLISTS);
     tcase_add_test(tests, odd_bytes);
     tcase_add_test(tests, many);
     suite_add_tcase(suite, tests);
