@@ -529,15 +529,29 @@ static int process_file_mark(lua_State *L)
     return 1;
 }
 
+/* process.absolute(path): the path of a file that is there, from the root on; nil and why not. */
+static int process_absolute(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    char *absolute = realpath(path, NULL);
+    if (absolute) {
+        lua_pushstring(L, absolute);
+        free(absolute);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushfstring(L, "%s: %s", path, strerror(errno));
+    return 2;
+}
+
 void open_program(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "alive", process_alive },
-                                          { "file_mark", process_file_mark },
-                                          { "mkdir", process_mkdir },
-                                          { "sleep", process_sleep },
-                                          { "tty", process_tty },
-                                          { "terminal", process_terminal },
-                                          { NULL, NULL } };
+    static const luaL_Reg functions[] = {
+        { "absolute", process_absolute },   { "alive", process_alive },
+        { "file_mark", process_file_mark }, { "mkdir", process_mkdir },
+        { "sleep", process_sleep },         { "tty", process_tty },
+        { "terminal", process_terminal },   { NULL, NULL }
+    };
     luaL_newlib(L, functions);
     lua_setglobal(L, "process");
     lua_getglobal(L, "app");
