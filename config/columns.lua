@@ -10,7 +10,7 @@ function columns.cell (value) return value == nil and "-" or tostring(value) end
 function columns.add (lines, head, rows)
    local widths = {}
    for _, row in ipairs { head, table.unpack(rows) } do
-      for i, text in ipairs(row) do widths[i] = math.max(widths[i] or 0, #text) end
+      for i, text in ipairs(row) do widths[i] = math.max(widths[i] or 1, #text) end
    end
    for n, row in ipairs { head, table.unpack(rows) } do
       local texts = {}

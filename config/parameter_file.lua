@@ -13,12 +13,15 @@ function file.read (path)
    return parameters
 end
 
+-- The first word of the message that is a key in the file is the parameter's name.
 function file.place (path, message)
-   local number = 0
+   local number, lines = 0, {}
    for line in io.lines(path) do
       number = number + 1
-      local key = line:match("^[%s{,]*%[?\"?([%a_][%w_]*)\"?%]?%s*=[^=]") or line:match("^%s*return%s*{%s*([%a_][%w_]*)%s*=[^=]")
-      if key and message:match("%f[%w_]" .. key .. "%f[^%w_]") then return ("%s:%d: "):format(path, number) end
+      for key in line:gmatch("([%a_][%w_]*)\"?%]?%s*=%f[^=]") do lines[key] = lines[key] or number end
+   end
+   for word in message:gsub("^.-%):", ""):gmatch("[%a_][%w_]*") do
+      if lines[word] then return ("%s:%d: "):format(path, lines[word]) end
    end
    return path .. ": "
 end

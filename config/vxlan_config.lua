@@ -102,16 +102,19 @@ end
 function vxlan.explain (path, problem)
    if not path or type(problem) ~= "table" or not problem.text or not problem.text:match("%(VxlanNat%)") then return problem end
    local text = in_places(problem.text, last_places)
-   return { kind = problem.kind, text = parameter_file.place(path, text) .. text }
+   problem.text = parameter_file.place(path, text) .. text
+   return problem
 end
 
 -- --- check ---------------------------------------------------------------------------------
 
 -- What VxlanNat says of these parameters alone; nil: nothing.
 local function try (parameters)
-   local c = config.new()
-   config.app(c, "nat", VxlanNat, parameters)
-   local good, problem = pcall(engine.configure, c)
+   local good, problem = pcall(function ()
+      local c = config.new()
+      config.app(c, "nat", VxlanNat, parameters)
+      engine.configure(c)
+   end)
    if good then return nil end
    return (tostring(problem):gsub('^.*app "nat" %(VxlanNat%): ', ""))
 end

@@ -33,7 +33,7 @@ end
 
 -- Everything that is for IN, and fits OUT, unless somebody says otherwise.
 local function complete (rung)
-   local all = { ingress = rung.ingress, egress = rung.egress, fastpath = rung.fast and "auto" or "off" }
+   local all = { ingress = rung.ingress, egress = rung.egress, fastpath = rung.fast and "auto" or "off", claim = rung.receive == "raw" }
    for name, value in pairs(rung.parameters) do all[name] = value end
    if rung.parameters.fastpath == "xdp" and rung.fast then all.fastpath = "xdp" elseif not rung.fast then all.fastpath = "off" end
    if not all.vteps then
@@ -78,7 +78,7 @@ local function try (rung)
    if not good then return nil, problem end
    if not rung.fast then return true end
    good, problem = redirects()
-   return good, problem and { kind = 3, text = problem }
+   return good, problem
 end
 
 local RUNGS = {

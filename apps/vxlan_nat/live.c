@@ -109,13 +109,30 @@ static void take_plan(struct app *app, const struct vxlan_nat_conf *conf,
     take_list(app);
 }
 
+/* The plan of conf, and what has to be opened for it. */
+static int make_plan(struct live *live, struct plan *plan,
+                     const struct vxlan_nat_conf *conf, struct error *err)
+{
+    int error = plan_make(plan, conf, err);
+    if (error)
+        return error;
+    if (conf->claim)
+        error = claim_ports(&live->claim, plan->policy.ports, plan->policy.nports,
+                            conf->ingress, err);
+    else
+        claim_drop(&live->claim);
+    if (error)
+        plan_clear(plan);
+    return error;
+}
+
 int live_configure(struct app *app, const struct vxlan_nat_conf *conf, struct error *err)
 {
     struct vxlan_nat *nat = app->state;
     struct file_watch before = nat->live.file;
     struct plan plan;
     file_watch_begin(&nat->live.file, FILES(conf));
-    int error = plan_make(&plan, conf, err);
+    int error = make_plan(&nat->live, &plan, conf, err);
     if (error)
         nat->live.file = before;
     else
@@ -260,7 +277,7 @@ int live_start(struct app *app, struct error *err)
     struct vxlan_nat *nat = app->state;
     const struct vxlan_nat_conf *conf = app->conf;
     file_watch_begin(&nat->live.file, FILES(conf));
-    int error = plan_make(&nat->plan, conf, err);
+    int error = make_plan(&nat->live, &nat->plan, conf, err);
     if (error)
         return error;
     nat->live.usage = usage_new();
@@ -280,6 +297,7 @@ void live_stop(struct app *app)
     struct vxlan_nat *nat = app->state;
     if (nat->live.timer.fire)
         timer_cancel(&app->engine->timers, &nat->live.timer);
+    claim_drop(&nat->live.claim);
     vxlan_trace_free(nat->live.trace);
     usage_free(nat->live.usage);
     value_free(&nat->live.rules);

@@ -18,6 +18,7 @@
  * translation, and end when they may not pass any more, unless keep_sessions says otherwise.
  */
 #pragma once
+#include "apps/vxlan_nat/claim.h"
 #include "apps/vxlan_nat/plan.h"
 #include "apps/vxlan_nat/trace.h"
 #include "apps/vxlan_nat/usage.h"
@@ -32,6 +33,7 @@ struct app;
 struct live {
     struct timer timer;
     struct file_watch file;
+    struct claim claim;
     char problem[512];         /* why the list is not that of the file; empty: it is */
     char complaint[512];       /* what somebody else says is wrong */
     uint64_t loaded;           /* when the list became what it is, ns */

@@ -94,6 +94,9 @@ const struct param vxlan_nat_params[] = {
                   "longer packets do not go back; 0: what ingress has"),
     PARAM_BOOL(CONF, clamp_mss, "true",
                "TCP is asked for segments that fit both ways; not in mode oneway"),
+    PARAM_BOOL(CONF, claim, "false",
+               "the kernel does not answer for `ports`: for frames that it gets as well, "
+               "those of a RawSocket"),
     PARAM_BOOL(CONF, tcp_loose, "true",
                "a session may begin in the middle of a TCP connection"),
     PARAM_END,
@@ -280,6 +283,7 @@ void plan_clear(struct plan *plan)
     prefix_set_free(plan->vteps);
     prefix_set_free(plan->peers);
     rules_clear(&plan->rules);
+    *plan = (struct plan){ 0 };
 }
 
 int plan_make(struct plan *plan, const struct vxlan_nat_conf *conf, struct error *err)

@@ -19,7 +19,7 @@ struct vxlan_nat_conf {
     int64_t mtu, tunnel_mtu, sessions, allow_max;
     uint64_t tcp_established, tcp_transitory, udp_answered, udp_unanswered, icmp, other;
     bool strict, udp6_zero, verify_csum, forward_rest, tcp_loose, clamp_mss, reassemble;
-    bool flat_only, mask, skip_bad, allow_empty, keep_sessions;
+    bool flat_only, mask, skip_bad, allow_empty, keep_sessions, claim;
 };
 
 /* What a configuration comes to. */
