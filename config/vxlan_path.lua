@@ -40,7 +40,8 @@ local function complete (rung)
       local addresses = interface.addresses(rung.ingress)
       if #addresses > 0 then all.vteps = table.concat(addresses, " ") end
    end
-   if not all.mtu then all.mtu = interface.query(rung.egress).mtu end
+   -- otherwise VxlanNat follows OUT, for its routes and neighbours
+   if not all.mtu and all.smac and all.dmac then all.mtu = interface.query(rung.egress).mtu end
    return all
 end
 
@@ -56,6 +57,10 @@ function path.graph (rung)
    config.app(c, "nat", VxlanNat, parameters)
    config.app(c, "egress", RawSocket, { ifname = rung.egress })
    config.chain(c, "tunnel", "nat", "egress")
+   if parameters.mode == "route" or parameters.mode == "nat-out" then
+      config.link(c, "egress.output -> nat.back")
+      config.link(c, "nat.back -> tunnel.input")
+   end
    return c
 end
 

@@ -8,7 +8,7 @@
 #include "selftest/vxlan_tunnels.h"
 
 static char path[] = "/tmp/vanguard-operations-XXXXXX.json";
-static struct value answer;
+static struct value reply;
 static char text[1 << 16];
 static struct error err;
 static long written;
@@ -18,13 +18,13 @@ static void open_file(void)
     setup();
     strcpy(path + sizeof(path) - 12, "XXXXXX.json");
     close(mkstemps(path, 5));
-    answer = (struct value){ VALUE_NIL };
+    reply = (struct value){ VALUE_NIL };
     written = 1000;
 }
 
 static void close_file(void)
 {
-    value_free(&answer);
+    value_free(&reply);
     unlink(path);
     teardown();
 }
@@ -49,20 +49,20 @@ static void print(FILE *out, const struct value *value)
     fputc('}', out);
 }
 
-/* args is freed. The answer is in `answer`, and as text in `text`. */
+/* args is freed. The reply is in `reply`, and as text in `text`. */
 static int ask_value(const char *operation, struct value args)
 {
     struct app *app = engine_find_app(engine, "nat");
     uint32_t number = 0;
-    value_free(&answer);
-    answer = (struct value){ VALUE_NIL };
+    value_free(&reply);
+    reply = (struct value){ VALUE_NIL };
     err.text[0] = 0;
     while (strcmp(app->class->operations[number].name, operation) != 0)
         number++;
-    int error = app->class->call(app, number, &args, &answer, &err);
+    int error = app->class->call(app, number, &args, &reply, &err);
     value_free(&args);
     FILE *out = fmemopen(text, sizeof(text), "w");
-    print(out, &answer);
+    print(out, &reply);
     fclose(out);
     return error;
 }
@@ -91,7 +91,7 @@ static int ask_with_rule(const char *operation, const char *number, const char *
 
 static uint64_t figure(const char *name)
 {
-    const struct value *value = value_get(&answer, name);
+    const struct value *value = value_get(&reply, name);
     ck_assert_msg(value && value->kind == VALUE_INTEGER, "%s: %s", name, text);
     return (uint64_t)value->integer;
 }
@@ -234,8 +234,8 @@ START_TEST(what_is_found)
     SAYS("allowed=false");
     REFUSED("allow_find", "address=10.0.0.0/24", "not a network");
     OK("allow_list", "");
-    ck_assert_uint_eq(value_get(&answer, "rows")->table->count, 3);
-    ck_assert_ptr_null(value_get(&answer, "next"));
+    ck_assert_uint_eq(value_get(&reply, "rows")->table->count, 3);
+    ck_assert_ptr_null(value_get(&reply, "next"));
     OK("allow_list", "organization=one");
     SAYS("10.0.0.0/24");
     SAYS_NOT("10.0.0.7");
@@ -276,7 +276,7 @@ START_TEST(bad_files)
     REFUSED("allow_diff", arguments, path);
     ck_assert(passes(1) && !passes(2));
     OK("allow_list", "");
-    ck_assert_uint_eq(value_get(&answer, "rows")->table->count, 1);
+    ck_assert_uint_eq(value_get(&reply, "rows")->table->count, 1);
 }
 END_TEST
 
@@ -314,8 +314,8 @@ START_TEST(pages)
         struct value args = value_table();
         value_table_add(&args, "from", value_integer((int64_t)next));
         ck_assert(!ask_value("allow_list", args));
-        found += value_get(&answer, "rows")->table->count;
-        next = value_get(&answer, "next") ? figure("next") : 0;
+        found += value_get(&reply, "rows")->table->count;
+        next = value_get(&reply, "next") ? figure("next") : 0;
     } while (next);
     ck_assert_uint_eq(found, 2501);
     test_breathe(engine, 1);
@@ -367,7 +367,7 @@ START_TEST(one_list_or_the_other)
         now = next == 2 ? now : next;
         for (uint8_t host = 1; host <= 4; host++)
             ck_assert_int_eq(passes(host), host == 3 || host == now + 1);
-        ck_assert_uint_eq(value_get(&answer, "rows") != NULL, 0);
+        ck_assert_uint_eq(value_get(&reply, "rows") != NULL, 0);
     }
 }
 END_TEST
@@ -420,9 +420,9 @@ START_TEST(rules_come_and_go)
     OK("rules_del", "number=2");
     goes(1, 81, NULL);
     OK("rules_list", "");
-    ck_assert_uint_eq(answer.table->count, 2);
-    ck_assert_int_eq(number_in(row_of(&answer, "number", "1"), "packets"), 3);
-    ck_assert_int_eq(number_in(row_of(&answer, "number", "3"), "flows"), 1);
+    ck_assert_uint_eq(reply.table->count, 2);
+    ck_assert_int_eq(number_in(row_of(&reply, "number", "1"), "packets"), 3);
+    ck_assert_int_eq(number_in(row_of(&reply, "number", "3"), "flows"), 1);
     REFUSED("rules_del", "number=2", "no rule 2");
     REFUSED("rules_del", "number=4", "no rule 4");
     ck_assert(ask_with_rule("rules_add", NULL, "port=82 to=nowhere") &&
@@ -452,7 +452,7 @@ START_TEST(flows_are_shown_and_forgotten)
     ck_assert_uint_eq(figure("count"), 18);
     OK("sessions_list", "limit=2");
     ck_assert_uint_eq(figure("count"), 18);
-    ck_assert_uint_eq(value_get(&answer, "rows")->table->count, 2);
+    ck_assert_uint_eq(value_get(&reply, "rows")->table->count, 2);
     OK("sessions_list", "refused=true");
     ck_assert_uint_eq(figure("count"), 4);
     SAYS("not_allowed");
@@ -500,7 +500,7 @@ START_TEST(who_sends_how_much)
     OK("allow_del", "prefix=10.0.0.5");
     passes(5);
     OK("allow_stats", "");
-    const struct value *rows = value_get(&answer, "organizations");
+    const struct value *rows = value_get(&reply, "organizations");
     ck_assert_uint_eq(rows->table->count, 2);
     const struct value *one = row_of(rows, "organization", "one");
     const struct value *two = row_of(rows, "organization", "two");
@@ -508,14 +508,14 @@ START_TEST(who_sends_how_much)
     ck_assert_int_eq(number_in(one, "flows"), 3);
     ck_assert_int_eq(number_in(one, "bytes"), 20 * (14 + 20 + 8 + 40));
     ck_assert_int_eq(number_in(two, "packets"), 10);
-    ck_assert_int_eq(number_in(value_get(&answer, "others"), "packets"), 10);
+    ck_assert_int_eq(number_in(value_get(&reply, "others"), "packets"), 10);
     ck_assert_uint_eq(figure("entries"), 2);
     /* whoever takes its place is another */
     write_file(LIST("\"10.0.0.0/24\""));
     OK("reload", "");
     passes(1);
     OK("allow_stats", "");
-    rows = value_get(&answer, "organizations");
+    rows = value_get(&reply, "organizations");
     ck_assert_int_eq(number_in(row_of(rows, "organization", "two"), "packets"), 10);
 }
 END_TEST
@@ -525,7 +525,7 @@ END_TEST
 /* "outer ok, tunnel ok, ...": the steps of a row. */
 static void check_steps(size_t number, const char *like, const char *verdict)
 {
-    const struct value *row = &value_get(&answer, "rows")->table->fields[number].value;
+    const struct value *row = &value_get(&reply, "rows")->table->fields[number].value;
     const struct value *steps = value_get(row, "steps");
     char found[256] = "";
     for (size_t i = 0; i < steps->table->count; i++) {
@@ -553,7 +553,7 @@ START_TEST(every_step_of_some_packets)
     passes_to(2, 80);
     OK("trace_read", "");
     SAYS("done=false");
-    ck_assert_uint_eq(value_get(&answer, "rows")->table->count, 2);
+    ck_assert_uint_eq(value_get(&reply, "rows")->table->count, 2);
     check_steps(0, "outer ok, tunnel ok, inner ok, flow known, admission ok, forward ok",
                 "forwarded");
     SAYS("dport=8080");
@@ -576,7 +576,7 @@ START_TEST(every_step_of_some_packets)
     put_in(&usual, inner, frame_make(inner, &made));
     passes_to(1, 80); /* one more than was asked for */
     OK("trace_read", "");
-    ck_assert_uint_eq(value_get(&answer, "rows")->table->count, 5);
+    ck_assert_uint_eq(value_get(&reply, "rows")->table->count, 5);
     SAYS("done=true");
     check_steps(0, "outer ok, tunnel ok, inner ok, flow new, admission no_rule",
                 "no_rule");
@@ -584,7 +584,7 @@ START_TEST(every_step_of_some_packets)
     check_steps(2, "outer not_vxlan", "not_vxlan");
     check_steps(3, "outer ok, tunnel ok, inner in_ethertype", "in_ethertype");
     OK("trace_read", "");
-    ck_assert_uint_eq(value_get(&answer, "rows")->table->count, 0);
+    ck_assert_uint_eq(value_get(&reply, "rows")->table->count, 0);
 }
 END_TEST
 

@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
-SUITE="datagrams fragments ipv6 route fast neighbour program lists rungs mistakes"
+SUITE="datagrams fragments ipv6 route fast neighbour program lists rungs answers mistakes"
 
 id=vx$$
 tmp=$(mktemp -d)
@@ -255,7 +255,7 @@ run() { # arguments of the program
     capture=$!
     wait_for "tcpdump" grep -q "listening on" "$tmp/tcpdump.log"
 }
-counter() { # name; of all packets up to now
+all_of() { # a counter, up to now
     vx stats --json | sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"
 }
 vx_sent() { n src cat /sys/class/net/vx0/statistics/tx_packets; }
@@ -263,13 +263,13 @@ all_counted() { # but those of before
     vx stats --seed >"$tmp/seed"
     [ "$(awk '$1 == 1 { print $3 }' "$tmp/seed")" = "$(($(vx_sent) - $1))" ]
 }
-above() { [ "$(counter "$1")" -ge "$2" ]; }
+above() { [ "$(all_of "$1")" -ge "$2" ]; }
 datagrams() { # how many, from the n-th address, to port: sent, and nobody waits
     n src perl -e "$send" 10.42.0.2 "$2" "$1" 40 0
 }
 config() { # more of it
     cat >"$tmp/rules.lua" <<LUA
-return { vnis = "42", smac = "$(mac_of dut b0)", dmac = "$(mac_of dst d0)", rules = { [8080] = "172.30.82.95:8081" }, $1 }
+return { vnis = "42", rules = { [8080] = "172.30.82.95:8081" }, $1 }
 LUA
 }
 
@@ -279,7 +279,7 @@ test_program() {
     echo '{ "organizations": [ { "name": "ours", "cidrs": ["10.42.0.0/24"] } ] }' >"$tmp/list.json"
     run -c "$tmp/rules.lua"
     local earlier sent # the kernel says a word of its own now and then
-    earlier=$(($(vx_sent) - $(counter vxlan_packets)))
+    earlier=$(($(vx_sent) - $(all_of vxlan_packets)))
     transfer 10.42.0.2 8080 172.30.82.95 8081 200 0 5
     datagrams 30 8099
     wait_for "all that was sent to be counted" all_counted "$earlier"
@@ -287,7 +287,7 @@ test_program() {
     equal "counters" "$(wc -l <"$tmp/seed")" 9
     equal "VXLAN, INNER, NAT_APPLIED, FORWARDED, REDIRECTED, ERRORS" \
         "$(awk '$1 ~ /^[123567]$/ { printf "%s ", $3 }' "$tmp/seed")" "$sent $sent 200 200 200 $((sent - 200)) "
-    equal "packets without a rule" "$(counter drop_no_rule)" 30
+    equal "packets without a rule" "$(all_of drop_no_rule)" 30
     code 0 vx status
     said 'allowed *1 entries, 1 organizations'
     code 0 vx allow stats
@@ -326,11 +326,11 @@ test_lists() {
     passes() { transfer 10.42.0.2 8080 172.30.82.95 8081 5 0 5; }
     stays() {
         local before on
-        before=$(counter drop_not_allowed)
-        on=$(counter forwarded)
+        before=$(all_of drop_not_allowed)
+        on=$(all_of forwarded)
         datagrams 5 8080
         wait_for "5 packets more to be dropped" above drop_not_allowed $((before + 5))
-        equal "packets that went on" "$(counter forwarded)" "$on"
+        equal "packets that went on" "$(all_of forwarded)" "$on"
     }
     passes
     code 0 vx allow find 10.42.0.1
@@ -361,7 +361,7 @@ test_lists() {
     echo '{ "flat_ip_list": ["10.42.0.0/24", "10.42' >"$tmp/list.json"
     wait_for "the file to be refused" grep -q "stays as it was: .*list.json" "$tmp/program.log"
     stays
-    equal "problem" "$(counter problem)" 1
+    equal "problem" "$(all_of problem)" 1
     code 3 vx allow load "$tmp/list.json"
     code 3 vx reload
     echo '{ "flat_ip_list": ["10.42.0.0/24"] }' >"$tmp/list.json"
@@ -392,7 +392,7 @@ test_rungs() {
     transfer 10.42.0.2 8080 172.30.82.95 8081 100 0 5
     code 0 vx status
     said 'native redirect'
-    between "packets that did not leave the kernel" "$(counter fast_packets)" 90 100
+    between "packets that did not leave the kernel" "$(all_of fast_packets)" 90 100
     stop
     n dst ethtool -K d0 gro off
     run -c "$tmp/rules.lua"
@@ -400,13 +400,13 @@ test_rungs() {
     code 0 vx status
     said 'generic redirect'
     said 'no native redirect: frames cannot be redirected to b0'
-    between "packets that did not leave the kernel" "$(counter fast_packets)" 90 100
+    between "packets that did not leave the kernel" "$(all_of fast_packets)" 90 100
     stop
     run -c "$tmp/rules.lua" --fastpath off
     transfer 10.42.0.2 8080 172.30.82.95 8081 100 0 5
     code 0 vx status
     said 'AF_XDP'
-    equal "packets that did not leave the kernel" "$(counter fast_packets)" 0
+    equal "packets that did not leave the kernel" "$(all_of fast_packets)" 0
     stop
     # somebody else's program is there
     ip netns exec "$id-dut" "$VANGUARD" sentinel a0 --name "$id-other" >"$tmp/other" 2>&1 &
@@ -422,6 +422,21 @@ test_rungs() {
     stop
     kill "$other"
     wait "$other"
+}
+
+# Answers find their way back into the tunnel.
+test_answers() {
+    ip -n "$id-dst" route add 10.42.0.0/24 via 172.30.82.1
+    config 'allow = "10.42.0.0/24", mode = "route"'
+    run -c "$tmp/rules.lua" --fastpath off
+    code 0 vx rules add to=172.30.82.95
+    n src ping -c 3 -i 0.2 -W 2 -q 10.42.0.2 >"$tmp/ping" || fail "no answer: $(cat "$tmp/ping")"
+    code 0 vx sessions find 10.42.0.1
+    said icmp
+    equal "answers" "$(all_of back_forwarded)" 3
+    code 0 vx sessions flush --source 10.42.0.1
+    equal "sessions" "$(vx sessions list --json --source 10.42.0.1 | grep -c '"count":0')" 1
+    stop_quietly
 }
 
 test_mistakes() {

@@ -242,8 +242,10 @@ static struct value steps_of(const struct vxlan_trace_record *record)
         add_step(&steps, "admission",
                  record->flow.reason ? reasons[record->flow.reason % VX_REASONS] : "ok");
     }
-    if (!record->decided || !record->flow.reason)
-        add_step(&steps, "forward", reason ? reason : record->decided ? "ok" : "held");
+    if (record->decided && !record->flow.reason)
+        add_step(&steps, "forward", reason ? reason : "ok");
+    else if (!record->decided) /* an ICMP error of another flow, or an early fragment */
+        add_step(&steps, "flow", reason ? reason : "none of its own");
     return steps;
 }
 
