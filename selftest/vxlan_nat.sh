@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
-SUITE="datagrams fragments ipv6 route fast neighbour program lists rungs answers mistakes"
+SUITE="datagrams fragments ipv6 route fast neighbour program lists rungs answers mistakes document"
 
 id=vx$$
 tmp=$(mktemp -d)
@@ -314,6 +314,7 @@ test_program() {
     said '^1 sessions'
     code 0 vx reload
     stop
+    equal "status lines with what came" "$(grep '"type":"status"' "$tmp/out" | grep -c '"forwarded_pps":[1-9]' | awk '{ print ($1 > 0) }')" 1
     equal "XDP programs left behind" "$(ip -n "$id-dut" link show a0 | grep -c xdp)" 0
     [ ! -e "/run/vanguard/$id" ] || fail "its run directory is still there"
 }
@@ -485,6 +486,13 @@ LUA
     said 'flat_ip_list\[2\]'
     said 'flat_ip_list\[3\]'
     said 'total_ips is 7, and there are 1'
+}
+
+# What doc/vxlan-nat.md tells its reader to do.
+test_document() {
+    walk doc/vxlan-nat.md
+    grep -q "172.30.82.95:8081, from" "$tmp/here/trace.txt" || fail "the trace: $(cat "$tmp/here/trace.txt")"
+    grep -q '"type":"start"' "$tmp/here/log.json" || fail "no JSON"
 }
 
 if [ "${1-}" = --list ]; then
