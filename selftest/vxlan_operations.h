@@ -148,7 +148,8 @@ static inline bool passes(uint8_t host)
 static inline void write_file(const char *content)
 {
     FILE *file = fopen(path, "w");
-    struct timespec times[2] = { { ++written, 0 }, { written, 0 } };
+    written++;
+    struct timespec times[2] = { { written, 0 }, { written, 0 } };
     fputs(content, file);
     fclose(file);
     ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
