@@ -1,8 +1,10 @@
 /* bind_interface: interface.*, for programs that look at devices and set them up. */
 #include "config/internal.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <linux/if.h>
 #include <stdio.h>
 #include <string.h>
@@ -236,16 +238,38 @@ static int interface_notes(lua_State *L)
     return 1;
 }
 
+/* interface.addresses(name) -> list of its addresses as text, of IPv4 and IPv6. */
+static int interface_addresses(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    struct ifaddrs *all;
+    lua_newtable(L);
+    if (getifaddrs(&all))
+        return vm_fail(L, ERROR_RUN, "addresses of %s: %s", name, strerror(errno));
+    for (const struct ifaddrs *one = all; one; one = one->ifa_next) {
+        char text[INET6_ADDRSTRLEN];
+        int family = one->ifa_addr ? one->ifa_addr->sa_family : AF_UNSPEC;
+        if (strcmp(one->ifa_name, name) != 0 || (family != AF_INET && family != AF_INET6))
+            continue;
+        const void *address =
+            family == AF_INET
+                ? (const void *)&((const struct sockaddr_in *)(const void *)one->ifa_addr)
+                      ->sin_addr
+                : &((const struct sockaddr_in6 *)(const void *)one->ifa_addr)->sin6_addr;
+        lua_pushstring(L, inet_ntop(family, address, text, sizeof(text)));
+        lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    }
+    freeifaddrs(all);
+    return 1;
+}
+
 void open_interface(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "get", interface_get },
-        { "notes", interface_notes },
-        { "probe", interface_probe },
-        { "query", interface_lua_query },
-        { "set", interface_set },
-        { "set_irq", interface_set_irq },
-        { NULL, NULL },
+        { "addresses", interface_addresses }, { "get", interface_get },
+        { "notes", interface_notes },         { "probe", interface_probe },
+        { "query", interface_lua_query },     { "set", interface_set },
+        { "set_irq", interface_set_irq },     { NULL, NULL },
     };
     luaL_newlib(L, functions);
     lua_setglobal(L, "interface");

@@ -20,10 +20,19 @@
 
 static json_t *to_json(lua_State *L, int index, int depth);
 
+/* That it is a list, though there is nothing in it. */
+static bool says_list(lua_State *L, int index)
+{
+    bool says = luaL_getmetafield(L, index, "__list") != LUA_TNIL;
+    if (says)
+        lua_pop(L, 1);
+    return says;
+}
+
 static json_t *table_to_json(lua_State *L, int index, int depth)
 {
     lua_Integer n = (lua_Integer)lua_rawlen(L, index);
-    if (n || luaL_getmetafield(L, index, "__list") != LUA_TNIL) {
+    if (n || says_list(L, index)) {
         json_t *array = json_array();
         for (lua_Integer i = 1; i <= n; i++) {
             lua_rawgeti(L, index, i);

@@ -14,6 +14,7 @@
 #include "apps/apps.h"
 #include "config/embedded.h"
 #include "config/internal.h"
+#include "lib/file_watch.h"
 #include "lib/nearest.h"
 #include "lib/param.h"
 #include "lib/units.h"
@@ -514,12 +515,42 @@ static int process_tty(lua_State *L)
     return 1;
 }
 
+/* process.file_mark(path): text that is another one when the file is, or has been written to; nil when
+ * there is none. */
+static int process_file_mark(lua_State *L)
+{
+    struct file_mark mark = file_mark(luaL_checkstring(L, 1));
+    if (!mark.inode)
+        lua_pushnil(L);
+    else
+        lua_pushfstring(L, "%I:%I:%I:%I", (LUAI_UACINT)mark.device,
+                        (LUAI_UACINT)mark.inode, (LUAI_UACINT)mark.size,
+                        (LUAI_UACINT)mark.changed);
+    return 1;
+}
+
+/* process.absolute(path): the path of a file that is there, from the root on; nil and why not. */
+static int process_absolute(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    char *absolute = realpath(path, NULL);
+    if (absolute) {
+        lua_pushstring(L, absolute);
+        free(absolute);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushfstring(L, "%s: %s", path, strerror(errno));
+    return 2;
+}
+
 void open_program(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "alive", process_alive }, { "mkdir", process_mkdir },
-        { "sleep", process_sleep }, { "terminal", process_terminal },
-        { "tty", process_tty },     { NULL, NULL }
+        { "absolute", process_absolute },   { "alive", process_alive },
+        { "file_mark", process_file_mark }, { "mkdir", process_mkdir },
+        { "sleep", process_sleep },         { "tty", process_tty },
+        { "terminal", process_terminal },   { NULL, NULL }
     };
     luaL_newlib(L, functions);
     lua_setglobal(L, "process");

@@ -5,57 +5,22 @@
 --
 -- options: name, json, and those of the verb. The program is found by its name or, without one, when
 -- only one runs; all of its FlowSentinels are told.
+local running = require "config.running"
 local view = require "config.sentinel_view"
 
 local verbs = { names = {} }
 
--- nil, what is wrong, exit code
-local function ask (name, request)
-   local text, problem, code = control.ask(name, json.encode(request))
-   if not text then return nil, problem, code end
-   local answer = json.decode(text)
-   if type(answer) ~= "table" then return nil, name .. " gives no answer", 1 end
-   if not answer.ok then return nil, answer.error, 3 end
-   return answer
-end
-
-local function alive (name)
-   local reading = counters.read(name)
-   return reading and process.alive(reading.pid)
-end
-
-local function find_program (name)
-   local running, ours = {}, {}
-   for _, n in ipairs(counters.names()) do
-      if alive(n) then
-         running[n] = true
-         if n:match("^sentinel$") or n:match("^sentinel%-%d+$") then ours[#ours + 1] = n end
-      end
-   end
-   table.sort(ours)
-   if name then
-      if running[name] then return name end
-      return nil, ('"%s" does not run%s'):format(name, units.nearest(name, running)), 1
-   end
-   if #ours == 1 then return ours[1] end
-   if #ours == 0 then return nil, "no sentinel runs: vanguard sentinel IFACE, or --name of another one", 1 end
-   return nil, "which one? --name " .. table.concat(ours, ", --name "), 2
-end
-
 -- Calls an operation of every FlowSentinel: list of { interface =, answer = }; nil, what is wrong, exit code.
 local function call_all (name, operation, args)
-   local apps, problem, code = ask(name, { command = "apps" })
+   local apps, problem, code = running.apps(name, "FlowSentinel")
    if not apps then return nil, problem, code end
    local answers = {}
-   for _, app in ipairs(apps.apps) do
-      if app.class == "FlowSentinel" then
-         local one
-         one, problem, code = ask(name, { command = "call", app = app.name, operation = operation, args = args })
-         if not one then return nil, problem, code end
-         answers[#answers + 1] = { interface = app.parameters.ifname or app.name, answer = one.answer }
-      end
+   for i, app in ipairs(apps) do
+      local answer
+      answer, problem, code = running.call(name, app.name, operation, args)
+      if not answer then return nil, problem, code end
+      answers[i] = { interface = app.parameters.ifname or app.name, answer = answer }
    end
-   if #answers == 0 then return nil, ('nothing that runs in "%s" is a FlowSentinel'):format(name), 3 end
    return answers
 end
 
@@ -171,7 +136,7 @@ VERBS.status = {}
 
 -- The program itself knows more than its FlowSentinels: rates, and how the machine is.
 function VERBS.status.run (name, o)
-   local answer, problem, code = ask(name, { command = "status" })
+   local answer, problem, code = running.ask(name, { command = "status" })
    if not answer then return nil, problem, code end
    answer.ok = nil
    if o.json then
@@ -206,7 +171,7 @@ function verbs.run (verb, words, o)
    local row = VERBS[verb]
    local wrong = wrong_words(verb, words)
    if wrong then return fail(2, wrong) end
-   local name, problem, code = find_program(o.name)
+   local name, problem, code = running.find(o.name, "sentinel", "no sentinel runs: vanguard sentinel IFACE, or --name of another one")
    if not name then return fail(code, problem) end
    if row.run then
       local done

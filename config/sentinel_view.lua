@@ -8,6 +8,7 @@
 --
 -- A line is { text, style }. Looks are those of sentinel_status, rows and events those of FlowSentinel's
 -- operations with `interface` added.
+local columns = require "config.columns"
 local quantity = require "config.quantity"
 
 local view = {}
@@ -88,20 +89,7 @@ end
 
 -- --- who ----------------------------------------------------------------------------------
 
-local function cell (value) return value == nil and "-" or tostring(value) end
-
--- Columns as wide as they must be; the last one is not filled up.
-local function add_table (lines, head, rows)
-   local widths = {}
-   for _, row in ipairs { head, table.unpack(rows) } do
-      for i, text in ipairs(row) do widths[i] = math.max(widths[i] or 0, #text) end
-   end
-   for n, row in ipairs { head, table.unpack(rows) } do
-      local texts = {}
-      for i, text in ipairs(row) do texts[i] = ("%-" .. widths[i] .. "s"):format(text) end
-      lines[#lines + 1] = { (table.concat(texts, "  "):gsub("%s+$", "")), n == 1 and "bold" or nil }
-   end
-end
+local cell, add_table = columns.cell, columns.add
 
 function view.list (rows)
    local lines, cells = {}, {}

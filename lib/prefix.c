@@ -60,6 +60,17 @@ bool prefix_is_wide(const struct prefix *prefix)
            (prefix->family == AF_INET ? PREFIX_WIDE_IPV4 : PREFIX_WIDE_IPV6);
 }
 
+bool prefix_clear(struct prefix *prefix)
+{
+    bool had = false;
+    for (unsigned bit = prefix->bits; bit < 8 * prefix_size(prefix); bit++) {
+        uint8_t mask = (uint8_t)(0x80 >> bit % 8);
+        had |= prefix->address[bit / 8] & mask;
+        prefix->address[bit / 8] &= (uint8_t)~mask;
+    }
+    return had;
+}
+
 bool prefix_contains(const struct prefix *prefix, int family, const void *address)
 {
     const uint8_t *other = address;

@@ -4,6 +4,7 @@
  *   prefix_format     the same back
  *   prefix_short      the same, a whole address without its /BITS
  *   prefix_is_wide    so many addresses that it is likely a slip
+ *   prefix_clear      without the bits behind it
  *   prefix_contains   is an address in the network?
  *   prefix_size       bytes of an address: 4 or 16
  *   prefix_mapped     as one of IPv6 whatever its family
@@ -39,6 +40,9 @@ char *prefix_short(const struct prefix *prefix, char *text);
 #define PREFIX_WIDE_IPV4 8
 #define PREFIX_WIDE_IPV6 16
 bool prefix_is_wide(const struct prefix *prefix);
+
+/* Zeros behind the prefix. False when there were none but zeros. */
+bool prefix_clear(struct prefix *prefix);
 
 /* address: prefix_size bytes of that family; one of the other family is not contained. */
 bool prefix_contains(const struct prefix *prefix, int family, const void *address);

@@ -21,7 +21,7 @@
 
 #include "lib/prefix.h"
 
-#define PREFIX_SET_MAX 262144 /* of each family */
+#define PREFIX_SET_MAX 1048576 /* of each family */
 
 struct prefix_set;
 

@@ -1,6 +1,7 @@
 -- vanguard sentinel: keeps hosts behind interfaces alive under flood.
 local budget = require "config.sentinel_budget"
 local health = require "config.sentinel_health"
+local parameter_file = require "config.parameter_file"
 local status = require "config.sentinel_status"
 local verbs = require "config.sentinel_verbs"
 local view = require "config.sentinel_view"
@@ -74,31 +75,11 @@ local AS_GIVEN = { "attach", "allow", "block", "ttl", "pin", "sample", "dry-run"
 -- The first rows of tables, beside which a file may say more.
 local LIMITS = { src_syn = "pps", src_udp = "pps", src_icmp = "pps", src_pps = "pps", src_bps = "rate" }
 
--- The line of a file where a parameter is that a message names, for want of a better place: "FILE:LINE: ".
-local function place_in (path, message)
-   local number = 0
-   for line in io.lines(path) do
-      number = number + 1
-      local key = line:match("^[%s{,]*%[?\"?([%a_][%w_]*)\"?%]?%s*=[^=]")
-      if key and message:match("%f[%w_]" .. key .. "%f[^%w_]") then return ("%s:%d: "):format(path, number) end
-   end
-   return path .. ": "
-end
-
 local function in_place (o, problem)
    if o.config and type(problem) == "table" and problem.text and tostring(problem):match("%(FlowSentinel%)") then
-      problem.text = place_in(o.config, problem.text) .. problem.text
+      problem.text = parameter_file.place(o.config, problem.text) .. problem.text
    end
    return problem
-end
-
-local function read_config (path)
-   local chunk, problem = loadfile(path)
-   if not chunk then return nil, problem end
-   local good, parameters = pcall(chunk)
-   if not good then return nil, tostring(parameters) end
-   if type(parameters) ~= "table" then return nil, path .. " does not return a table of parameters" end
-   return parameters
 end
 
 -- parameters.src_syn.burst, when the path is "src_syn.burst".
@@ -118,7 +99,7 @@ end
 local function parameters_of (o)
    local parameters, problem = {}, nil
    if o.config then
-      parameters, problem = read_config(o.config)
+      parameters, problem = parameter_file.read(o.config)
       if not parameters then return nil, problem, 3 end
    end
    for _, name in ipairs(AS_GIVEN) do

@@ -3,6 +3,7 @@
 #   scenario   its name, for what is said
 #   tries      of wait_for, a twentieth of a second each
 #   fail       says what it is told, and what else helps, and ends the script
+#   tmp, VANGUARD   where walk puts files; the program
 # shellcheck disable=SC2154 # those
 
 say() { printf '\033[1m[%s]\033[0m %s\n' "$scenario" "$*" >&2; }
@@ -35,4 +36,29 @@ starved() { # what waited and the clock said before, us
     share=$(awk -v w=$(($(waited) - $1)) -v t=$((${EPOCHREALTIME/./} - $2)) 'BEGIN { printf "%d", 100 * w / t }')
     [ "$share" -ge 10 ] || return 1
     say "programs waited for a processor for $share % of the time"
+}
+
+# Everything that a document tells its reader to do: commands stand behind "$ " in plain blocks, files in blocks
+# with a language and a name. In namespaces of its own; what comes of it is in $tmp/here.
+walk() { # document
+    mkdir "$tmp/bin" "$tmp/here"
+    ln -s "$VANGUARD" "$tmp/bin/vanguard"
+    awk -v here="$tmp/here/" '/^```/ { file = !inside && NF == 2 ? here $2 : ""; inside = !inside; next }
+        inside && file { print >file }' "$1"
+    awk '/^```/ { inside = !inside; commands = inside && $0 == "```"; next }
+        commands && sub(/^\$ /, "")' "$1" >"$tmp/commands"
+    [ "$(wc -l <"$tmp/commands")" -gt 25 ] || fail "where are the commands?"
+    cat >"$tmp/walk" <<'WALK'
+set -eu
+mount -t tmpfs none /run
+mount -t sysfs none /sys
+cd "$1/here"
+while read -r command; do
+    echo "\$ $command"
+    timeout 90 bash -c "$command" </dev/null || { echo "exit code $?: $command"; exit 1; }
+done <"$1/commands"
+WALK
+    PATH=$tmp/bin:$PATH unshare -n -m --pid --fork --kill-child --mount-proc bash "$tmp/walk" "$tmp" >"$tmp/walked" 2>&1 ||
+        fail "$1: $(tail -3 "$tmp/walked")"
+    say "$(wc -l <"$tmp/commands") commands"
 }

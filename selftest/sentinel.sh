@@ -628,27 +628,9 @@ test_mistakes() {
 
 # The commands of doc/sentinel.md, one after the other, where `ip netns` and /run are nobody else's.
 test_document() {
-    mkdir "$tmp/bin" "$tmp/here"
-    ln -s "$VANGUARD" "$tmp/bin/vanguard"
-    sed -n '/^```lua policy.lua$/,/^```$/p' doc/sentinel.md | sed '1d;$d' >"$tmp/here/policy.lua"
-    awk '/^```/ { inside = !inside; commands = inside && $0 == "```"; next }
-        commands && sub(/^\$ /, "")' doc/sentinel.md >"$tmp/commands"
-    [ "$(wc -l <"$tmp/commands")" -gt 25 ] || fail "where are the commands?"
-    cat >"$tmp/walk" <<'WALK'
-set -eu
-mount -t tmpfs none /run
-mount -t sysfs none /sys
-cd "$1/here"
-while read -r command; do
-    echo "\$ $command"
-    timeout 90 bash -c "$command" </dev/null || { echo "exit code $?: $command"; exit 1; }
-done <"$1/commands"
-WALK
-    PATH=$tmp/bin:$PATH unshare -n -m --pid --fork --kill-child --mount-proc bash "$tmp/walk" "$tmp" >"$tmp/walked" 2>&1 ||
-        fail "doc/sentinel.md: $(tail -3 "$tmp/walked")"
+    walk doc/sentinel.md
     tail -1 "$tmp/here/report.json" >"$tmp/report"
     equal "the report" "$(value "$tmp/report" type interfaces.1.interface)" "$(printf 'report\neth0')"
-    say "$(wc -l <"$tmp/commands") commands"
 }
 
 # shellcheck source=selftest/sentinel_process.sh

@@ -179,6 +179,24 @@ START_TEST(left_to_the_app)
 END_TEST
 
 /* One that is removed from the list is dropped from the next packet on. */
+/* Who is told of packets is told of all of them. */
+START_TEST(nothing_while_packets_are_traced)
+{
+    struct made made = { .payload = 40 };
+    uint32_t made_length;
+    FAST("df=keep", "to=172.30.82.96");
+    uint32_t length = frame_wrap(outer, &usual, inner, frame_make(inner, &made));
+    ck_assert_int_eq(by_app(outer, length, &made_length), 1);
+    ck_assert_int_eq(by_program(outer, length), XDP_REDIRECT);
+    ck_assert_int_eq(live_trace(app, 2, NULL), 0);
+    ck_assert_int_eq(by_program(outer, length), XDP_PASS);
+    live_end_trace(app);
+    ck_assert_int_eq(by_program(outer, length), XDP_REDIRECT);
+    engine_set_time(engine, engine_now(engine) + 200000000);
+    app->class->tick(app);
+}
+END_TEST
+
 START_TEST(another_list)
 {
     struct made made = { .to = 80, .payload = 30 };
@@ -284,6 +302,7 @@ static Suite *suite_vxlan_fast(void)
     tcase_add_test(tcase, identifications);
     tcase_add_test(tcase, who_is_refused);
     tcase_add_loop_test(tcase, left_to_the_app, 0, (int)(sizeof(left) / sizeof(left[0])));
+    tcase_add_test(tcase, nothing_while_packets_are_traced);
     tcase_add_test(tcase, another_list);
     tcase_add_test(tcase, anything);
     suite_add_tcase(suite, tcase);

@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
-SUITE="datagrams fragments ipv6 route fast neighbour"
+SUITE="datagrams fragments ipv6 route fast neighbour program lists rungs answers mistakes document"
 
 id=vx$$
 tmp=$(mktemp -d)
@@ -83,7 +83,7 @@ LUA
     ip netns exec "$id-dut" "$VANGUARD" run --name "$id" "$tmp/graph.lua" >"$tmp/run.log" 2>&1 &
     pid=$!
     wait_for "the graph to run" "$VANGUARD" ctl "$id" get nat.mtu
-    ip netns exec "$id-dut" tcpdump -i a0 -Q out -U -w "$tmp/back.pcap" udp or icmp or host 2001:db8:30::95 >"$tmp/tcpdump.log" 2>&1 &
+    ip netns exec "$id-dut" tcpdump -i a0 -Q out --immediate-mode -U -w "$tmp/back.pcap" udp or icmp or host 2001:db8:30::95 >"$tmp/tcpdump.log" 2>&1 &
     capture=$!
     wait_for "tcpdump" grep -q "listening on" "$tmp/tcpdump.log"
 }
@@ -231,6 +231,268 @@ test_ipv6() {
     start 'allow = "2001:db8:42::/64", rules = { { port = "8080", to = "[2001:db8:30::95]:8081" } }'
     transfer 2001:db8:42::2 8080 2001:db8:30::95 8081 200 0 6
     stop
+}
+
+# --- vanguard vxlan-nat ------------------------------------------------------------------
+
+vx() { # a command of the program, to the one that runs
+    "$VANGUARD" vxlan-nat "$@" --name "$id"
+}
+code() { # expected exit code, command...; what it says goes to $tmp/answer
+    local want=$1 got=0
+    shift
+    "$@" >"$tmp/answer" 2>&1 || got=$?
+    [ "$got" -eq "$want" ] || fail "$*: exit code $got, not $want: $(cat "$tmp/answer")"
+}
+said() { # what the last command must have said
+    grep -q -- "$1" "$tmp/answer" || fail "\"$1\" is not in: $(cat "$tmp/answer")"
+}
+run() { # arguments of the program
+    ip netns exec "$id-dut" "$VANGUARD" vxlan-nat a0 b0 --name "$id" --interval 100ms --json "$@" >"$tmp/out" 2>"$tmp/program.log" &
+    pid=$!
+    wait_for "the program" grep -q '"type":"start"' "$tmp/out"
+    ip netns exec "$id-dut" tcpdump -i a0 -Q out --immediate-mode -U -w "$tmp/back.pcap" udp or icmp or host 2001:db8:30::95 >"$tmp/tcpdump.log" 2>&1 &
+    capture=$!
+    wait_for "tcpdump" grep -q "listening on" "$tmp/tcpdump.log"
+}
+all_of() { # a counter, up to now
+    vx stats --json | sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"
+}
+vx_sent() { n src cat /sys/class/net/vx0/statistics/tx_packets; }
+all_counted() { # but those of before
+    vx stats --seed >"$tmp/seed"
+    [ "$(awk '$1 == 1 { print $3 }' "$tmp/seed")" = "$(($(vx_sent) - $1))" ]
+}
+above() { [ "$(all_of "$1")" -ge "$2" ]; }
+datagrams() { # how many, from the n-th address, to port: sent, and nobody waits
+    n src perl -e "$send" 10.42.0.2 "$2" "$1" 40 0
+}
+config() { # more of it
+    cat >"$tmp/rules.lua" <<LUA
+return { vnis = "42", rules = { [8080] = "172.30.82.95:8081" }, $1 }
+LUA
+}
+
+# From the start to the end: what it is told, and that the figures are what was sent.
+test_program() {
+    config 'allow_file = "'"$tmp"'/list.json"'
+    echo '{ "organizations": [ { "name": "ours", "cidrs": ["10.42.0.0/24"] } ] }' >"$tmp/list.json"
+    run -c "$tmp/rules.lua"
+    local earlier sent # the kernel says a word of its own now and then
+    earlier=$(($(vx_sent) - $(all_of vxlan_packets)))
+    transfer 10.42.0.2 8080 172.30.82.95 8081 200 0 5
+    datagrams 30 8099
+    wait_for "all that was sent to be counted" all_counted "$earlier"
+    sent=$(($(vx_sent) - earlier))
+    equal "counters" "$(wc -l <"$tmp/seed")" 9
+    equal "VXLAN, INNER, NAT_APPLIED, FORWARDED, REDIRECTED, ERRORS" \
+        "$(awk '$1 ~ /^[123567]$/ { printf "%s ", $3 }' "$tmp/seed")" "$sent $sent 200 200 200 $((sent - 200)) "
+    equal "packets without a rule" "$(all_of drop_no_rule)" 30
+    code 0 vx status
+    said 'allowed *1 entries, 1 organizations'
+    code 0 vx allow stats
+    said '^ours .* 200 '
+    code 0 vx sessions find 10.42.0.1:8080
+    said '172.30.82.95:8081'
+    code 1 vx sessions find 10.42.0.1:9999
+    code 0 vx sessions list --refused
+    said no_rule
+    code 0 vx rules add port=8099 proto=udp to=172.30.82.95:8100
+    transfer 10.42.0.2 8099 172.30.82.95 8100 50 0 5
+    code 0 vx rules list
+    said 8100
+    # the fast path leaves all to the trace, and is as fast again afterwards
+    vx trace 3 -d 10 >"$tmp/trace" &
+    local tracer=$!
+    wait_for "the trace to begin" sh -c "$VANGUARD vxlan-nat status --name $id | grep -q tracing"
+    transfer 10.42.0.2 8080 172.30.82.95 8081 20 0 5
+    wait "$tracer" || fail "the trace: $(cat "$tmp/trace")"
+    equal "packets traced that went on" "$(grep -c ': forwarded' "$tmp/trace")" 3
+    grep -q '172.30.82.95:8081' "$tmp/trace" || fail "no destination in: $(cat "$tmp/trace")"
+    code 0 vx rules del 2
+    code 0 vx sessions flush --rule 2
+    said '^1 sessions'
+    code 0 vx reload
+    stop
+    equal "status lines with what came" "$(grep '"type":"status"' "$tmp/out" | grep -c '"forwarded_pps":[1-9]' | awk '{ print ($1 > 0) }')" 1
+    equal "XDP programs left behind" "$(ip -n "$id-dut" link show a0 | grep -c xdp)" 0
+    [ ! -e "/run/vanguard/$id" ] || fail "its run directory is still there"
+}
+
+# Who may pass changes: by hand, by a file that changes, by SIGHUP, never by a file that is wrong.
+test_lists() {
+    config 'allow_file = "'"$tmp"'/list.json", mtu = 1400'
+    echo '{ "flat_ip_list": ["10.42.0.0/24"] }' >"$tmp/list.json"
+    run -c "$tmp/rules.lua"
+    passes() { transfer 10.42.0.2 8080 172.30.82.95 8081 5 0 5; }
+    stays() {
+        local before on
+        before=$(all_of drop_not_allowed)
+        on=$(all_of forwarded)
+        datagrams 5 8080
+        wait_for "5 packets more to be dropped" above drop_not_allowed $((before + 5))
+        equal "packets that went on" "$(all_of forwarded)" "$on"
+    }
+    passes
+    code 0 vx allow find 10.42.0.1
+    code 0 vx allow del 10.42.0.0/24
+    stays
+    code 1 vx allow find 10.42.0.1
+    code 1 vx allow del 10.42.0.0/24
+    code 0 vx allow add 10.42.0.1
+    passes
+    code 2 vx allow clear
+    code 0 vx allow --clear --yes
+    stays
+    code 1 vx allow diff "$tmp/list.json"
+    said '+ 10.42.0.0/24'
+    code 0 vx allow load "$tmp/list.json" --dry-run
+    stays
+    code 0 vx allow "$tmp/list.json"
+    code 0 vx allow diff "$tmp/list.json"
+    passes
+    code 0 vx allow --display
+    said '^10.42.0.0/24'
+    code 0 vx allow display --json
+    said '"flat_ip_list":\["10.42.0.0/24"\]'
+
+    echo '{ "flat_ip_list": ["10.43.0.0/24"] }' >"$tmp/list.json"
+    wait_for "the file to be read" grep -q "read again: 1 entries" "$tmp/program.log"
+    stays
+    echo '{ "flat_ip_list": ["10.42.0.0/24", "10.42' >"$tmp/list.json"
+    wait_for "the file to be refused" grep -q "stays as it was: .*list.json" "$tmp/program.log"
+    stays
+    equal "problem" "$(all_of problem)" 1
+    code 3 vx allow load "$tmp/list.json"
+    code 3 vx reload
+    echo '{ "flat_ip_list": ["10.42.0.0/24"] }' >"$tmp/list.json"
+    kill -HUP "$pid"
+    wait_for "the file to be right again" sh -c "! $VANGUARD vxlan-nat status --name $id | grep -q PROBLEM"
+    passes
+
+    config 'allow_file = "'"$tmp"'/list.json", mtu = 1401'
+    wait_for "the rules to be read" grep -q "rules.lua was read again" "$tmp/program.log"
+    equal "mtu" "$("$VANGUARD" ctl "$id" get nat.mtu)" "nat.mtu=1401"
+    config 'mtuu = 3'
+    wait_for "the rules to be refused" grep -q 'stays as it was: .*rules.lua:1: .*did you mean "mtu"' "$tmp/program.log"
+    equal "mtu" "$("$VANGUARD" ctl "$id" get nat.mtu)" "nat.mtu=1401"
+    code 0 vx status
+    said 'PROBLEM .*mtuu'
+    passes
+    config 'allow_file = "'"$tmp"'/list.json", mtu = 1402'
+    wait_for "the rules to be right again" sh -c "! $VANGUARD vxlan-nat status --name $id | grep -q PROBLEM"
+    equal "mtu" "$("$VANGUARD" ctl "$id" get nat.mtu)" "nat.mtu=1402"
+    stop
+}
+
+# Each way to its packets: native and generic redirect, AF_XDP.
+test_rungs() {
+    config 'allow = "10.42.0.0/24"'
+    n dst ethtool -K d0 gro on
+    run -c "$tmp/rules.lua"
+    transfer 10.42.0.2 8080 172.30.82.95 8081 100 0 5
+    code 0 vx status
+    said 'native redirect'
+    between "packets that did not leave the kernel" "$(all_of fast_packets)" 90 100
+    stop
+    n dst ethtool -K d0 gro off
+    run -c "$tmp/rules.lua"
+    transfer 10.42.0.2 8080 172.30.82.95 8081 100 0 5
+    code 0 vx status
+    said 'generic redirect'
+    said 'no native redirect: frames cannot be redirected to b0'
+    between "packets that did not leave the kernel" "$(all_of fast_packets)" 90 100
+    stop
+    run -c "$tmp/rules.lua" --fastpath off
+    transfer 10.42.0.2 8080 172.30.82.95 8081 100 0 5
+    code 0 vx status
+    said 'AF_XDP'
+    equal "packets that did not leave the kernel" "$(all_of fast_packets)" 0
+    stop
+    # somebody else's program is there
+    ip netns exec "$id-dut" "$VANGUARD" sentinel a0 --name "$id-other" >"$tmp/other" 2>&1 &
+    local other=$!
+    wait_for "the other program" grep -q '"type":"watch"' "$tmp/other"
+    code 3 ip netns exec "$id-dut" "$VANGUARD" vxlan-nat a0 b0 -c "$tmp/rules.lua" --require fast --duration 1ms
+    said '--require fast: no native redirect'
+    run -c "$tmp/rules.lua"
+    transfer 10.42.0.2 8080 172.30.82.95 8081 100 0 5
+    code 0 vx status
+    said 'AF_PACKET'
+    said 'no AF_XDP'
+    stop
+    kill "$other"
+    wait "$other"
+}
+
+# Answers find their way back into the tunnel.
+test_answers() {
+    ip -n "$id-dst" route add 10.42.0.0/24 via 172.30.82.1
+    config 'allow = "10.42.0.0/24", mode = "route"'
+    run -c "$tmp/rules.lua" --fastpath off
+    code 0 vx rules add to=172.30.82.95
+    n src ping -c 3 -i 0.2 -W 2 -q 10.42.0.2 >"$tmp/ping" || fail "no answer: $(cat "$tmp/ping")"
+    code 0 vx sessions find 10.42.0.1
+    said icmp
+    equal "answers" "$(all_of back_forwarded)" 3
+    code 0 vx sessions flush --source 10.42.0.1
+    equal "sessions" "$(vx sessions list --json --source 10.42.0.1 | grep -c '"count":0')" 1
+    stop_quietly
+}
+
+test_mistakes() {
+    enter=(ip netns exec "$id-dut" "$VANGUARD" vxlan-nat a0 b0 --duration 1ms)
+    config 'allow = "10.42.0.0/33"'
+    code 3 "${enter[@]}" -c "$tmp/rules.lua"
+    said "rules.lua:1: .*10.42.0.0/33"
+    config 'rules = { [80] = "172.30.82.95:x" }'
+    code 3 "${enter[@]}" -c "$tmp/rules.lua"
+    said 'rules\[80\]'
+    config 'rules = { [80] = { } }'
+    code 3 "${enter[@]}" -c "$tmp/rules.lua"
+    said 'rules are a list, or \[PORT\]'
+    echo 'return {' >"$tmp/rules.lua"
+    code 3 "${enter[@]}" -c "$tmp/rules.lua"
+    said 'rules.lua:2'
+    code 3 "${enter[@]}" -c "$tmp/nowhere.lua"
+    code 3 "${enter[@]}" --allowlist "$tmp/nowhere.json"
+    said 'nowhere.json'
+    code 2 "${enter[@]}" --fastpath sometimes
+    code 2 "${enter[@]}" --set mtu
+    code 1 vx status
+    # everything that is wrong, at once
+    cat >"$tmp/rules.lua" <<'LUA'
+return {
+   vnis = "42",
+   allow = { "10.0.0.0/8", "10.0.0.300", "::/129" },
+   rules = {
+      { port = "80", to = "172.30.82.95" },
+      { prt = "80", to = "172.30.82.95" },
+      [8080] = "172.30.82.95:8081",
+      [8081] = "172.30.82.95:80810",
+   },
+   mtu = 3,
+   colour = "red",
+}
+LUA
+    code 3 "$VANGUARD" vxlan-nat check "$tmp/rules.lua"
+    equal "errors" "$(wc -l <"$tmp/answer")" 6
+    for wrong in ':3: .*10.0.0.300' ':3: .*::/129' 'rules\[2\]: no parameter "prt"' 'rules\[8081\]' ':10: .*mtu' 'no parameter "colour"'; do said "$wrong"; done
+    config 'allow = "10.42.0.0/24"'
+    code 0 "$VANGUARD" vxlan-nat check "$tmp/rules.lua"
+    echo '{ "total_ips": 7, "flat_ip_list": ["10.0.0.1", "10.0.0.256", "10.0.0.1/8"] }' >"$tmp/list.json"
+    config 'allow_file = "'"$tmp"'/list.json"'
+    code 3 "$VANGUARD" vxlan-nat check "$tmp/rules.lua"
+    said 'flat_ip_list\[2\]'
+    said 'flat_ip_list\[3\]'
+    said 'total_ips is 7, and there are 1'
+}
+
+# What doc/vxlan-nat.md tells its reader to do.
+test_document() {
+    walk doc/vxlan-nat.md
+    grep -q "172.30.82.95:8081, from" "$tmp/here/trace.txt" || fail "the trace: $(cat "$tmp/here/trace.txt")"
+    grep -q '"type":"start"' "$tmp/here/log.json" || fail "no JSON"
 }
 
 if [ "${1-}" = --list ]; then

@@ -9,6 +9,7 @@
 #include "apps/flow_sentinel/surroundings.h"
 #include "apps/flow_sentinel/talkers.h"
 #include "engine/engine.h"
+#include "lib/file_watch.h"
 #include "lib/hook.h"
 #include "lib/pcapng.h"
 #include "lib/random.h"
@@ -27,17 +28,11 @@ struct kept {
     char refused[512]; /* why the one of before was not read */
 };
 
-/* A file as it is now; zeros: it is not there, or no regular file. */
-struct file_mark {
-    uint64_t device, inode, size, changed;
-};
-
 enum { LIST_FILES = 2 }; /* allow_file, block_file */
 
 struct watched {
-    struct file_mark read[LIST_FILES],
-        seen[LIST_FILES]; /* when they were read, looked at */
-    char problem[512];    /* why the lists are not those of the files; empty: they are */
+    struct file_watch files[LIST_FILES];
+    char problem[512]; /* why the lists are not those of the files; empty: they are */
 };
 
 /* How well the data path and its readers do. */

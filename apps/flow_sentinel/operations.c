@@ -7,6 +7,7 @@
 #include "apps/flow_sentinel/announce.h"
 #include "apps/flow_sentinel/flow_sentinel.h"
 #include "apps/flow_sentinel/kernel_path.h"
+#include "lib/arguments.h"
 #include "lib/prefix.h"
 
 enum {
@@ -43,93 +44,6 @@ const struct operation_row sentinel_operations[] = {
 };
 
 /* --- arguments and answers ----------------------------------------------------------------- */
-
-static int argument_prefix(const struct value *args, struct prefix *prefix,
-                           struct error *err)
-{
-    const struct value *address =
-        args->kind == VALUE_TABLE ? value_get(args, "address") : args;
-    char text[64];
-    if (address && address->kind == VALUE_STRING &&
-        !prefix_parse(prefix, address->string))
-        return 0;
-    return error_set(err, ERROR_CONFIG, EINVAL, "address: %s is not a prefix",
-                     address ? value_format(text, sizeof(text), address) : "nothing");
-}
-
-static bool argument_bool(const struct value *args, const char *name)
-{
-    const struct value *value = args->kind == VALUE_TABLE ? value_get(args, name) : NULL;
-    if (!value)
-        return false;
-    return value->kind == VALUE_BOOL
-               ? value->boolean
-               : value->kind == VALUE_STRING && !strcmp(value->string, "true");
-}
-
-static int argument_integer(const struct value *args, const char *name, int64_t *integer,
-                            struct error *err)
-{
-    const struct value *value = args->kind == VALUE_TABLE ? value_get(args, name) : NULL;
-    char *end = NULL;
-    if (!value)
-        return 0;
-    if (value->kind == VALUE_INTEGER)
-        *integer = value->integer;
-    else if (value->kind == VALUE_STRING)
-        *integer = strtoll(value->string, &end, 10);
-    if ((end && (*end || end == value->string)) || *integer < 0 ||
-        (value->kind != VALUE_INTEGER && value->kind != VALUE_STRING))
-        return error_set(err, ERROR_CONFIG, EINVAL, "%s is no number of entries", name);
-    return 0;
-}
-
-/* Of so many names; the choice stays when none is given. */
-static int argument_choice(const struct value *args, const char *name,
-                           const char *const *names, int count, int *choice,
-                           struct error *err)
-{
-    const struct value *value = args->kind == VALUE_TABLE ? value_get(args, name) : NULL;
-    char text[64], all[128] = "";
-    if (!value)
-        return 0;
-    for (int i = 0; i < count; i++) {
-        if (value->kind == VALUE_STRING && !strcmp(value->string, names[i])) {
-            *choice = i;
-            return 0;
-        }
-        size_t used = strlen(all);
-        snprintf(all + used, sizeof(all) - used, "%s%s",
-                 !i              ? ""
-                 : i < count - 1 ? ", "
-                                 : " or ",
-                 names[i]);
-    }
-    return error_set(err, ERROR_CONFIG, EINVAL, "%s: %s is not %s", name,
-                     value_format(text, sizeof(text), value), all);
-}
-
-/* ns; 0 when none was given. */
-static int argument_ttl(const struct value *args, uint64_t *ttl, struct error *err)
-{
-    static const struct param rows[] = {
-        { .name = "ttl",
-          .type = PARAM_TYPE_DURATION,
-          .offset = 0,
-          .initial = "0",
-          .minimum = "0",
-          .maximum = "30d",
-          .doc = "how long" },
-        PARAM_END,
-    };
-    struct value only = value_table();
-    const struct value *given = args->kind == VALUE_TABLE ? value_get(args, "ttl") : NULL;
-    if (given)
-        value_table_add(&only, "ttl", value_copy(given));
-    int error = param_parse(rows, &only, ttl, sizeof(*ttl), err);
-    value_free(&only);
-    return error;
-}
 
 static struct path_address address_of(const struct prefix *prefix)
 {
@@ -182,11 +96,6 @@ static void add_count(struct value *to, const char *name,
     value_table_add(to, name, table);
 }
 
-static void add_integer(struct value *to, const char *name, uint64_t integer)
-{
-    value_table_add(to, name, value_integer((int64_t)integer));
-}
-
 /* --- status -------------------------------------------------------------------------------- */
 
 static void add_verdicts(struct value *answer, const struct sentinel_totals *totals)
@@ -215,9 +124,9 @@ static void add_snapshot(struct value *answer, const struct kept *kept, uint64_t
     value_table_add(&table, "path", value_string(kept->path));
     if (kept->written)
         value_table_add(&table, "age", seconds(now - kept->written));
-    add_integer(&table, "rows", kept->rows);
-    add_integer(&table, "restored", kept->restored);
-    add_integer(&table, "left_out", kept->left_out);
+    answer_integer(&table, "rows", kept->rows);
+    answer_integer(&table, "restored", kept->restored);
+    answer_integer(&table, "left_out", kept->left_out);
     if (*kept->problem)
         value_table_add(&table, "problem", value_string(kept->problem));
     if (*kept->refused)
@@ -243,16 +152,16 @@ static int status(struct app *app, const struct value *args, struct value *answe
     for (int i = 0; i < CLASSES; i++)
         add_count(&classes, sentinel_class_names[i], &totals.classes[i]);
     value_table_add(answer, "classes", classes);
-    add_integer(answer, "blocks", state->blocks);
-    add_integer(answer, "block_inserts", state->inserted);
-    add_integer(answer, "block_insert_failed", state->insert_failed);
-    add_integer(answer, "block_insert_braked", state->insert_braked);
-    add_integer(answer, "expired", s->expired);
-    add_integer(answer, "events_lost", state->events_lost);
-    add_integer(answer, "events_limited", state->events_limited);
-    add_integer(answer, "events_missed", s->news_missed);
-    add_integer(answer, "samples", state->samples);
-    add_integer(answer, "samples_lost", state->samples_lost);
+    answer_integer(answer, "blocks", state->blocks);
+    answer_integer(answer, "block_inserts", state->inserted);
+    answer_integer(answer, "block_insert_failed", state->insert_failed);
+    answer_integer(answer, "block_insert_braked", state->insert_braked);
+    answer_integer(answer, "expired", s->expired);
+    answer_integer(answer, "events_lost", state->events_lost);
+    answer_integer(answer, "events_limited", state->events_limited);
+    answer_integer(answer, "events_missed", s->news_missed);
+    answer_integer(answer, "samples", state->samples);
+    answer_integer(answer, "samples_lost", state->samples_lost);
     if (*s->watched.problem)
         value_table_add(answer, "lists_problem", value_string(s->watched.problem));
     sentinel_add_gauges(s, answer);
@@ -287,8 +196,8 @@ static void add_entry(struct value *to, const struct sentinel_entry *entry, uint
                         seconds(entry->expires > now ? entry->expires - now : 0));
     if (entry->last)
         value_table_add(to, "idle", seconds(now > entry->last ? now - entry->last : 0));
-    add_integer(to, "packets", entry->packets);
-    add_integer(to, "bytes", entry->bytes);
+    answer_integer(to, "packets", entry->packets);
+    answer_integer(to, "bytes", entry->bytes);
 }
 
 static void list_one(const struct path_address *key, const void *value, void *user)
@@ -357,7 +266,7 @@ static int why(struct app *app, const struct value *args, struct value *answer,
     struct prefix prefix, matched;
     struct sentinel_entry entry;
     enum sentinel_kind kind;
-    int error = argument_prefix(args, &prefix, err);
+    int error = argument_prefix(args, "address", &prefix, err);
     if (error)
         return error;
     struct path_address address = address_of(&prefix), key = source_of(s, &prefix);
@@ -443,9 +352,9 @@ static int ban(struct app *app, const struct value *args, struct value *answer,
     const struct sentinel_conf *conf = app->conf;
     struct prefix prefix;
     uint64_t ttl = 0;
-    int error = argument_prefix(args, &prefix, err);
+    int error = argument_prefix(args, "address", &prefix, err);
     if (!error)
-        error = argument_ttl(args, &ttl, err);
+        error = argument_duration(args, "ttl", "30d", &ttl, err);
     if (error)
         return error;
     bool force = argument_bool(args, "force");
@@ -461,7 +370,7 @@ static int allow(struct app *app, const struct value *args, struct value *answer
                  struct error *err)
 {
     struct prefix prefix;
-    int error = argument_prefix(args, &prefix, err);
+    int error = argument_prefix(args, "address", &prefix, err);
     return error ? error : put_prefix(app, KIND_ALLOWED, &prefix, 0, false, err);
 }
 
@@ -471,7 +380,7 @@ static int take_out(struct app *app, const struct value *args, struct value *ans
     struct flow_sentinel *s = app->state;
     struct prefix prefix;
     struct sentinel_entry entry;
-    int error = argument_prefix(args, &prefix, err);
+    int error = argument_prefix(args, "address", &prefix, err);
     if (error)
         return error;
     struct path_address key = address_of(&prefix), network = source_of(s, &prefix);
@@ -516,15 +425,15 @@ static void add_event(struct value *answer, const struct sentinel_event *event,
     if (event->kind == EVENT_STATE) {
         value_table_add(&row, "state",
                         value_string(detect_state_names[event->state & 3]));
-        add_integer(&row, "rate", event->rate);
-        add_integer(&row, "threshold", event->threshold);
+        answer_integer(&row, "rate", event->rate);
+        answer_integer(&row, "threshold", event->threshold);
         value_table_add(answer, NULL, row);
         return;
     }
     value_table_add(&row, "source", source_value(event->src, bits));
-    add_integer(&row, "protocol", event->protocol);
-    add_integer(&row, "sport", event->sport);
-    add_integer(&row, "dport", event->dport);
+    answer_integer(&row, "protocol", event->protocol);
+    answer_integer(&row, "sport", event->sport);
+    answer_integer(&row, "dport", event->dport);
     if (event->ttl)
         value_table_add(&row, "ttl", seconds(event->ttl));
     value_table_add(&row, "evidence",
@@ -556,9 +465,9 @@ static void add_port(struct value *row, const struct talker_key *key)
                                                           : number;
     value_table_add(row, "protocol", value_string(name));
     if (key->sport)
-        add_integer(row, "sport", key->sport);
+        answer_integer(row, "sport", key->sport);
     if (key->dport)
-        add_integer(row, "port", key->dport);
+        answer_integer(row, "port", key->dport);
 }
 
 static struct value talker_row(const struct talker *talker, enum talker_dimension by,
@@ -571,8 +480,8 @@ static struct value talker_row(const struct talker *talker, enum talker_dimensio
         value_table_add(&row, "destination", address_value(talker->key.dst, 128));
     if (by == TALKER_PORT || by == TALKER_FLOW)
         add_port(&row, &talker->key);
-    add_integer(&row, measure, talker->count);
-    add_integer(&row, "error", talker->error);
+    answer_integer(&row, measure, talker->count);
+    answer_integer(&row, "error", talker->error);
     return row;
 }
 

@@ -1,37 +1,18 @@
 /* reread: lists that change while we run.
  *
- * A file is read again when it is another one than the one that was read, or has been written to,
- * and has not changed between two looks: somebody may be writing it. All of the lists change
- * between two frames, or none does and why is told.
+ * When they are read again: lib/file_watch.h. All of the lists change between two frames, or none
+ * does and why is told.
  */
 #include <string.h>
-#include <sys/stat.h>
 
 #include "apps/flow_sentinel/flow_sentinel.h"
 
-static struct file_mark mark_of(const char *path)
-{
-    struct file_mark mark = { 0 };
-    struct stat st;
-    if (path && !stat(path, &st) && S_ISREG(st.st_mode))
-        mark = (struct file_mark){ .device = st.st_dev,
-                                   .inode = st.st_ino,
-                                   .size = (uint64_t)st.st_size,
-                                   .changed = (uint64_t)st.st_mtim.tv_sec * 1000000000 +
-                                              (uint64_t)st.st_mtim.tv_nsec };
-    return mark;
-}
-
-static void look(const struct sentinel_conf *conf, struct file_mark marks[LIST_FILES])
-{
-    marks[0] = mark_of(conf->allow_file);
-    marks[1] = mark_of(conf->block_file);
-}
+/* LIST_FILES of them. */
+#define PATHS(conf) ((const char *const[]){ (conf)->allow_file, (conf)->block_file })
 
 void sentinel_mark_files(struct flow_sentinel *s, const struct sentinel_conf *conf)
 {
-    look(conf, s->watched.read);
-    memcpy(s->watched.seen, s->watched.read, sizeof(s->watched.seen));
+    file_watch_begin(s->watched.files, PATHS(conf), LIST_FILES);
     *s->watched.problem = 0;
 }
 
@@ -73,12 +54,9 @@ int sentinel_reread(struct app *app, struct error *err)
 void sentinel_watch_files(struct app *app)
 {
     struct flow_sentinel *s = app->state;
-    struct file_mark now[LIST_FILES];
+    const struct sentinel_conf *conf = app->conf;
     struct error err = { 0 };
-    look(app->conf, now);
-    bool at_rest = !memcmp(now, s->watched.seen, sizeof(now));
-    memcpy(s->watched.seen, now, sizeof(now));
-    if (!at_rest || !memcmp(now, s->watched.read, sizeof(now)))
+    if (!file_watch_changed(s->watched.files, PATHS(conf), LIST_FILES))
         return;
     if (sentinel_reread(app, &err))
         app_log(app, "the lists stay as they were: %s", err.text);

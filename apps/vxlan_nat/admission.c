@@ -21,7 +21,7 @@ static bool is_martian(const struct vxlan_frame *f)
 
 static bool is_allowed(const struct plan *plan, const struct vxlan_frame *f)
 {
-    const struct prefix_set *allowed = plan->allowed;
+    const struct prefix_set *allowed = plan->allow.set;
     bool src = allowed && plan->match != MATCH_DST && plan_is_among(allowed, f->src);
     bool dst = allowed && plan->match != MATCH_SRC && plan_is_among(allowed, f->dst);
     return plan->match == MATCH_BOTH ? src && dst : src || dst;

@@ -8,9 +8,7 @@
 #include <string.h>
 
 #include "lib/mac.h"
-#include "lib/prefix_file.h"
 
-#define ALLOW_MAX 262144
 #define MTU_LEAST 68 /* what every IPv4 link takes (RFC 791, 3.2) */
 
 static const char *const matches[] = { "src", "dst", "either", "both", NULL };
@@ -36,7 +34,17 @@ const struct param vxlan_nat_params[] = {
     PARAM_VALUE(CONF, allow, "",
                 "prefixes whose packets may pass: \"192.0.2.0/24 2001:db8::/32\", or a "
                 "list; without any none may"),
-    PARAM_STRING(CONF, allow_file, "", "more of them: one a line, or a .json file"),
+    PARAM_STRING(CONF, allow_file, "",
+                 "more of them: one a line, or a .json file; read again when it changes"),
+    PARAM_INTEGER(CONF, allow_max, "65536", "1", "1048576",
+                  "prefixes that may be allowed in all"),
+    PARAM_BOOL(CONF, flat_only, "false",
+               "of a .json file only flat_ip_list, not what its organizations have"),
+    PARAM_BOOL(CONF, mask, "false", "... bits behind a prefix are cleared"),
+    PARAM_BOOL(CONF, skip_bad, "false", "... entries that are wrong are left out"),
+    PARAM_BOOL(CONF, allow_empty, "false", "allow_file may have no entries"),
+    PARAM_BOOL(CONF, keep_sessions, "false",
+               "flows go on whose source is not allowed any more"),
     PARAM_ENUM(CONF, match, "src", matches, "what of the inner packet is to be allowed"),
     PARAM_VALUE(CONF, rules, "",
                 "{ { vni = 42, proto = \"tcp\", dst = \"198.51.100.0/24\", port = "
@@ -92,6 +100,9 @@ const struct param vxlan_nat_params[] = {
         "egress), or ADDRESS,ADDRESS,..."),
     PARAM_BOOL(CONF, clamp_mss, "true",
                "TCP is asked for segments that fit both ways; not in mode oneway"),
+    PARAM_BOOL(CONF, claim, "false",
+               "the kernel does not answer for `ports`: for frames that it gets as well, "
+               "those of a RawSocket"),
     PARAM_BOOL(CONF, tcp_loose, "true",
                "a session may begin in the middle of a TCP connection"),
     PARAM_END,
@@ -171,8 +182,10 @@ static int insert(struct prefix_set **set, const struct prefix *prefix, struct e
 }
 
 /* Of words between commas or spaces; NULL: none. */
-static int read_prefixes(struct prefix_set **set, const char *name, const char *text,
-                         struct error *err)
+static int read_prefixes(const char *name, const char *text,
+                         int (*take)(void *to, const struct prefix *prefix,
+                                     struct error *err),
+                         void *to, struct error *err)
 {
     char word[64];
     int error = 0;
@@ -182,15 +195,33 @@ static int read_prefixes(struct prefix_set **set, const char *name, const char *
         snprintf(word, sizeof(word), "%.*s", (int)length, text);
         if (length >= sizeof(word) || prefix_parse(&prefix, word))
             return wrong(err, name, text);
-        error = insert(set, &prefix, err);
+        error = take(to, &prefix, err);
         text += length;
     }
     return error;
 }
 
-static int read_allow(struct prefix_set **set, const struct value *value,
+static int take_prefix(void *to, const struct prefix *prefix, struct error *err)
+{
+    return insert(to, prefix, err);
+}
+
+struct allowing {
+    struct allowlist *list;
+    size_t max;
+};
+
+static int take_allowed(void *to, const struct prefix *prefix, struct error *err)
+{
+    const struct allowing *allowing = to;
+    return allowlist_add(allowing->list, prefix, 0, allowing->max, err);
+}
+
+static int read_allow(struct allowlist *list, const struct vxlan_nat_conf *conf,
                       struct error *err)
 {
+    struct allowing allowing = { list, (size_t)conf->allow_max };
+    const struct value *value = &conf->allow;
     char text[64];
     size_t count = value->kind == VALUE_TABLE ? value->table->count : 1;
     int error = 0;
@@ -200,33 +231,47 @@ static int read_allow(struct prefix_set **set, const struct value *value,
         const struct value *one =
             value->kind == VALUE_TABLE ? &value->table->fields[i].value : value;
         error = one->kind == VALUE_STRING
-                    ? read_prefixes(set, "allow", one->string, err)
+                    ? read_prefixes("allow", one->string, take_allowed, &allowing, err)
                     : wrong(err, "allow", value_format(text, sizeof(text), one));
     }
     return error;
 }
 
-static bool ends_with(const char *text, const char *end)
+struct allowlist_options plan_allow_options(const struct vxlan_nat_conf *conf)
 {
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && !strcmp(text + length - tail, end);
+    return (struct allowlist_options){ .max = (size_t)conf->allow_max,
+                                       .flat_only = conf->flat_only,
+                                       .mask = conf->mask,
+                                       .skip_bad = conf->skip_bad,
+                                       .allow_empty = conf->allow_empty };
 }
 
-static int read_allow_file(struct plan *plan, const char *path, struct error *err)
+int plan_allow(struct allowlist *list, const struct vxlan_nat_conf *conf,
+               struct error *err)
 {
-    const struct prefix_file file = { .path = path, .max = ALLOW_MAX, .really = true };
-    struct prefix_list list;
-    if (!path)
-        return 0;
-    if (ends_with(path, ".json"))
-        return allowlist_read(path, &plan->allowed, &plan->file, err);
-    int error = prefix_file_read(&file, &list, err);
+    const struct allowlist_options options = plan_allow_options(conf);
+    *list = (struct allowlist){ 0 };
+    int error =
+        conf->allow_file ? allowlist_read(list, conf->allow_file, &options, err) : 0;
+    if (!error)
+        error = read_allow(list, conf, err);
     if (error)
-        return error;
-    for (size_t i = 0; i < list.count && !error; i++)
-        error = insert(&plan->allowed, &list.prefixes[i], err);
-    prefix_list_clear(&list);
+        allowlist_clear(list);
     return error;
+}
+
+uint32_t plan_organization(const struct plan *plan, const uint32_t src[4],
+                           const uint32_t dst[4])
+{
+    const struct prefix_set *set = plan->allow.set;
+    uint32_t organization = 0;
+    if (!set)
+        return 0;
+    if (plan->match != MATCH_DST)
+        prefix_set_match(set, (const uint8_t *)src, NULL, &organization);
+    if (!organization && plan->match != MATCH_SRC)
+        prefix_set_match(set, (const uint8_t *)dst, NULL, &organization);
+    return organization;
 }
 
 static int read_mac(const char *name, const char *text, uint8_t mac[6], bool *given,
@@ -241,17 +286,17 @@ static int read_mac(const char *name, const char *text, uint8_t mac[6], bool *gi
 
 void plan_clear(struct plan *plan)
 {
-    prefix_set_free(plan->allowed);
+    allowlist_clear(&plan->allow);
     prefix_set_free(plan->vteps);
     prefix_set_free(plan->peers);
     rules_clear(&plan->rules);
+    *plan = (struct plan){ 0 };
 }
 
 int plan_make(struct plan *plan, const struct vxlan_nat_conf *conf, struct error *err)
 {
     bool oneway = conf->mode == MODE_ONEWAY;
-    *plan = (struct plan){ .file.total = -1,
-                           .match = conf->match,
+    *plan = (struct plan){ .match = conf->match,
                            .checksum = conf->checksum,
                            .forward_rest = conf->forward_rest,
                            .clear_df = conf->df ? conf->df == CHANGE_YES : oneway,
@@ -261,13 +306,11 @@ int plan_make(struct plan *plan, const struct vxlan_nat_conf *conf, struct error
     if (!error && conf->mtu && conf->mtu < MTU_LEAST)
         error = error_set(err, ERROR_CONFIG, EINVAL, "mtu: 0, or %d and more", MTU_LEAST);
     if (!error)
-        error = read_allow(&plan->allowed, &conf->allow, err);
+        error = plan_allow(&plan->allow, conf, err);
     if (!error)
-        error = read_allow_file(plan, conf->allow_file, err);
+        error = read_prefixes("vteps", conf->vteps, take_prefix, &plan->vteps, err);
     if (!error)
-        error = read_prefixes(&plan->vteps, "vteps", conf->vteps, err);
-    if (!error)
-        error = read_prefixes(&plan->peers, "peers", conf->peers, err);
+        error = read_prefixes("peers", conf->peers, take_prefix, &plan->peers, err);
     if (!error)
         error = read_mac("smac", conf->smac, plan->smac, &plan->has_smac, err);
     if (!error)

@@ -142,7 +142,7 @@ static int read_rule(struct rules *rules, const struct value *value, struct erro
         return error;
     error = make(rules, rule, &conf, err);
     param_free(rule_params, &conf);
-    rule->number = rules->count++;
+    rules->count++;
     return error;
 }
 
@@ -158,6 +158,9 @@ int rules_read(struct rules *rules, const struct value *value, struct error *err
                          RULES_MAX);
     rules->list = calloc(count + 1, sizeof(*rules->list));
     for (size_t i = 0; rules->list && i < count && !error; i++) {
+        if (value->table->fields[i].value.kind == VALUE_NIL)
+            continue;
+        rules->list[rules->count].number = (uint32_t)i;
         error = read_rule(rules, &value->table->fields[i].value, err);
         if (error)
             error_prefix(err, "rules[%zu]: ", i + 1);

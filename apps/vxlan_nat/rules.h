@@ -6,7 +6,7 @@
  *
  * { vni = 42, proto = "tcp", dst = "198.51.100.0/24", port = "8080", to = "172.30.82.95:8081" }
  *
- * What is not said is any; comment, a text, is for people. to may be a list of destinations, which
+ * What is not said is any; a nil in place of a rule is none, and those behind it keep their numbers; comment, a text, is for people. to may be a list of destinations, which
  * share the sources (targets.h). port may be a range: "8000-8010" to "192.0.2.1:9000-9010" keeps its
  * order, to "192.0.2.1:9000" is one port then, to "192.0.2.1" stays. A rule without a port is for all
  * that no other one wants. Rules with one port come before ranges, those before the rest; then, with

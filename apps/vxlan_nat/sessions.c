@@ -157,6 +157,8 @@ void sessions_remove(struct sessions *s, const struct vxlan_key *key)
     if (!flow)
         return;
     struct vxlan_key answer, gone = *key; /* which may lie in the table */
+    if (s->ended)
+        s->ended(s->user, key, flow);
     if (answer_of(s, key, flow, &answer))
         shared_table_remove(s->answers, &answer);
     s->count -= shared_table_remove(s->flows, &gone);

@@ -38,6 +38,9 @@ struct sessions {
     struct session_timers timers;
     uint32_t count;
     uint64_t displaced; /* that made way for others */
+    /* a flow from a tunnel that is about to be removed; or NULL */
+    void (*ended)(void *user, const struct vxlan_key *key, const struct vxlan_flow *flow);
+    void *user;
 };
 
 /* Three steps for many keys at once: memory comes while others are looked at. NULL when there is

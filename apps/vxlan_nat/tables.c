@@ -1,5 +1,6 @@
 /* tables: VxlanNat's flows, and what they refer to. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,8 +46,10 @@ static int open_fast(struct app *app, uint32_t flows, uint64_t seed, struct erro
         *err = why;
         return -EIO;
     }
-    if (!nat->fast)
+    if (!nat->fast) {
+        snprintf(nat->live.path, sizeof(nat->live.path), "%s", why.text);
         app_log(app, "no fast path: %s", why.text);
+    }
     return 0;
 }
 
@@ -108,12 +111,11 @@ static void set_fixed(struct vxlan_nat *nat)
         nat->state->source.word = source.word;
 }
 
-void vxlan_tables_follow(struct app *app)
+void vxlan_tables_follow(struct app *app, const struct vxlan_nat_conf *conf)
 {
     struct vxlan_nat *nat = app->state;
     struct vxlan_state *state = nat->state;
     const struct plan *plan = &nat->plan;
-    const struct vxlan_nat_conf *conf = app->conf;
     const struct vxlan_key *key;
     struct vxlan_flow *flow;
     uint64_t at = 0;
@@ -130,7 +132,8 @@ void vxlan_tables_follow(struct app *app)
         state->mtu = (uint32_t)conf->mtu;
     nat->sessions.timers = timers_of(conf);
     while ((flow = sessions_next(&nat->sessions, &at, &key)))
-        if (flow->reason || !admission_holds(plan, key, &state->tunnels[flow->tunnel]))
+        if (flow->reason || (!conf->keep_sessions &&
+                             !admission_holds(plan, key, &state->tunnels[flow->tunnel])))
             sessions_remove(&nat->sessions, key);
 }
 
@@ -242,9 +245,11 @@ static void attach_fast(struct app *app)
     struct error err;
     if (!fast_path_attach(nat->fast, conf->ingress, conf->egress, &err)) {
         app_log(app, "fast path: %s", fast_path_describe(nat->fast));
+        *nat->live.path = 0;
         nat->complained = false;
     } else if (!nat->complained) {
         app_log(app, "no fast path: %s", err.text);
+        snprintf(nat->live.path, sizeof(nat->live.path), "%s", err.text);
         nat->complained = true;
     }
 }

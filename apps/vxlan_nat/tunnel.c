@@ -12,6 +12,8 @@ static const uint8_t stages[] = { VXLAN_REASONS(STAGE_ROW) };
 
 void vxlan_refuse_packet(struct app *app, struct packet *p, enum vxlan_reason reason)
 {
+    const struct vxlan_nat *nat = app->state;
+    vxlan_trace_refused(nat->live.trace, p, (uint8_t)reason);
     app_count(app, FIRST_REASON + reason - 1, 1);
     app_count(app, ERRORS,
               stages[reason] != STAGE_PASS && stages[reason] != STAGE_IGNORE);
@@ -266,6 +268,7 @@ static void go_on(struct app *app, const struct vxlan_seen *seen,
         wait_for_first(app, seen);
         return;
     }
+    vxlan_trace_flow(nat->live.trace, seen->p, flow);
     vxlan_count_flow(nat, flow, f);
     if (counts && !flow->reason && !f->fragment &&
         vxlan_forward_known(app, seen, flow, counts))
@@ -320,6 +323,7 @@ static bool look(struct app *app, struct packet **p, struct vxlan_frame *f)
             return false;
         what = look_tunnel(&nat->plan, (*p)->data, (*p)->length, f);
     }
+    vxlan_trace_frame(nat->live.trace, *p, (*p)->length, engine_now(app->engine), f);
     app_count(app, VXLAN_PACKETS, what != LOOK_OUTSIDE);
     if (what != LOOK_INSIDE) {
         vxlan_refuse_packet(app, *p, f->reason);
@@ -338,6 +342,7 @@ void vxlan_take_tunnelled(struct app *app, struct packet *const *p, uint32_t n)
     struct vxlan_counts counts = { 0 };
     uint32_t good = 0;
     app_count(app, TOTAL_PACKETS, n);
+    vxlan_trace_begin(nat->live.trace);
     for (uint32_t i = 0; i < n; i++) {
         struct vxlan_seen *this = &seen[good];
         this->p = p[i];

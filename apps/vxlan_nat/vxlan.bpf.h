@@ -218,6 +218,7 @@ struct vxlan_state {
     __u8 clear_df, decrement, bidirectional;
     __u8 finish;            /* checksums that are unfinished are the app's, or all (2) */
     __u8 shared;            /* an XDP program has it as well */
+    __u8 traced;            /* everything is left to the app, which tells of it */
     union vxlan_hop source; /* whose address frames leave with */
     struct vxlan_policy policy;
     union vxlan_hop hops[VXLAN_HOPS];

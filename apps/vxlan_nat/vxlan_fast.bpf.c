@@ -148,7 +148,8 @@ static __always_inline int decide(struct xdp_md *ctx, void *to)
 {
     struct vxlan_frame f;
     struct vxlan_flow *flow;
-    if (!vxlan_look(ctx, &f) || !(flow = find_flow(&f)) || !is_from_its_tunnel(&f, flow))
+    if (state.traced || !vxlan_look(ctx, &f) || !(flow = find_flow(&f)) ||
+        !is_from_its_tunnel(&f, flow))
         return NEXT;
     if (flow->reason)
         return refuse(&f, flow);

@@ -62,6 +62,8 @@ static const struct counter_row counters[] = {
     [CHECKED_CSUM_BAD] = { "csum_bad", "... and was wrong as it came" },
     [SESSIONS] = { "sessions", "flows that are known, now" },
     [SESSIONS_DISPLACED] = { "sessions_displaced", "... that made way for others" },
+    [ALLOWED] = { "allowed", "entries of the allowlist, now" },
+    [PROBLEM] = { "problem", "1 while list or rules are not those of their files" },
     [DROP_NO_PACKET] = { "drop_no_packet",
                          "... cut short, for no packet was free for a fragment" },
     [DROP_NO_PACKET_OUTER] = { "drop_no_packet_outer",
@@ -130,22 +132,12 @@ static int verify(const void *conf, struct error *err)
     return error;
 }
 
-/* What is odd about a file is no reason not to use it. */
-static void say_odd(struct app *app)
-{
-    const struct vxlan_nat *nat = app->state;
-    const struct allowlist *file = &nat->plan.file;
-    if (file->total >= 0 && (unsigned long long)file->total != file->prefixes)
-        app_log(app, "allow_file says that it has %lld entries, and has %zu", file->total,
-                file->prefixes);
-}
-
 static int start(struct app *app, struct error *err)
 {
     struct vxlan_nat *nat = app->state;
     struct random_key random = random_key(app->engine->options.seed, app->name, "nat");
     struct siphash_key seed = { random_draw(&random, 0), random_draw(&random, 1) };
-    int error = plan_make(&nat->plan, app->conf, err);
+    int error = live_start(app, err);
     if (!error)
         error = vxlan_tables_open(app, err);
     if (error)
@@ -161,30 +153,21 @@ static int start(struct app *app, struct error *err)
     error = vxlan_hops_open(app, err);
     if (error)
         return error;
-    vxlan_tables_follow(app);
-    say_odd(app);
+    vxlan_tables_follow(app, app->conf);
     return 0;
 }
 
 /* A fragment follows the first one of its packet by the rules of that time. */
 static int reconfigure(struct app *app, const void *conf, struct error *err)
 {
-    struct vxlan_nat *nat = app->state;
-    struct plan plan;
-    int error = plan_make(&plan, conf, err);
-    if (error)
-        return error;
-    plan_clear(&nat->plan);
-    nat->plan = plan;
-    vxlan_tables_follow(app);
-    say_odd(app);
-    return 0;
+    return live_configure(app, conf, err);
 }
 
 static void stop(struct app *app)
 {
     struct vxlan_nat *nat = app->state;
     plain_drop(&nat->plain);
+    live_stop(app);
     plan_clear(&nat->plan);
     plain_drop(&nat->plain_back);
     fragments_free(nat->fragments);
@@ -230,6 +213,8 @@ static void tick(struct app *app)
     vxlan_reassemble_tick(app);
     app->counters[SESSIONS] = nat->sessions.count;
     app->counters[SESSIONS_DISPLACED] = nat->sessions.displaced;
+    app->counters[ALLOWED] = allowlist_count(&nat->plan.allow);
+    app->counters[PROBLEM] = *nat->live.problem || *nat->live.complaint;
     wake_in_time(app);
 }
 
@@ -258,4 +243,6 @@ const struct app_class vxlan_nat_class = {
     .reconfigure = reconfigure,
     .push = push,
     .tick = tick,
+    .operations = vxlan_operations,
+    .call = vxlan_call,
 };

@@ -8,11 +8,14 @@
  *   reassemble.c   outer packets that come in fragments
  *   hops.c         the MACs that frames leave with
  *   tables.c       flows and what they refer to
+ *   live.c         what changes while it runs
+ *   operations.c   what people ask it for
  */
 #pragma once
 #include "apps/vxlan_nat/fast_path.h"
 #include "apps/vxlan_nat/fragments.h"
 #include "apps/vxlan_nat/icmp.h"
+#include "apps/vxlan_nat/live.h"
 #include "apps/vxlan_nat/plan.h"
 #include "apps/vxlan_nat/sessions.h"
 #include "engine/engine.h"
@@ -49,6 +52,8 @@ enum vxlan_counter {
     CHECKED_CSUM_BAD,
     SESSIONS,
     SESSIONS_DISPLACED,
+    ALLOWED,
+    PROBLEM,
     DROP_NO_PACKET,
     DROP_NO_PACKET_OUTER,
     DROP_OFFLOAD,
@@ -63,6 +68,7 @@ struct vxlan_nat {
     bool complained;        /* that it cannot be attached */
     uint64_t looked;        /* after it, ns */
     struct sessions sessions;
+    struct live live;
     struct fragments *fragments;
     struct reassembly *reassembly;
     uint64_t bad_pieces, lost_pieces; /* of it, that were counted */
@@ -185,13 +191,19 @@ void vxlan_hops_forget(struct vxlan_nat *nat);
 /* The frame is sent to that address, waits for it or is refused. */
 void vxlan_resolve(struct app *app, struct packet *p, const uint32_t address[4]);
 
+/* --- operations.c --------------------------------------------------------------------- */
+
+extern const struct operation_row vxlan_operations[];
+int vxlan_call(struct app *app, uint32_t operation, const struct value *args,
+               struct value *answer, struct error *err);
+
 /* --- tables.c ------------------------------------------------------------------------- */
 
 int vxlan_tables_open(struct app *app, struct error *err);
 void vxlan_tables_close(struct vxlan_nat *nat);
 
-/* What the plan says, for whoever only sees the state. Flows that may pass no more are gone. */
-void vxlan_tables_follow(struct app *app);
+/* What the plan of conf says, for whoever only sees the state. Flows that may pass no more are gone. */
+void vxlan_tables_follow(struct app *app, const struct vxlan_nat_conf *conf);
 
 /* Adds what became of packets of known flows. */
 void vxlan_tables_count(struct app *app, const struct vxlan_counts *counts);

@@ -1,0 +1,75 @@
+/* claim: UDP ports that somebody seems to listen at, so that the kernel does not answer for them. */
+#include "apps/vxlan_nat/claim.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Both families in one, or IPv4 alone where there is no other. */
+static int bind_to(int fd, int family, uint16_t port)
+{
+    struct sockaddr_in6 any6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+    struct sockaddr_in any4 = { .sin_family = AF_INET, .sin_port = htons(port) };
+    return family == AF_INET6 ? bind(fd, (const struct sockaddr *)&any6, sizeof(any6))
+                              : bind(fd, (const struct sockaddr *)&any4, sizeof(any4));
+}
+
+static int set_up(int fd, int family, uint16_t port, const char *ifname)
+{
+    struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+    const struct sock_fprog filter = { 1, &nothing };
+    int off = 0;
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) ||
+        (ifname && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, ifname,
+                              (socklen_t)strlen(ifname) + 1)) ||
+        (family == AF_INET6 &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off))))
+        return -1;
+    return bind_to(fd, family, port);
+}
+
+/* -1 and errno. */
+static int open_one(int family, uint16_t port, const char *ifname)
+{
+    int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || !set_up(fd, family, port, ifname))
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+int claim_ports(struct claim *claim, const uint16_t *ports, uint32_t count,
+                const char *ifname, struct error *err)
+{
+    if (claim->nports == count && !memcmp(claim->ports, ports, count * sizeof(*ports)))
+        return 0;
+    claim_drop(claim);
+    for (uint32_t i = 0; i < count; i++) {
+        int fd = open_one(AF_INET6, ports[i], ifname);
+        if (fd < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
+            fd = open_one(AF_INET, ports[i], ifname);
+        if (fd < 0 && errno != EADDRINUSE) {
+            int error =
+                error_system(err, ERROR_RUN, "cannot claim UDP port %u", ports[i]);
+            claim_drop(claim);
+            return error;
+        }
+        if (fd >= 0)
+            claim->sockets[claim->count++] = fd;
+    }
+    memcpy(claim->ports, ports, count * sizeof(*ports));
+    claim->nports = count;
+    return 0;
+}
+
+void claim_drop(struct claim *claim)
+{
+    while (claim->count)
+        close(claim->sockets[--claim->count]);
+    *claim = (struct claim){ 0 };
+}
