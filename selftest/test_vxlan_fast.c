@@ -178,6 +178,35 @@ START_TEST(left_to_the_app)
 }
 END_TEST
 
+/* An ICMP error is about another flow than its own, the beginning and the end of a connection the
+ * app's to see. */
+START_TEST(sessions_by_the_app)
+{
+    struct made made = { .protocol = IS_TCP, .to = 80, .flags = IS_SYN, .payload = 30 };
+    uint32_t length, made_length;
+    FAST("df=keep mode=route", "to=172.30.82.95");
+    length = wrapped(&made);
+    ck_assert_int_eq(by_app(outer, length, &made_length), 1);
+    ck_assert_int_eq(by_program(outer, length), XDP_PASS);
+    made.flags = IS_ACK;
+    length = wrapped(&made);
+    ck_assert_int_eq(by_program(outer, length), XDP_PASS); /* nobody answered */
+    memcpy(inner, wanted, made_length);
+    frame_turn_round(inner, made_length);
+    answer(inner, made_length);
+    ck_assert_int_eq(by_app(outer, length, &made_length), 1);
+    ck_assert_int_eq(by_program(outer, length), XDP_REDIRECT);
+    made.flags = IS_FIN | IS_ACK;
+    ck_assert_int_eq(by_program(outer, wrapped(&made)), XDP_PASS);
+    made.protocol = IS_ICMP;
+    made.type = 13; /* a timestamp, which is a flow of its own */
+    length = wrapped(&made);
+    ck_assert_int_eq(by_app(outer, length, &made_length), 1);
+    outer[50 + 34] = 3;
+    ck_assert_int_eq(by_program(outer, length), XDP_PASS);
+}
+END_TEST
+
 /* One that is removed from the list is dropped from the next packet on. */
 /* Who is told of packets is told of all of them. */
 START_TEST(nothing_while_packets_are_traced)
@@ -303,6 +332,7 @@ static Suite *suite_vxlan_fast(void)
     tcase_add_test(tcase, who_is_refused);
     tcase_add_loop_test(tcase, left_to_the_app, 0, (int)(sizeof(left) / sizeof(left[0])));
     tcase_add_test(tcase, nothing_while_packets_are_traced);
+    tcase_add_test(tcase, sessions_by_the_app);
     tcase_add_test(tcase, another_list);
     tcase_add_test(tcase, anything);
     suite_add_tcase(suite, tcase);
