@@ -408,6 +408,42 @@ START_TEST(errors_go_on)
 }
 END_TEST
 
+/* They are forwarded as well, and must not go round for ever. */
+START_TEST(errors_take_a_hop)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    uint32_t length;
+    BUILD(ROUTE, FORWARD);
+    ask(&made);
+    answer_last(0);
+    const uint8_t *frame = uncovered(&length);
+    uint32_t size = complain(inner, frame, 3, 3, get32(frame + 30), 28);
+    for (int i = 0; i < 2; i++) { /* with the TTL of 64, and with 1 */
+        put_in(&usual, inner, size);
+        inner[22] = 1;
+        put16(inner + 24, 0);
+        put16(inner + 24, ~naive_sum(inner + 14, 20, 0));
+    }
+    const struct packet *p = came(2)[1];
+    ck_assert_uint_eq(p->data[22], 63);
+    ck_assert_ptr_null(frame_problem(p->data, p->length));
+    ck_assert_uint_eq(count("drop_ttl_exceeded"), 1);
+    size = complain(reply, came(2)[0]->data, 3, 3, get32(p->data + 30), 28);
+    for (int i = 0; i < 2; i++) {
+        answer(reply, size);
+        reply[22] = 1;
+        put16(reply + 24, 0);
+        put16(reply + 24, ~naive_sum(reply + 14, 20, 0));
+    }
+    returned(2);
+    frame = uncovered(&length);
+    ck_assert_uint_eq(frame[22], 63);
+    ck_assert_ptr_null(frame_problem(frame, length));
+    ck_assert_uint_eq(count("drop_back_ttl"), 1);
+    ck_assert_uint_eq(count("icmp_sent"), 0);
+}
+END_TEST
+
 START_TEST(errors_about_nothing)
 {
     struct made made = { .to = 80, .payload = 30 };
@@ -545,6 +581,7 @@ static Suite *suite_vxlan_route(void)
     tcase_add_loop_test(tests, errors_come_back, 0,
                         (int)(sizeof(errors) / sizeof(errors[0])));
     tcase_add_test(tests, errors_go_on);
+    tcase_add_test(tests, errors_take_a_hop);
     tcase_add_test(tests, errors_about_nothing);
     tcase_add_test(tests, too_long);
     tcase_add_test(tests, answers_that_are_too_long);
