@@ -327,6 +327,43 @@ START_TEST(two_networks_with_the_same_addresses)
 }
 END_TEST
 
+/* --- other parameters ----------------------------------------------------------------- */
+
+START_TEST(parameters_that_change)
+{
+    struct made made = { .to = 80, .payload = 1000 };
+    BUILD(ROUTE EXACT "udp_unanswered=120s", FORWARD);
+    ask(&made);
+    BUILD(ROUTE EXACT "udp_unanswered=10s mtu=900", FORWARD);
+    ask(&made);
+    came(1);
+    ck_assert_uint_eq(count("drop_mtu"), 1);
+    later(11 * S);
+    check_answered(false);
+    BUILD(ROUTE EXACT "udp_unanswered=10s", FORWARD);
+    ask(&made);
+    came(2);
+}
+END_TEST
+
+/* What the tables are made for begins anew. */
+START_TEST(another_mode)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    BUILD("mode=oneway allow=10.0.0.0/8 " EXACT, FORWARD);
+    ask(&made);
+    check_answered(false);
+    BUILD(ROUTE EXACT, FORWARD);
+    sent = answers = 0;
+    for (uint16_t i = 1; i < 9; i++) {
+        made.from = i;
+        ask(&made);
+    }
+    check_answered(true);
+    ck_assert_uint_eq(count("errors"), 0);
+}
+END_TEST
+
 /* --- errors --------------------------------------------------------------------------- */
 
 /* An ICMP error about a packet, from an address; returns its length. */
@@ -582,6 +619,8 @@ static Suite *suite_vxlan_route(void)
                         (int)(sizeof(errors) / sizeof(errors[0])));
     tcase_add_test(tests, errors_go_on);
     tcase_add_test(tests, errors_take_a_hop);
+    tcase_add_test(tests, parameters_that_change);
+    tcase_add_test(tests, another_mode);
     tcase_add_test(tests, errors_about_nothing);
     tcase_add_test(tests, too_long);
     tcase_add_test(tests, answers_that_are_too_long);

@@ -131,12 +131,11 @@ void vxlan_tables_set_mtu(struct vxlan_nat *nat, uint32_t mtu)
         flow->mtu = (uint16_t)nat->mtu;
 }
 
-void vxlan_tables_follow(struct app *app)
+void vxlan_tables_follow(struct app *app, const struct vxlan_nat_conf *conf)
 {
     struct vxlan_nat *nat = app->state;
     struct vxlan_state *state = nat->state;
     const struct plan *plan = &nat->plan;
-    const struct vxlan_nat_conf *conf = app->conf;
     const struct vxlan_key *key;
     struct vxlan_flow *flow;
     uint64_t at = 0;

@@ -176,8 +176,9 @@ void vxlan_resolve(struct app *app, struct packet *p, const uint32_t address[4])
 int vxlan_tables_open(struct app *app, struct error *err);
 void vxlan_tables_close(struct vxlan_nat *nat);
 
-/* What the plan says, for whoever only sees the state. Flows that may pass no more are gone. */
-void vxlan_tables_follow(struct app *app);
+/* What the plan and conf, which it is of, say, for whoever only sees the state. Flows that may pass no
+ * more are gone. */
+void vxlan_tables_follow(struct app *app, const struct vxlan_nat_conf *conf);
 
 /* In every tick: what the XDP program counted, and whether it is where it is wanted. */
 void vxlan_tables_follow_fast(struct app *app);
