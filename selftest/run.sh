@@ -62,15 +62,16 @@ if [ "$(id -u)" -eq 0 ]; then
         run "vethtest $scenario" ./vethtest.sh "$scenario"
     done
     run vxlan_nat selftest/vxlan_nat.sh
+    run vxlan_oracle selftest/vxlan_oracle.sh
     read -ra scenarios <<<"$(selftest/neighsync.sh --list)"
     for scenario in "${scenarios[@]}"; do
         run "neighsync $scenario" selftest/neighsync.sh "$scenario"
     done
 elif [ -n "${CI-}" ]; then
     failed=$((failed + 1))
-    echo "FAILED  vethtest, vxlan_nat, neighsync, sentinel: CI must run as root, nothing may be skipped there"
+    echo "FAILED  vethtest, vxlan_nat, vxlan_oracle, neighsync, sentinel: CI must run as root, nothing may be skipped there"
 else
-    echo "SKIPPED vethtest, vxlan_nat, neighsync, sentinel: needs root to make network namespaces"
+    echo "SKIPPED vethtest, vxlan_nat, vxlan_oracle, neighsync, sentinel: needs root to make network namespaces"
 fi
 
 run embedding selftest/embedding.sh

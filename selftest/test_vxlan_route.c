@@ -392,6 +392,43 @@ START_TEST(sources_that_are_tried)
 }
 END_TEST
 
+/* --- other parameters ----------------------------------------------------------------- */
+
+START_TEST(parameters_that_change)
+{
+    struct made made = { .to = 80, .payload = 1000 };
+    BUILD(ROUTE EXACT "udp_unanswered=120s", FORWARD);
+    ask(&made);
+    BUILD(ROUTE EXACT "udp_unanswered=10s mtu=900", FORWARD);
+    ask(&made);
+    came(1);
+    ck_assert_uint_eq(count("drop_mtu"), 1);
+    later(11 * S);
+    check_answered(false);
+    BUILD(ROUTE EXACT "udp_unanswered=10s", FORWARD);
+    ask(&made);
+    came(2);
+}
+END_TEST
+
+/* What the tables are made for begins anew. */
+START_TEST(another_mode)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    BUILD("mode=oneway allow=10.0.0.0/8 " EXACT, FORWARD);
+    ask(&made);
+    check_answered(false);
+    BUILD(ROUTE EXACT, FORWARD);
+    sent = answers = 0;
+    for (uint16_t i = 1; i < 9; i++) {
+        made.from = i;
+        ask(&made);
+    }
+    check_answered(true);
+    ck_assert_uint_eq(count("errors"), 0);
+}
+END_TEST
+
 /* --- errors --------------------------------------------------------------------------- */
 
 /* An ICMP error about a packet, from an address; returns its length. */
@@ -470,6 +507,42 @@ START_TEST(errors_go_on)
     ck_assert_uint_eq(get32(p->data + 30), 0xac1e525f); /* 172.30.82.95 */
     ck_assert_mem_eq(p->data + 42 + 12, reply + 26, 8);
     ck_assert_mem_eq(p->data + 42 + 20, reply + 34, 4);
+}
+END_TEST
+
+/* They are forwarded as well, and must not go round for ever. */
+START_TEST(errors_take_a_hop)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    uint32_t length;
+    BUILD(ROUTE, FORWARD);
+    ask(&made);
+    answer_last(0);
+    const uint8_t *frame = uncovered(&length);
+    uint32_t size = complain(inner, frame, 3, 3, get32(frame + 30), 28);
+    for (int i = 0; i < 2; i++) { /* with the TTL of 64, and with 1 */
+        put_in(&usual, inner, size);
+        inner[22] = 1;
+        put16(inner + 24, 0);
+        put16(inner + 24, ~naive_sum(inner + 14, 20, 0));
+    }
+    const struct packet *p = came(2)[1];
+    ck_assert_uint_eq(p->data[22], 63);
+    ck_assert_ptr_null(frame_problem(p->data, p->length));
+    ck_assert_uint_eq(count("drop_ttl_exceeded"), 1);
+    size = complain(reply, came(2)[0]->data, 3, 3, get32(p->data + 30), 28);
+    for (int i = 0; i < 2; i++) {
+        answer(reply, size);
+        reply[22] = 1;
+        put16(reply + 24, 0);
+        put16(reply + 24, ~naive_sum(reply + 14, 20, 0));
+    }
+    returned(2);
+    frame = uncovered(&length);
+    ck_assert_uint_eq(frame[22], 63);
+    ck_assert_ptr_null(frame_problem(frame, length));
+    ck_assert_uint_eq(count("drop_back_ttl"), 1);
+    ck_assert_uint_eq(count("icmp_sent"), 0);
 }
 END_TEST
 
@@ -611,6 +684,9 @@ static Suite *suite_vxlan_route(void)
     tcase_add_loop_test(tests, errors_come_back, 0,
                         (int)(sizeof(errors) / sizeof(errors[0])));
     tcase_add_test(tests, errors_go_on);
+    tcase_add_test(tests, errors_take_a_hop);
+    tcase_add_test(tests, parameters_that_change);
+    tcase_add_test(tests, another_mode);
     tcase_add_test(tests, errors_about_nothing);
     tcase_add_test(tests, too_long);
     tcase_add_test(tests, answers_that_are_too_long);

@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "apps/vxlan_nat/rewrite.h"
 #include "apps/vxlan_nat/vxlan_nat.h"
 
 #define INTERVAL 1000000ull  /* ns: a thousand a second */
@@ -47,6 +48,17 @@ static void turn_round(const struct vxlan_seen *seen, const struct icmp_embedded
     icmp_translate(seen->p->data, &seen->f, e, &how);
 }
 
+/* It is forwarded like any other. False: its TTL does not allow that. */
+static bool take_hop(const struct vxlan_nat *nat, const struct vxlan_seen *seen)
+{
+    const struct vxlan_change change = { .decrement = nat->plan.decrement };
+    const struct vxlan_rewrite same = rewrite_plan(&seen->f, NULL, NULL);
+    if (seen->f.hops < 1u + nat->plan.decrement)
+        return false;
+    rewrite_packet(seen->p->data, &seen->f, &same, &change);
+    return true;
+}
+
 void vxlan_error_on(struct app *app, const struct vxlan_seen *seen,
                     const struct icmp_embedded *e)
 {
@@ -55,6 +67,10 @@ void vxlan_error_on(struct app *app, const struct vxlan_seen *seen,
     const struct vxlan_flow *flow = sessions_find(&nat->sessions, &key);
     if (!flow || flow->reason || !app_output(app, 0)) {
         vxlan_refuse_packet(app, seen->p, flow ? VX_NO_OUTPUT : VX_ICMP_ORPHAN);
+        return;
+    }
+    if (!take_hop(nat, seen)) {
+        vxlan_refuse_packet(app, seen->p, VX_TTL_EXCEEDED);
         return;
     }
     turn_round(seen, e, &flow->to);
@@ -71,6 +87,10 @@ void vxlan_error_back(struct app *app, const struct vxlan_seen *seen,
     const struct vxlan_flow *answer = sessions_answer(&nat->sessions, &key);
     if (!answer) {
         vxlan_refuse_packet(app, seen->p, VX_BACK_OTHER);
+        return;
+    }
+    if (!take_hop(nat, seen)) {
+        vxlan_refuse_packet(app, seen->p, VX_BACK_TTL);
         return;
     }
     struct vxlan_way way = { answer->tunnel, answer->vni, answer->to.dst[3] };

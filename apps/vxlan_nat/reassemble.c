@@ -81,5 +81,4 @@ void vxlan_reassemble_tick(struct app *app)
     struct vxlan_nat *nat = app->state;
     reassembly_expire(nat->reassembly, engine_now(app->engine));
     count(app);
-    app_count(app, HELD, reassembly_counters(nat->reassembly)->held);
 }

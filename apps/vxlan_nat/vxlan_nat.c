@@ -110,6 +110,14 @@ static void wake_in_time(struct app *app)
         app_wake_at(app, due);
 }
 
+/* At every moment what came in is somewhere. */
+static void count_held(struct app *app)
+{
+    const struct vxlan_nat *nat = app->state;
+    app->counters[HELD] = fragments_held(nat->fragments) + vxlan_hops_held(nat) +
+                          reassembly_counters(nat->reassembly)->held;
+}
+
 static void push(struct app *app)
 {
     struct vxlan_nat *nat = app->state;
@@ -118,6 +126,7 @@ static void push(struct app *app)
     count_bad(app, &nat->plain, TOTAL_PACKETS);
     take_link(app, app_input(app, 1), &nat->plain_back, vxlan_take_back);
     count_bad(app, &nat->plain_back, BACK_PACKETS);
+    count_held(app);
     wake_in_time(app);
 }
 
@@ -157,9 +166,23 @@ static int start(struct app *app, struct error *err)
     return 0;
 }
 
+/* Or are the tables, the neighbours and the program made for something else? */
+static bool is_made_for(const struct vxlan_nat_conf *before,
+                        const struct vxlan_nat_conf *conf)
+{
+    bool same_macs = param_same_text(before->smac, conf->smac) &&
+                     param_same_text(before->dmac, conf->dmac);
+    return before->mode == conf->mode && before->sessions == conf->sessions &&
+           before->fastpath == conf->fastpath &&
+           param_same_text(before->ingress, conf->ingress) &&
+           param_same_text(before->egress, conf->egress) && (same_macs || !conf->egress);
+}
+
 /* A fragment follows the first one of its packet by the rules of that time. */
 static int reconfigure(struct app *app, const void *conf, struct error *err)
 {
+    if (!is_made_for(app->conf, conf))
+        return -EOPNOTSUPP;
     return live_configure(app, conf, err);
 }
 
@@ -209,8 +232,8 @@ static void tick(struct app *app)
     if (nat->fast)
         vxlan_tables_follow_fast(app);
     warn_of_checksums(app);
-    app->counters[HELD] = fragments_held(nat->fragments) + vxlan_hops_held(nat);
     vxlan_reassemble_tick(app);
+    count_held(app);
     app->counters[SESSIONS] = nat->sessions.count;
     app->counters[SESSIONS_DISPLACED] = nat->sessions.displaced;
     app->counters[ALLOWED] = allowlist_count(&nat->plan.allow);

@@ -1,0 +1,393 @@
+#!/usr/bin/env bash
+# VxlanNat against scapy, a kernel that does the same, and faults:  selftest/vxlan_oracle.sh [SCENARIO...]
+#
+#     src: s0 ------ a0  dut: XdpSocket -> VxlanNat -> RawSocket  b0 ------ d0  dst
+#          s1 ------ k0  kern: a vxlan device, nft                m0 ------ e0  far
+#
+# Both ways have the same MACs and addresses. ORACLE_FRAMES (10000) and SOAK (10, in seconds) say how much.
+# Traffic goes only between these namespaces.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+BUILD=${BUILD:-build}
+VANGUARD=$PWD/$BUILD/vanguard
+export PYTHONDONTWRITEBYTECODE=1
+SUITE="frames table twin mtu errors egress soak"
+
+id=vo$$
+tmp=$(mktemp -d)
+pid=
+others=()
+tries=400
+# shellcheck source=selftest/scenario.sh
+. selftest/scenario.sh
+trap 'clean_up' EXIT
+take_down() { for ns in src dut dst kern far; do ip netns del "$id-$ns" 2>/dev/null || true; done; }
+stop_others() {
+    [ ${#others[@]} -eq 0 ] || kill "${others[@]}" 2>/dev/null || true
+    wait "${others[@]}" 2>/dev/null || true
+    others=()
+}
+clean_up() {
+    [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
+    stop_others
+    take_down
+    rm -rf "$tmp"
+}
+fail() {
+    say "FAILED: $*"
+    sed 's/^/    /' "$tmp"/*.log 2>/dev/null | tail -20 >&2
+    exit 1
+}
+n() { # namespace, command...
+    local ns=$1
+    shift
+    ip netns exec "$id-$ns" "$@"
+}
+oracle() { # its program, arguments...
+    local program=$1
+    shift
+    /usr/bin/python3 "selftest/oracle/$program.py" "$@"
+}
+ctl() { "$VANGUARD" ctl "$id" "$@"; }
+counter() { ctl counters nat | tr ',:' '\n' | awk -v name="$1" '$1 == name { print $2 }'; }
+counts() { [ "$(counter "$1")" = "$2" ]; }
+
+# The ingress has no address, so that nobody but VxlanNat could send there.
+put_up() {
+    for ns in src dut dst kern far; do
+        ip netns add "$id-$ns"
+        n "$ns" sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.router_solicitations=0
+        ip -n "$id-$ns" link set lo up
+    done
+    pair src s0 02:00:00:00:00:01 dut a0 02:00:00:00:00:02
+    pair src s1 02:00:00:00:00:01 kern k0 02:00:00:00:00:02
+    pair dut b0 02:00:00:00:00:b0 dst d0 02:00:00:00:00:d0
+    pair kern m0 02:00:00:00:00:b0 far e0 02:00:00:00:00:d0
+    for end in dut:b0 dst:d0 kern:m0 far:e0; do ip -n "$id-${end%:*}" link set "${end#*:}" mtu 1500; done
+    for ns in dut kern; do
+        local egress=b0
+        [ $ns = dut ] || egress=m0
+        n "$ns" sysctl -qw net.ipv6.conf.$egress.disable_ipv6=0
+        ip -n "$id-$ns" addr add 172.30.82.1/24 dev $egress
+        ip -n "$id-$ns" addr add 2001:db8:30::1/64 dev $egress nodad
+        ip -n "$id-$ns" neigh add 172.30.82.95 lladdr 02:00:00:00:00:d0 dev $egress
+        ip -n "$id-$ns" neigh add 2001:db8:30::95 lladdr 02:00:00:00:00:d0 dev $egress
+    done
+}
+pair() { # namespace, interface, MAC, twice
+    ip -n "$id-$1" link add "$2" mtu 1600 address "$3" type veth peer name "$5" mtu 1600 address "$6" netns "$id-$4"
+    for end in "$1 $2" "$4 $5"; do
+        # shellcheck disable=SC2086 # two words
+        set -- $end
+        n "$1" sysctl -qw "net.ipv6.conf.$2.disable_ipv6=1"
+        ip -n "$id-$1" link set "$2" up
+    done
+}
+start() { # parameters of VxlanNat; what else is linked
+    cat >"$tmp/graph.lua" <<LUA
+local c = config.new()
+config.app(c, "tunnel", XdpSocket, { ifname = "a0" })
+config.app(c, "nat", VxlanNat, { ingress = "a0", egress = "b0", vnis = "42", $1 })
+config.app(c, "egress", RawSocket, { ifname = "b0" })
+config.chain(c, "tunnel", "nat", "egress")
+${2:-}
+engine.configure(c)
+engine.main {}
+LUA
+    ip netns exec "$id-dut" "$VANGUARD" run --name "$id" "$tmp/graph.lua" >"$tmp/run.log" 2>&1 &
+    pid=$!
+    wait_for "the graph to run" "$VANGUARD" ctl "$id" get nat.mtu
+}
+watch() { # namespace, interface, filter: what comes in there is in INTERFACE.pcap
+    n "$1" tcpdump -i "$2" -Q in -U -w "$tmp/$2.pcap" "$3" >"$tmp/$2.log" 2>&1 &
+    others+=($!)
+    wait_for "tcpdump" grep -q "listening on" "$tmp/$2.log"
+}
+seen() { tcpdump -n -r "$tmp/$1.pcap" 2>/dev/null | wc -l; }
+stop() {
+    kill "$pid"
+    local status=0
+    wait "$pid" || status=$?
+    pid=
+    [ "$status" -eq 0 ] || fail "it did not end well: $status"
+    stop_others
+}
+
+# Datagrams of all sizes, as scapy says that they come out: each byte, and each counter.
+test_frames() {
+    local count=${ORACLE_FRAMES:-10000} way order bytes
+    oracle frames make "$tmp/frames" "$count"
+    n dst ethtool -K d0 gro on
+    for way in off xdp; do
+        start "allow = '10.42.0.0/24', fastpath = '$way', df = 'keep', rules = { { proto = 'udp', port = '8080', to = '172.30.82.95:8081' } }"
+        order=
+        [ $way = off ] || order=any
+        [ $way = off ] || wait_for "the fast path" grep -q "fast path: native" "$tmp/run.log"
+        watch src s0 ""
+        # shellcheck disable=SC2086 # none, or one
+        oracle frames through "$tmp/frames" "$id-src" "$id-dst" $order >"$tmp/through" || fail "not as it must be, fast path $way"
+        read -r came bytes <"$tmp/through"
+        equal "frames that are right, fast path $way" "$came" "$count"
+        for name in total_packets vxlan_packets inner_packets nat_applied forwarded redirected; do
+            wait_for "$name" counts $name "$count"
+        done
+        wait_for bytes_processed counts bytes_processed "$bytes"
+        equal "df_cleared, errors" "$(counter df_cleared) $(counter errors)" "0 0"
+        [ $way = off ] || between "frames by the fast path" "$(counter fast_packets)" $((count - 2000)) "$count"
+        stop
+        equal "frames that went back where they came from" "$(seen s0)" 0
+    done
+}
+
+put_up_vxlan() { # family, device, our address, the other's
+    n kern sysctl -qw net.ipv6.conf.k0.disable_ipv6=0
+    ip -n "$id-kern" addr add "$3" dev k0 nodad 2>/dev/null || ip -n "$id-kern" addr add "$3" dev k0
+    ip -n "$id-kern" neigh add "$4" lladdr 02:00:00:00:00:01 dev k0
+    ip -n "$id-kern" link add "$2" address 02:00:00:00:42:02 type vxlan id 42 remote "$4" local "${3%/*}" dstport 4789 dev k0
+    n kern sysctl -qw "net.ipv6.conf.$2.accept_dad=0"
+    ip -n "$id-kern" link set "$2" up
+}
+
+# What a device of the kernel accepts and VxlanNat does not, or the other way round, is so on purpose.
+test_table() {
+    put_up_vxlan 4 vx 192.0.2.2/24 192.0.2.1
+    put_up_vxlan 6 vx6 2001:db8:2::2/64 2001:db8:2::1
+    start 'fastpath = "off", allow = "10.42.0.0/24", rules = { { proto = "udp", port = "8080", to = "172.30.82.95:8081" } }'
+    oracle table "$id" "$id-src" "$id-kern" "$id-dst" >"$tmp/table.log" || fail "the table"
+    while read -r line; do say "$line"; done <"$tmp/table.log"
+    stop
+}
+
+route='mode = "route", fastpath = "off", df = "keep", clamp_mss = false, allow = "10.42.0.0/24 2001:db8:42::/64",
+    rules = { { port = "8080", to = "172.30.82.95:8081" }, { port = "8080", to = "[2001:db8:30::95]:8081" },
+              { to = "172.30.82.95" }, { to = "2001:db8:30::95" } }'
+answers='config.link(c, "egress.output -> nat.back") config.link(c, "nat.back -> tunnel.input")'
+
+# A kernel that does the same: the device vx, translation by nft, routing.
+test_twin() {
+    put_up_vxlan 4 vx 192.0.2.2/24 192.0.2.1
+    ip -n "$id-kern" addr add 10.42.0.2/24 dev vx
+    ip -n "$id-kern" addr add 2001:db8:42::2/64 dev vx nodad
+    ip -n "$id-kern" neigh add 10.42.0.1 lladdr 02:00:00:00:42:01 dev vx
+    ip -n "$id-kern" neigh add 2001:db8:42::1 lladdr 02:00:00:00:42:01 dev vx
+    n kern sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.conf.all.rp_filter=0 \
+        net.ipv4.conf.vx.rp_filter=0 net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
+    n kern nft -f - <<NFT
+table inet twin {
+    chain before {
+        type nat hook prerouting priority dstnat
+        ip daddr 10.42.0.2 udp dport 8080 dnat ip to 172.30.82.95:8081
+        ip daddr 10.42.0.2 tcp dport 8080 dnat ip to 172.30.82.95:8081
+        ip daddr 10.42.0.2 icmp type echo-request dnat ip to 172.30.82.95
+        ip6 daddr 2001:db8:42::2 udp dport 8080 dnat ip6 to [2001:db8:30::95]:8081
+        ip6 daddr 2001:db8:42::2 tcp dport 8080 dnat ip6 to [2001:db8:30::95]:8081
+        ip6 daddr 2001:db8:42::2 icmpv6 type echo-request dnat ip6 to 2001:db8:30::95
+    }
+}
+NFT
+    n kern sysctl -qw net.netfilter.nf_conntrack_tcp_be_liberal=1
+    start "$route" "$answers"
+    oracle twin "$id-src" "$id-dst" "$id-far" >"$tmp/twin.log" 2>&1 || fail "not what the kernel does"
+    while read -r line; do say "$line"; done <"$tmp/twin.log"
+    stop
+}
+
+# The host behind VxlanNat.
+put_up_server() {
+    n dst sysctl -qw net.ipv6.conf.d0.disable_ipv6=0
+    ip -n "$id-dst" addr add 172.30.82.95/24 dev d0
+    ip -n "$id-dst" addr add 2001:db8:30::95/64 dev d0 nodad
+    ip -n "$id-dst" route add 10.42.0.0/24 via 172.30.82.1
+    ip -n "$id-dst" route add 2001:db8:42::/64 via 2001:db8:30::1
+}
+# And one in the tunnel.
+put_up_client() {
+    local offload
+    ip -n "$id-src" addr add 192.0.2.1/24 dev s0
+    ip -n "$id-src" neigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev s0
+    ip -n "$id-src" link add vx0 address 02:00:00:00:42:01 type vxlan id 42 remote 192.0.2.2 local 192.0.2.1 dstport 4789 dev s0
+    ip -n "$id-src" link set vx0 up
+    ip -n "$id-src" addr add 10.42.0.1/24 dev vx0
+    ip -n "$id-src" addr add 2001:db8:42::1/64 dev vx0 nodad
+    ip -n "$id-src" neigh add 10.42.0.2 lladdr 02:00:00:00:42:02 dev vx0
+    ip -n "$id-src" neigh add 2001:db8:42::2 lladdr 02:00:00:00:42:02 dev vx0
+    for offload in vx0 s0; do n src ethtool -K $offload tx off >/dev/null; done
+}
+
+# Packets that are too long behind it: the client's kernel learns how long they may be.
+test_mtu() {
+    put_up_server
+    put_up_client
+    ip -n "$id-dut" link set b0 mtu 1300
+    ip -n "$id-dst" link set d0 mtu 1300
+    start "$route" "$answers"
+    n src ping -c 1 -W 5 -M "do" -s 1272 -q 10.42.0.2 >"$tmp/ping.log" || fail "what fits does not come through"
+    if n src ping -c 1 -W 5 -M "do" -s 1273 -q 10.42.0.2 >"$tmp/ping.log" 2>&1; then fail "what does not fit came through"; fi
+    equal "MTU that the kernel learned" "$(n src ip route get 10.42.0.2 | sed -n 's/.* mtu \([0-9]*\).*/\1/p')" 1300
+    n src ip route flush cache
+    n src tracepath -n -m 4 10.42.0.2 >"$tmp/tracepath.log" || true
+    equal "MTU by tracepath" "$(sed -n 's/.*Resume: pmtu \([0-9]*\).*/\1/p' "$tmp/tracepath.log")" 1300
+    n src ping -6 -c 1 -W 1 -M "do" -s 1300 -q 2001:db8:42::2 >"$tmp/ping.log" 2>&1 || true
+    equal "MTU of IPv6" "$(n src ip -6 route get 2001:db8:42::2 | sed -n 's/.* mtu \([0-9]*\).*/\1/p')" 1300
+    # and the other way: what the tunnel's interface takes, less 50
+    ip -n "$id-dut" link set b0 mtu 1600
+    ip -n "$id-dst" link set d0 mtu 1600
+    n dst /usr/bin/python3 selftest/oracle/asks.py answer 172.30.82.95 8081 1551 >"$tmp/answer.log" 2>&1 &
+    others+=($!)
+    wait_for "who answers" grep -q ready "$tmp/answer.log"
+    n src /usr/bin/python3 selftest/oracle/asks.py ask 10.42.0.2 8080 >"$tmp/ask.log"
+    wait_for "who answers to learn" grep -q MTU "$tmp/answer.log"
+    equal "who answers learns" "$(tail -1 "$tmp/answer.log")" "MTU 1550"
+    stop
+}
+
+# Who asks for what is not there hears it of his own packet; ping needs no ports.
+test_errors() {
+    put_up_server
+    put_up_client
+    start "$route" "$answers"
+    n src /usr/bin/python3 selftest/oracle/asks.py ask 10.42.0.2 8080 >"$tmp/asks.log" 2>&1 || fail "no error in the queue"
+    equal "a connected socket" "$(sed -n 1p "$tmp/asks.log")" ECONNREFUSED
+    equal "IP_RECVERR" "$(sed -n 2p "$tmp/asks.log")" "ECONNREFUSED about 10.42.0.2 8080 by 10.42.0.2 with anybody?"
+    n src /usr/bin/python3 selftest/oracle/asks.py ask 2001:db8:42::2 8080 >"$tmp/asks.log" 2>&1 || fail "no error of IPv6 in the queue"
+    equal "IPV6_RECVERR" "$(sed -n 2p "$tmp/asks.log")" "ECONNREFUSED about 2001:db8:42::2 8080 by 2001:db8:42::2 with anybody?"
+    n src ping -c 5 -i 0.2 -W 5 -q 10.42.0.2 >"$tmp/ping.log" || fail "ping"
+    n src ping -6 -c 5 -i 0.2 -W 5 -q 2001:db8:42::2 >"$tmp/ping.log" || fail "ping of IPv6"
+    n src ping -c 1 -W 5 -q -s 4000 10.42.0.2 >"$tmp/ping.log" || fail "ping in fragments"
+    stop
+}
+
+load() { # frames a second, seconds, one damaged of so many
+    /usr/bin/python3 selftest/oracle/load.py "$id-src" "$@" >"$tmp/load.log" 2>&1 &
+    sender=$!
+    others+=("$sender")
+    wait_for "the sender" grep -q ready "$tmp/load.log"
+}
+rises() { # counter: by 50
+    local was
+    was=$(counter "$1")
+    wait_for "$1 to rise" more "$1" $((was + 50))
+}
+more() { [ "$(counter "$1")" -ge "$2" ]; }
+books() { oracle books "$id" "$pid" "$1" >"$tmp/books.log" 2>&1 || fail "the books do not add up: $(cat "$tmp/books.log")"; }
+since() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }
+
+# Whatever fails: nothing leaves where tunnels come in, everything is accounted for, and it goes on
+# within a second of what was missing.
+test_egress() {
+    local way began began_waiting
+    put_up_server
+    n dst ethtool -K d0 gro on
+    n dst sysctl -qw net.ipv4.icmp_ratelimit=0
+    for way in off xdp; do
+        start "fastpath = '$way', allow = '10.42.0.0/24', rules = { { to = '172.30.82.95' } }"
+        watch src s0 "udp port 4789"
+        load 20000 600 100
+        rises redirected
+        [ $way = off ] || wait_for "the fast path" more fast_packets 50
+        ip -n "$id-dut" link set b0 down
+        rises drop_tx_down
+        books 1
+        began=${EPOCHREALTIME/./} began_waiting=$(waited)
+        ip -n "$id-dut" link set b0 up
+        rises redirected
+        since "$began" >"$tmp/recovery"
+        if [ "$(cat "$tmp/recovery")" -gt 1000 ] && starved "$began_waiting" "$began"; then
+            say "it went on after $(cat "$tmp/recovery") ms"
+        else
+            between "it went on after ms" "$(cat "$tmp/recovery")" 0 1000
+        fi
+        # nobody answers
+        ip -n "$id-dst" link set d0 arp off
+        ip -n "$id-dut" neigh flush dev b0
+        rises drop_neigh
+        ip -n "$id-dst" link set d0 arp on
+        rises redirected
+        # another list
+        ctl set nat.allow=10.43.0.0/24 >/dev/null
+        rises drop_not_allowed
+        ctl set nat.allow=10.42.0.0/24 >/dev/null
+        rises redirected
+        # another instance
+        ctl set nat.sessions=1000 >/dev/null
+        rises redirected
+        books 1
+        kill -9 "$pid"
+        wait "$pid" 2>/dev/null || true
+        sleep 0.3
+        start "fastpath = '$way', allow = '10.42.0.0/24', rules = { { to = '172.30.82.95' } }"
+        rises redirected
+        kill "$sender"
+        wait "$sender" || fail "the sender"
+        books 1
+        say "sent, and damaged: $(tail -1 "$tmp/load.log"), fast path $way: $(counter fast_packets)"
+        stop
+        equal "tunnel frames that went back where they came from" "$(seen s0)" 0
+    done
+}
+
+# What interfaces dropped between two programs.
+lost_at() { # namespace, interface, rx or tx
+    ip -n "$id-$1" -s -j link show "$2" | sed -n "s/.*\"$3\":{[^}]*\"dropped\":\([0-9]*\).*/\1/p"
+}
+app_counter() { ctl counters "$1" | tr ',:' '\n' | awk -v name="$2" '$1 == name { print $2 }'; }
+sum() { awk 'BEGIN { for (i = 1; i < ARGC; i++) n += ARGV[i]; print n }' "$@"; }
+
+# Traffic with damage in it, while rules and neighbours change: SOAK seconds. Each frame that was sent came
+# in, and each that went out came to the other host, but for those that interfaces say they dropped.
+test_soak() {
+    local seconds=${SOAK:-10} round sent lost
+    put_up_server
+    n dst ethtool -K d0 gro on
+    n dst sysctl -qw net.ipv4.conf.d0.arp_notify=1
+    # an independent count; and nobody answers
+    n dst nft -f - <<NFT
+table netdev count {
+    chain in {
+        type filter hook ingress device d0 priority 0
+        meta protocol ip counter drop
+    }
+}
+NFT
+    start 'allow = "10.42.0.0/24", rules = { { proto = "udp", port = "8080", to = "172.30.82.95:8081" }, { to = "172.30.82.95" } }'
+    wait_for "the fast path" grep -q "fast path: native" "$tmp/run.log"
+    lost=$(lost_at dst d0 rx) # the frames that it tried
+    watch src s0 "udp port 4789"
+    load 30000 $((seconds + 600)) 100
+    for ((round = 0; round < (seconds + 4) / 5; round++)); do
+        oracle books "$id" "$pid" 5 >"$tmp/books.log" 2>&1 &
+        local books=$!
+        oracle program "$id" nat.rules "[{\"port\": \"8080\", \"to\": \"172.30.82.95:$((8081 + round % 2))\"}, {\"to\": \"172.30.82.95\"}]"
+        ip -n "$id-dut" neigh flush dev b0
+        ip -n "$id-dst" link set d0 address "02:00:00:00:00:0$((round % 10))"
+        wait "$books" || fail "the books do not add up: $(cat "$tmp/books.log")"
+        rises redirected
+    done
+    say "$(cat "$tmp/books.log")"
+    kill "$sender"
+    wait "$sender" || fail "the sender"
+    read -r sent _ < <(tail -1 "$tmp/load.log")
+    books 1
+    equal "frames that came in, or were dropped by the interface" \
+        "$(sum "$(counter total_packets)" "$(app_counter tunnel drop_rx_dropped)" "$(app_counter tunnel drop_rx_ring_full)" "$(lost_at src s0 tx)")" "$sent"
+    equal "frames that came to the other host, or were dropped by an interface" \
+        "$(sum "$(n dst nft list ruleset | sed -n 's/.*counter packets \([0-9]*\).*/\1/p')" "$(app_counter egress drop_tx_failed)" \
+            "$(app_counter egress drop_link_down)" "$(lost_at dut b0 tx)" "$(lost_at dst d0 rx)" "-$lost")" "$(counter redirected)"
+    say "by the fast path: $(counter fast_packets), errors: $(counter errors)"
+    stop
+    equal "tunnel frames that went back where they came from" "$(seen s0)" 0
+}
+
+if [ "${1-}" = --list ]; then
+    echo "$SUITE"
+    exit
+fi
+# shellcheck disable=SC2086 # one word per scenario
+[ $# -gt 0 ] || set -- $SUITE
+for scenario in "$@"; do
+    case " $SUITE " in *" $scenario "*) ;; *) echo "there is no scenario $scenario" >&2; exit 2 ;; esac
+    put_up
+    "test_$scenario"
+    say passed
+    take_down
+done
