@@ -248,6 +248,7 @@ said() { # what the last command must have said
     grep -q -- "$1" "$tmp/answer" || fail "\"$1\" is not in: $(cat "$tmp/answer")"
 }
 run() { # arguments of the program
+    n dut ping -c 1 -W 5 -q 172.30.82.95 >/dev/null # only three packets wait for a MAC
     ip netns exec "$id-dut" "$VANGUARD" vxlan-nat a0 b0 --name "$id" --interval 100ms --json "$@" >"$tmp/out" 2>"$tmp/program.log" &
     pid=$!
     wait_for "the program" grep -q '"type":"start"' "$tmp/out"

@@ -4,8 +4,8 @@
  *   claim_drop
  *
  * Where frames are only copied to us (AF_PACKET), the kernel gets them too, and says where they came
- * from that nobody wants them (ICMP port unreachable, RFC 1122, 4.1.3.1). The sockets take nothing: a filter drops
- * what comes. A port that somebody has is none that needs one.
+ * from that nobody wants them (ICMP port unreachable, RFC 1122, 4.1.3.1). The sockets take nothing: a
+ * filter drops what comes. A port that somebody has is none that needs one.
  */
 #pragma once
 #include <stdint.h>

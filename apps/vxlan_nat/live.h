@@ -10,9 +10,9 @@
  *   live_trace       what becomes of the next packets
  *
  * Each change is one between two packets: all of it holds from the next one on, or none does and why
- * is in the error. What people change lasts until the configuration changes or the file is read again,
- * which happens by itself when it has changed (lib/file_watch.h). A file that cannot be read leaves
- * all as it was; `problem` says so until one can.
+ * is in the error. What people change lasts until the configuration changes or the file is read
+ * again, which happens by itself when it has changed (lib/file_watch.h). A file that cannot be read
+ * leaves all as it was; `problem` says so until one can.
  *
  * Flows whose packets were refused are decided anew after every change. Flows that go on keep their
  * translation, and end when they may not pass any more, unless keep_sessions says otherwise.

@@ -1,7 +1,7 @@
 /* operations: what people ask a running VxlanNat for; the parts of it.
  *
- * Each fills the answer, or returns an error. What may be long comes in pages: `from` is 0 at first and then
- * the `next` of the answer before, which is not there behind the last one.
+ * Each fills the answer, or returns an error. What may be long comes in pages: `from` is 0 at first
+ * and then the `next` of the answer before, which is not there behind the last one.
  */
 #pragma once
 #include "engine/engine.h"

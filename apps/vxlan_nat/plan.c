@@ -88,8 +88,9 @@ const struct param vxlan_nat_params[] = {
                    "time without a packet that ends a session (RFC 5382)"),
     PARAM_DURATION(CONF, tcp_transitory, "240s", "0.1s", "86400s",
                    "... that is being opened or closed"),
-    PARAM_DURATION(CONF, udp_answered, "300s", "0.1s", "86400s", "(RFC 4787)"),
-    PARAM_DURATION(CONF, udp_unanswered, "120s", "0.1s", "86400s", ""),
+    PARAM_DURATION(CONF, udp_answered, "300s", "0.1s", "86400s", "... of UDP (RFC 4787)"),
+    PARAM_DURATION(CONF, udp_unanswered, "120s", "0.1s", "86400s",
+                   "... that nobody answered"),
     PARAM_DURATION(CONF, icmp, "60s", "0.1s", "86400s", "(RFC 5508)"),
     PARAM_DURATION(CONF, other, "60s", "0.1s", "86400s", "other protocols"),
     PARAM_INTEGER(CONF, tunnel_mtu, "0", "0", "65535",
@@ -97,7 +98,7 @@ const struct param vxlan_nat_params[] = {
     PARAM_STRING(
         CONF, snat, "none",
         "sources that packets get in the modes with answers: none, interface (those of "
-        "egress), or ADDRESS,ADDRESS,..."),
+        "egress), or addresses with commas"),
     PARAM_BOOL(CONF, clamp_mss, "true",
                "TCP is asked for segments that fit both ways; not in mode oneway"),
     PARAM_BOOL(CONF, claim, "false",

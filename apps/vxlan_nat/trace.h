@@ -7,8 +7,8 @@
  *   vxlan_trace_refused   it is dropped
  *   vxlan_trace_free
  *
- * Packets are known by their address between vxlan_trace_begin and the next one. All but vxlan_trace_new may be
- * called with NULL: nothing is traced, and that costs a look at the pointer.
+ * Packets are known by their address between vxlan_trace_begin and the next one. All but
+ * vxlan_trace_new may be called with NULL: nothing is traced, and that costs a look at the pointer.
  */
 #pragma once
 #include <stdbool.h>
