@@ -1,67 +1,6 @@
 /* VxlanNat's XDP program does what the app does, or nothing. */
-#include <linux/bpf.h>
-
-#include "apps/vxlan_nat/vxlan_nat.h"
 #include "lib/random.h"
-#include "selftest/private_network.h"
-#include "selftest/vxlan_tunnels.h"
-
-#define WHERE                                                                            \
-    "ingress=a0 egress=b0 fastpath=xdp smac=02:00:00:00:00:aa dmac=02:00:00:00:00:bb "
-#define PLACES WHERE "allow=10.0.0.0/8,2001:db8::/32 "
-
-static struct app *app;
-static struct vxlan_nat *nat;
-static uint8_t out[FRAME_MOST + 256];
-static uint32_t out_length;
-
-static bool interfaces(void)
-{
-    if (!private_network())
-        return false;
-    shell("ip link add a0 type veth peer name a1");
-    shell("ip link add b0 address 02:00:00:00:00:b0 type veth peer name b1");
-    shell("for i in a0 a1 b0 b1; do ip link set $i up; done; ethtool -K b1 gro on");
-    return true;
-}
-
-#define FAST(SETTINGS, ...)                                                              \
-    do {                                                                                 \
-        if (!interfaces())                                                               \
-            return;                                                                      \
-        BUILD(PLACES SETTINGS, __VA_ARGS__);                                             \
-        app = engine_find_app(engine, "nat");                                            \
-        nat = app->state;                                                                \
-        app->class->tick(app);                                                           \
-    } while (0)
-
-/* The frame through the app; how many come of it, of which the last one is in `wanted`. */
-static int by_app(const uint8_t *frame, uint32_t length, uint32_t *made)
-{
-    struct link *output = app_output(app, 0);
-    link_transmit(app_input(app, 0), packet_from_bytes(frame, length));
-    app->class->push(app);
-    sent++;
-    int n = 0;
-    for (; !link_empty(output); n++) {
-        struct packet *p = link_receive(output);
-        *made = p->length;
-        memcpy(wanted, p->data, p->length);
-        packet_free(p);
-    }
-    return n;
-}
-
-/* Through the program; the verdict. What comes out is in `out`. */
-static int by_program(const uint8_t *frame, uint32_t length)
-{
-    out_length = length;
-    int verdict =
-        fast_path_test(nat->fast, frame, out, &out_length, sizeof(out), 1, NULL);
-    ck_assert_msg(verdict >= 0, "%s", strerror(-verdict));
-    sent += verdict != XDP_PASS;
-    return verdict;
-}
+#include "selftest/vxlan_fast_rig.h"
 
 static uint32_t wrapped(const struct made *made)
 {
@@ -258,11 +197,6 @@ END_TEST
 
 /* --- anything ------------------------------------------------------------------------ */
 
-static uint64_t drops(void)
-{
-    return count("errors");
-}
-
 /* Damaged in a place or two, or cut off. */
 static uint32_t mutate(uint8_t *frame, uint32_t length, uint64_t draw)
 {
@@ -291,25 +225,12 @@ START_TEST(anything)
                              .tags = (draw >> 12 & 15) == 1,
                              .payload = (draw >> 16 & 15) == 1 ? 1000 : draw >> 20 & 63 };
         struct tunnel tunnel = { .v6 = made.to == 80, .vni = 42 };
-        uint32_t length = frame_wrap(outer, &tunnel, inner, frame_make(inner, &made)),
-                 made_length;
+        uint32_t length = frame_wrap(outer, &tunnel, inner, frame_make(inner, &made));
         length = mutate(outer, length, random_draw(&random, 2 * i + 1));
-        int verdict = by_program(outer, length);
-        uint64_t before = drops();
-        int went = by_app(outer, length, &made_length);
-        if (verdict == XDP_REDIRECT) {
-            ck_assert_int_eq(went, 1);
-            ck_assert_uint_eq(out_length, made_length);
-            ck_assert_mem_eq(out, wanted, made_length);
-            taken++;
-        } else if (verdict == XDP_DROP) {
-            ck_assert_int_eq(went, 0);
-            ck_assert_uint_eq(drops(), before + 1);
-            refused++;
-        } else {
-            ck_assert_int_eq(verdict, XDP_PASS);
-            ck_assert_mem_eq(out, outer, length);
-        }
+        int verdict;
+        compare(outer, length, &verdict);
+        taken += verdict == XDP_REDIRECT;
+        refused += verdict == XDP_DROP;
         if (i % 1000 == 0)
             app->class->tick(app);
     }
