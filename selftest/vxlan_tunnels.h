@@ -24,14 +24,12 @@ static inline void setup(void)
 
 /* --- graphs -------------------------------------------------------------------------- */
 
-/* rules: ended by NULL; they and the settings as for test_table. */
-static inline int build(const char *const *rules, const char *settings, struct error *err)
+/* rules: a list of them, which is taken over; settings as for test_table. */
+static inline int build_of(struct value rules, const char *settings, struct error *err)
 {
     struct graph *graph = graph_new();
-    struct value args = test_table(settings), list = value_table();
-    for (; *rules; rules++)
-        value_table_add(&list, NULL, test_table(*rules));
-    value_table_add(&args, "rules", list);
+    struct value args = test_table(settings);
+    value_table_add(&args, "rules", rules);
     test_app(graph, "in", "Inject", NULL);
     test_app(graph, "out", "Collect", NULL);
     int error = graph_add_app(graph, "nat", apps_find("VxlanNat"), &args, NULL, err);
@@ -50,6 +48,15 @@ static inline int build(const char *const *rules, const char *settings, struct e
     }
     test_configure(engine, graph);
     return 0;
+}
+
+/* rules: each as for test_table, ended by NULL. */
+static inline int build(const char *const *rules, const char *settings, struct error *err)
+{
+    struct value list = value_table();
+    for (; *rules; rules++)
+        value_table_add(&list, NULL, test_table(*rules));
+    return build_of(list, settings, err);
 }
 
 #define BUILD(SETTINGS, ...)                                                             \
