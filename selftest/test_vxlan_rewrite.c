@@ -27,55 +27,142 @@ static bool rewrite(const struct vxlan_frame *f, const struct rewrite_target *to
     return rewrite_packet(frame, f, &plan, change ? change : &none);
 }
 
+/* As ck_assert, which writes a file at each call. */
+#define NEED(CONDITION)                                                                  \
+    do {                                                                                 \
+        if (!(CONDITION))                                                                \
+            ck_abort_msg("%s", #CONDITION);                                              \
+    } while (0)
+
 static void check_target(const struct vxlan_frame *f, const struct rewrite_target *to)
 {
     const uint8_t *dst = frame + f->l3 + (f->family == 4 ? 16 : 24);
-    ck_assert_mem_eq(dst, to->address + (f->family == 4 ? 12 : 0),
-                     f->family == 4 ? 4 : 16);
+    NEED(!memcmp(dst, to->address + (f->family == 4 ? 12 : 0), f->family == 4 ? 4 : 16));
     if (f->ports)
-        ck_assert_uint_eq(get16(frame + f->l4 + 2), to->has_port ? to->port : f->dport);
+        NEED(get16(frame + f->l4 + 2) == (to->has_port ? to->port : f->dport));
 }
 
-/* Random packets to random places: each is right before and behind. */
+#define PACKETS 1000000
+
+static const uint8_t protocols[] = { IS_TCP, IS_UDP, IS_ICMP };
+
+static struct made any_packet(uint64_t draw, uint64_t other)
+{
+    return (struct made){ .v6 = draw & 1,
+                          .protocol = protocols[draw >> 1 & 3 ? (draw >> 1 & 3) - 1 : 0],
+                          .options = draw >> 3 & 3,
+                          .tags = draw >> 5 & 1,
+                          .from = (uint16_t)(draw >> 16),
+                          .to = (uint16_t)(draw >> 32),
+                          .payload = draw >> 48 & 63,
+                          .number = other };
+}
+
+static struct rewrite_target any_target(const struct vxlan_frame *f, uint64_t draw)
+{
+    struct rewrite_target to = { .port = (uint16_t)(draw >> 8),
+                                 .has_port = draw & 1 && (uint16_t)(draw >> 8) };
+    for (int n = 0; n < 16; n++)
+        to.address[n] = (uint8_t)(draw * 0x9e3779b97f4a7c15ull >> (n % 8 * 8));
+    if (f->family == 4)
+        memcpy(to.address, f->dst, 12); /* mapped */
+    return to;
+}
+
+static uint8_t *checksum_of(const struct look *look)
+{
+    return frame + look->l4 +
+           (look->protocol == IS_TCP   ? 16
+            : look->protocol == IS_UDP ? 6
+                                       : 2);
+}
+
+/* A right checksum, written as it must be; UDP has none that is 0. all_ones: TCP and ICMP may write 0 so,
+ * too. */
+static void set_checksum(const struct look *look, bool all_ones)
+{
+    uint8_t *at = checksum_of(look);
+    put16(at, 0);
+    uint32_t sum = ~transport_sum(frame, look) & 0xffff;
+    put16(at, sum || (look->protocol != IS_UDP && !all_ones) ? sum : 0xffff);
+}
+
+/* The last two bytes that lie as words do become what makes the checksum 0, of the packet as it lies
+ * there; false: there is no room. */
+static bool force_zero(const struct look *look)
+{
+    uint32_t at = look->payload + ((look->payload - look->l4) & 1);
+    if (at + 2 > look->end)
+        return false;
+    put16(checksum_of(look), 0);
+    put16(frame + at, 0);
+    put16(frame + at, ~transport_sum(frame, look));
+    return true;
+}
+
+/* Ports, or the identifier of an echo. */
+static void check_identity(const struct vxlan_frame *f, const struct vxlan_rewrite *to)
+{
+    if (f->ports) {
+        NEED(get16(frame + f->l4) == ntohs(to->sport));
+        NEED(get16(frame + f->l4 + 2) == ntohs(to->dport));
+    } else if (f->echo) {
+        NEED(get16(frame + f->l4 + 4) == ntohs(to->sport | to->dport));
+    }
+}
+
+/* Random packets to random places, from there or from others: each is right before and behind. In an
+ * eighth of them the checksum is 0 before, or all ones, and in another one behind. */
 START_TEST(checksums_stay_right)
 {
-    static const uint8_t protocols[] = { IS_TCP, IS_UDP, IS_ICMP };
     struct random_key random = random_key(7, "rewrite", "packets");
-    for (uint64_t i = 0; i < 100000; i++) {
+    uint32_t zeros = 0;
+    for (uint64_t i = 0; i < PACKETS; i++) {
         uint64_t draw = random_draw(&random, 2 * i),
                  other = random_draw(&random, 2 * i + 1);
-        struct made made = { .v6 = draw & 1,
-                             .protocol =
-                                 protocols[draw >> 1 & 3 ? (draw >> 1 & 3) - 1 : 0],
-                             .options = draw >> 3 & 3,
-                             .tags = draw >> 5 & 1,
-                             .from = (uint16_t)(draw >> 16),
-                             .to = (uint16_t)(draw >> 32),
-                             .payload = draw >> 48 & 63,
-                             .number = other };
+        struct made made = any_packet(draw, other);
         uint32_t length = frame_make(frame, &made);
+        struct look look = frame_look(frame, length);
         struct vxlan_frame f = inner_facts(frame, length);
-        struct rewrite_target to = { .port = (uint16_t)(other >> 8),
-                                     .has_port = other & 1 && (uint16_t)(other >> 8) };
-        for (int n = 0; n < 16; n++)
-            to.address[n] = (uint8_t)(other * 0x9e3779b97f4a7c15ull >> (n % 8 * 8));
-        if (!made.v6)
-            memcpy(to.address, f.dst, 12); /* mapped */
+        f.echo = !f.ports;
+        f.sport = f.echo ? made.from : f.sport;
+        f.dport = f.echo ? 0 : f.dport;
+        struct rewrite_target to = any_target(&f, other), from = any_target(&f, draw);
+        struct vxlan_rewrite plan = rewrite_plan(&f, draw >> 58 & 1 ? &from : NULL, &to);
         struct vxlan_change change = { .clear_df = other >> 1 & 1,
                                        .id = (uint16_t)(other >> 24),
                                        .decrement = other >> 2 & 1 };
-        ck_assert_ptr_null(frame_problem(frame, length));
-        bool cleared = rewrite(&f, &to, &change);
+        uint32_t force = draw >> 60 & 7;
+        if (force == 1 && force_zero(&look)) {
+            set_checksum(&look, other & 8);
+            zeros++;
+        } else if (force == 2 && look.payload + 3 <= look.end) {
+            memcpy(before, frame, length);
+            rewrite_packet(frame, &f, &plan, &change);
+            force_zero(&look);
+            uint32_t at = look.payload + ((look.payload - look.l4) & 1);
+            memcpy(before + at, frame + at, 2);
+            memcpy(frame, before, length);
+            set_checksum(&look, false);
+        }
+        NEED(!frame_problem(frame, length));
+        bool cleared = rewrite_packet(frame, &f, &plan, &change);
         const char *problem = frame_problem(frame, length);
-        ck_assert_msg(!problem, "packet %lu: %s", (unsigned long)i, problem);
+        if (problem)
+            ck_abort_msg("packet %lu: %s", (unsigned long)i, problem);
+        const uint8_t *sum = checksum_of(&look);
+        NEED(look.protocol != IS_UDP || sum[0] | sum[1]);
+        zeros += force == 2 && (get16(sum) == 0 || get16(sum) == 0xffff);
         check_target(&f, &to);
+        check_identity(&f, &plan);
         struct vxlan_frame now = inner_facts(frame, length);
-        ck_assert_uint_eq(now.hops, f.hops - change.decrement);
-        ck_assert_uint_eq(now.df, f.df && !change.clear_df);
-        ck_assert_int_eq(cleared, f.df && change.clear_df);
+        NEED(now.hops == f.hops - change.decrement);
+        NEED(now.df == (f.df && !change.clear_df));
+        NEED(cleared == (f.df && change.clear_df));
         if (cleared)
-            ck_assert_uint_eq(get16(frame + f.l3 + 4), ntohs(change.id));
+            NEED(get16(frame + f.l3 + 4) == ntohs(change.id));
     }
+    ck_assert_uint_gt(zeros, PACKETS / 5);
 }
 END_TEST
 
