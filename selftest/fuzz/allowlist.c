@@ -20,16 +20,17 @@ static void require(bool condition, const char *what)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct prefix_set *set = NULL;
-    struct allowlist facts;
+    const struct allowlist_options options = { .max = 65536 };
+    struct allowlist list = { 0 };
     struct error err = { 0 };
     const char *path = fuzz_file(".json", data, size);
-    if (!allowlist_read(path, &set, &facts, &err)) {
-        require(set && facts.prefixes && facts.prefixes <= facts.entries, "no entries");
+    if (!allowlist_read(&list, path, &options, &err)) {
+        require(list.set && list.added && list.added <= list.entries, "no entries");
+        require(allowlist_count(&list) == list.added, "other entries than were added");
     } else {
         require(!strncmp(err.text, path, strlen(path)), "no file in the message");
         require(!strpbrk(err.text, "\r\n"), "a message of several lines");
     }
-    prefix_set_free(set);
+    allowlist_clear(&list);
     return 0;
 }
