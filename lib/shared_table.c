@@ -159,8 +159,10 @@ void *shared_table_near(const struct shared_table *table, const void *key,
 {
     struct shared_view view = table->view;
     uint64_t hash = shared_hash(key, view.words, view.head->seed);
-    const volatile uint32_t *bucket = SHARED_BUCKET(view, (uint32_t)hash & view.mask);
-    uint32_t *slot = bucket[number] ? shared_slot_of(view, bucket[number]) : NULL;
+    uint32_t where = ((uint32_t)hash + number / SHARED_WORDS) & view.mask;
+    const volatile uint32_t *bucket = SHARED_BUCKET(view, where);
+    uint32_t word = bucket[number % SHARED_WORDS];
+    uint32_t *slot = word ? shared_slot_of(view, word) : NULL;
     return slot ? slot + view.words : NULL;
 }
 

@@ -87,7 +87,8 @@ bool shared_table_remove(struct shared_table *table, const void *key);
  * be put and removed meanwhile; those may be met or not. */
 void *shared_table_next(const struct shared_table *table, uint64_t *at);
 
-/* A value in the bucket of the key, or NULL; number: 0..SHARED_WORDS - 1. */
+/* A value in the bucket of the key, or NULL; number: 0..SHARED_WORDS - 1, and above in the buckets
+ * behind it. */
 void *shared_table_near(const struct shared_table *table, const void *key,
                         uint32_t number);
 

@@ -67,7 +67,7 @@ void admission_decide(const struct plan *plan, const struct vxlan_frame *f,
 }
 
 bool admission_holds(const struct plan *plan, const struct vxlan_key *key,
-                     const struct vxlan_tunnel *tunnel)
+                     const struct vxlan_tunnel *tunnel, bool keep)
 {
     struct vxlan_frame f = { .vni = key->network & 0xffffff,
                              .protocol = (uint8_t)(key->network >> 24) };
@@ -76,5 +76,6 @@ bool admission_holds(const struct plan *plan, const struct vxlan_key *key,
     f.family = f.src[0] | f.src[1] || f.src[2] != __builtin_bswap32(0xffff) ? 6 : 4;
     return admission_is_network(&plan->policy, f.vni) &&
            (!plan->vteps || plan_is_among(plan->vteps, tunnel->ours)) &&
-           (!plan->peers || plan_is_among(plan->peers, tunnel->peer)) && !check(plan, &f);
+           (!plan->peers || plan_is_among(plan->peers, tunnel->peer)) &&
+           (keep || !check(plan, &f));
 }

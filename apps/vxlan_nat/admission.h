@@ -13,8 +13,8 @@
 void admission_decide(const struct plan *plan, const struct vxlan_frame *f,
                       struct vxlan_flow *flow);
 
-/* Networks, tunnels and addresses by another plan than the one it was decided by. */
+/* Networks, tunnels and, but for keep, addresses by another plan than the one it was decided by. */
 bool admission_holds(const struct plan *plan, const struct vxlan_key *key,
-                     const struct vxlan_tunnel *tunnel);
+                     const struct vxlan_tunnel *tunnel, bool keep);
 
 bool admission_is_network(const struct vxlan_policy *policy, uint32_t vni);

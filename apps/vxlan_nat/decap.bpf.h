@@ -167,7 +167,9 @@ vxlan_inline int vxlan_outer_udp(struct vxlan_context *c, struct vxlan_frame *f,
 vxlan_inline void vxlan_begin(struct vxlan_frame *f)
 {
     f->outer_dst[0] = f->outer_dst[3] = 0;
-    f->vni = f->id = 0;
+    f->vni = f->id = f->total = 0;
+    f->outer_family = f->family = f->protocol = 0;
+    f->udp = f->inner = 0;
     f->l4 = f->sport = f->dport = 0;
     f->ports = f->echo = f->tcp = 0;
     f->fragment = f->df = f->truncated = 0;

@@ -27,6 +27,8 @@ static void put16(uint8_t *at, uint32_t value)
 static uint8_t type_of_service(const uint8_t *frame)
 {
     const uint8_t *ip = frame + ETHERNET;
+    while (ip[-2] == 0x81 || ip[-2] == 0x88 || ip[-2] == 0x91) /* tags */
+        ip += 4;
     return ip[-1] == 0xdd ? (uint8_t)(ip[0] << 4 | ip[1] >> 4) : ip[1];
 }
 

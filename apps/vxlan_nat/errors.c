@@ -69,6 +69,10 @@ void vxlan_error_on(struct app *app, const struct vxlan_seen *seen,
         vxlan_refuse_packet(app, seen->p, flow ? VX_NO_OUTPUT : VX_ICMP_ORPHAN);
         return;
     }
+    if (nat->state->mtu && seen->f.end - seen->f.l3 > nat->state->mtu) {
+        vxlan_refuse_packet(app, seen->p, VX_MTU); /* nobody is told of an error */
+        return;
+    }
     if (!take_hop(nat, seen)) {
         vxlan_refuse_packet(app, seen->p, VX_TTL_EXCEEDED);
         return;

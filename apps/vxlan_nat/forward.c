@@ -63,7 +63,10 @@ uint32_t vxlan_uncover(const struct app *app, struct packet *p,
 static uint32_t back_mtu(const struct vxlan_nat *nat, const struct vxlan_flow *flow)
 {
     uint32_t overhead = encap_overhead(&nat->state->tunnels[flow->tunnel]);
-    return nat->tunnel_mtu > overhead ? nat->tunnel_mtu - overhead : 0;
+    if (!nat->tunnel_mtu)
+        return 0;
+    return nat->tunnel_mtu > overhead + MTU_LEAST ? nat->tunnel_mtu - overhead
+                                                  : MTU_LEAST;
 }
 
 /* The longest packet that goes both ways; 0: any. */
@@ -167,12 +170,22 @@ static uint32_t l3_of(const struct packet *p)
     return l3;
 }
 
+/* Only of IPv4 there are fragments, and not against its will. */
+static bool may_cut(const uint8_t *ip)
+{
+    return ip[0] >> 4 == 4 && !(ip[6] & 0x40);
+}
+
 void vxlan_emit(struct app *app, struct packet *p)
 {
     static const struct passage passage = { .send = emit_one };
     const struct vxlan_nat *nat = app->state;
     uint32_t l3 = l3_of(p);
     uint32_t mtu = nat->state->mtu;
+    if (mtu && p->length - l3 > mtu && !may_cut(p->data + l3)) {
+        vxlan_refuse_packet(app, p, VX_MTU); /* what it fitted has become narrower */
+        return;
+    }
     bool sent = !mtu || p->length - l3 <= mtu ? emit_one(app, p, &passage)
                                               : send_fragments(app, p, l3, mtu, &passage);
     app_count(app, FORWARDED, sent);

@@ -128,6 +128,15 @@ bool fragments_expire(struct fragments *fragments, uint64_t now, struct vxlan_se
     return true;
 }
 
+void fragments_each(struct fragments *fragments, uint64_t now,
+                    void (*each)(const struct vxlan_flow *flow, void *user), void *user)
+{
+    struct fragment *fragment = NULL;
+    while ((fragment = table_next(fragments->known, fragment)))
+        if (now < fragment->until)
+            each(&fragment->flow, user);
+}
+
 uint32_t fragments_held(const struct fragments *fragments)
 {
     return fragments->held;

@@ -6,6 +6,7 @@
  *   fragments_hold      one that came before the first waits for it a little
  *   fragments_release   one that waited for this first one
  *   fragments_expire    one that waited in vain
+ *   fragments_each      what is known of packets, for whoever counts references
  *   fragments_held
  *
  * FRAGMENTS packets are known for FRAGMENTS_TIME, or until others need the room; up to
@@ -52,5 +53,9 @@ bool fragments_hold(struct fragments *fragments, const struct vxlan_seen *seen,
 bool fragments_release(struct fragments *fragments, const struct vxlan_seen *first,
                        struct vxlan_seen *held);
 bool fragments_expire(struct fragments *fragments, uint64_t now, struct vxlan_seen *held);
+
+/* Of those whose time is not over. */
+void fragments_each(struct fragments *fragments, uint64_t now,
+                    void (*each)(const struct vxlan_flow *flow, void *user), void *user);
 
 uint32_t fragments_held(const struct fragments *fragments);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "apps/vxlan_nat/admission.h"
+#include "apps/vxlan_nat/rewrite.bpf.h"
 #include "lib/checksum.h"
 
 struct vxlan_context {
@@ -43,13 +44,22 @@ static bool udp_is_wrong(const struct vxlan_context *c, const struct vxlan_frame
 
 #include "apps/vxlan_nat/decap.bpf.h"
 
+/* Nobody has so many headers in front but to see what becomes of it: what is rewritten lies nearer. */
+static bool is_in_reach(struct vxlan_frame *f)
+{
+    if (f->l3 <= VXLAN_REACH && f->l4 <= VXLAN_REACH)
+        return true;
+    f->reason = VX_IN_IP_BAD;
+    return false;
+}
+
 enum look look_tunnel(const struct plan *plan, const uint8_t *data, uint32_t length,
                       struct vxlan_frame *f)
 {
     struct vxlan_context c = { data, data + length, plan };
     if (!vxlan_outer(&c, f) || !vxlan_tunnel(&c, f))
         return LOOK_OUTSIDE;
-    return vxlan_inner(&c, f) ? LOOK_INSIDE : LOOK_TUNNEL;
+    return vxlan_inner(&c, f) && is_in_reach(f) ? LOOK_INSIDE : LOOK_TUNNEL;
 }
 
 bool look_back(const struct plan *plan, const uint8_t *data, uint32_t length,
@@ -57,5 +67,5 @@ bool look_back(const struct plan *plan, const uint8_t *data, uint32_t length,
 {
     struct vxlan_context c = { data, data + length, plan };
     *f = (struct vxlan_frame){ .outer_end = length };
-    return vxlan_inner(&c, f);
+    return vxlan_inner(&c, f) && is_in_reach(f);
 }

@@ -9,7 +9,7 @@
 
 #include "lib/mac.h"
 
-#define MTU_LEAST 68 /* what every IPv4 link takes (RFC 791, 3.2) */
+#define TUNNEL_MTU_LEAST (MTU_LEAST + 70) /* with the headers of a tunnel over IPv6 */
 
 static const char *const matches[] = { "src", "dst", "either", "both", NULL };
 static const char *const inner_vlans[] = { "drop", "strip", "keep", NULL };
@@ -306,6 +306,9 @@ int plan_make(struct plan *plan, const struct vxlan_nat_conf *conf, struct error
     int error = make_policy(&plan->policy, conf, err);
     if (!error && conf->mtu && conf->mtu < MTU_LEAST)
         error = error_set(err, ERROR_CONFIG, EINVAL, "mtu: 0, or %d and more", MTU_LEAST);
+    if (!error && conf->tunnel_mtu && conf->tunnel_mtu < TUNNEL_MTU_LEAST)
+        error = error_set(err, ERROR_CONFIG, EINVAL, "tunnel_mtu: 0, or %d and more",
+                          TUNNEL_MTU_LEAST);
     if (!error)
         error = plan_allow(&plan->allow, conf, err);
     if (!error)

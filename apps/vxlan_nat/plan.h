@@ -6,6 +6,8 @@
 #include "lib/param.h"
 #include "lib/prefix_set.h"
 
+#define MTU_LEAST 68 /* what every IPv4 link takes (RFC 791, 3.2) */
+
 enum { MATCH_SRC, MATCH_DST, MATCH_EITHER, MATCH_BOTH };
 enum { MODE_ONEWAY, MODE_ROUTE, MODE_NAT_OUT };
 enum { FASTPATH_AUTO, FASTPATH_XDP, FASTPATH_OFF };

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define NEIGHBOURHOOD 16 /* buckets */
+
 /* Of both directions, in vxlan_flow.tcp of that from the tunnel. */
 enum { SYN = 1, SYN_BACK = 2, FIN = 4, RST = 8, OPEN = 16 };
 
@@ -177,12 +179,15 @@ static uint32_t dispensable(struct sessions *s, const struct vxlan_key *key,
     return flow->flags & FLOW_ANSWERED ? 0 : 1u << 28 | since;
 }
 
+/* Where the key's own bucket has none, of one behind it, for it may be slots that are missing. */
 static bool make_room(struct sessions *s, const struct vxlan_key *key)
 {
     const struct vxlan_key *oldest = NULL;
     const struct vxlan_flow *flow;
     uint32_t most = 0;
-    for (uint32_t i = 0; i < SHARED_WORDS; i++) {
+    for (uint32_t i = 0; i < NEIGHBOURHOOD * SHARED_WORDS; i++) {
+        if (i % SHARED_WORDS == 0 && oldest)
+            break;
         if (!(flow = shared_table_near(s->flows, key, i)))
             continue;
         const struct vxlan_key *this = shared_table_key(s->flows, flow);

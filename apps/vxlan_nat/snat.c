@@ -93,6 +93,7 @@ int snat_read(struct snat *snat, const char *text, const char *egress, struct er
     *snat = (struct snat){ .count = { 0 } };
     if (!text || !strcmp(text, "none"))
         return 0;
+    snat->on = true;
     return !strcmp(text, "interface") ? read_interface(snat, egress, err)
                                       : read_list(snat, text, err);
 }
@@ -124,7 +125,7 @@ bool snat_choose(const struct snat *snat, const struct vxlan_frame *f, uint32_t 
     int six = f->family == 6;
     bool keep = f->echo || may_keep(f->sport);
     uint32_t tries = f->ports || f->echo ? SNAT_TRIES : 1;
-    if (number >= tries)
+    if (number >= tries || !snat->count[six])
         return false;
     uint64_t address = (hash_of(f, false) >> 32) % snat->count[six];
     memcpy(source->address, snat->addresses[six][address], 16);

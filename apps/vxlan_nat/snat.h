@@ -20,17 +20,13 @@
 struct snat {
     uint8_t addresses[2][SNAT_ADDRESSES][16]; /* IPv4 (mapped), IPv6 */
     uint32_t count[2];
+    bool on;
 };
 
 /* text: NULL or "none", "interface" (egress's addresses of now), or "ADDRESS ADDRESS ...". */
 int snat_read(struct snat *snat, const char *text, const char *egress, struct error *err);
 
-/* Whether sources of that family change at all. */
-static inline bool snat_is_on(const struct snat *snat, uint8_t family)
-{
-    return snat->count[family == 6] != 0;
-}
-
-/* The source that the session of f may try for the number-th time; false: there are no more tries. */
+/* The source that the session of f may try for the number-th time; false: there are no more tries, or
+ * no address of that family. */
 bool snat_choose(const struct snat *snat, const struct vxlan_frame *f, uint32_t number,
                  struct rewrite_target *source);

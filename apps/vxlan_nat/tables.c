@@ -10,6 +10,8 @@
 #include "lib/random.h"
 #include "lib/table.h"
 
+#define SECOND   1000000000ull
+#define PATIENCE (60 * SECOND) /* between tries to attach: each loads a program */
 #define REFUSED                                                                          \
     50 /* tenths of a second: packets that are dropped need not be known for long */
 #define TCP_RESET 100
@@ -132,8 +134,8 @@ void vxlan_tables_follow(struct app *app, const struct vxlan_nat_conf *conf)
         state->mtu = (uint32_t)conf->mtu;
     nat->sessions.timers = timers_of(conf);
     while ((flow = sessions_next(&nat->sessions, &at, &key)))
-        if (flow->reason || (!conf->keep_sessions &&
-                             !admission_holds(plan, key, &state->tunnels[flow->tunnel])))
+        if (flow->reason || !admission_holds(plan, key, &state->tunnels[flow->tunnel],
+                                             conf->keep_sessions))
             sessions_remove(&nat->sessions, key);
 }
 
@@ -186,23 +188,34 @@ static void forget_tunnels(struct vxlan_nat *nat)
     }
 }
 
-/* A round over all flows: those that are over go, and tunnels of which none is left. */
-void vxlan_tables_sweep(struct vxlan_nat *nat)
+static void want(const struct vxlan_flow *flow, void *user)
+{
+    struct vxlan_nat *nat = user;
+    if (flow->tunnel < VXLAN_TUNNELS)
+        nat->wanted[flow->tunnel] = true;
+    nat->hop_wanted[flow->hop] = true;
+}
+
+/* A round over all flows: those that are over go, and tunnels and hops of which none is left, and no
+ * packet of which later fragments may come. */
+void vxlan_tables_sweep(struct vxlan_nat *nat, uint64_t now)
 {
     struct sessions *s = &nat->sessions;
     const struct vxlan_key *key;
     struct vxlan_flow *flow = NULL;
+    if (now < nat->next_round)
+        return;
     for (uint32_t i = 0; i < SWEEP && (flow = sessions_next(s, &nat->swept, &key)); i++) {
-        if (sessions_left(s, key, flow)) {
-            nat->wanted[flow->tunnel] = true;
-            nat->hop_wanted[flow->hop] = true;
-        } else {
+        if (sessions_left(s, key, flow))
+            want(flow, nat);
+        else
             sessions_remove(s, key);
-        }
     }
     if (flow)
         return;
     nat->swept = 0;
+    nat->next_round = now + TENTH;
+    fragments_each(nat->fragments, now, want, nat);
     forget_tunnels(nat);
     vxlan_hops_forget(nat);
 }
@@ -247,7 +260,12 @@ static void attach_fast(struct app *app)
         app_log(app, "fast path: %s", fast_path_describe(nat->fast));
         *nat->live.path = 0;
         nat->complained = false;
-    } else if (!nat->complained) {
+        nat->patience = 0;
+        return;
+    }
+    nat->patience = nat->patience < PATIENCE ? 2 * nat->patience + SECOND : PATIENCE;
+    nat->next_try = engine_now(app->engine) + nat->patience;
+    if (!nat->complained) {
         app_log(app, "no fast path: %s", err.text);
         snprintf(nat->live.path, sizeof(nat->live.path), "%s", err.text);
         nat->complained = true;
@@ -264,6 +282,6 @@ void vxlan_tables_follow_fast(struct app *app)
     nat->looked = now;
     if (fast_path_is_attached(nat->fast) && fast_path_is_stale(nat->fast))
         fast_path_detach(nat->fast);
-    if (!fast_path_is_attached(nat->fast))
+    if (!fast_path_is_attached(nat->fast) && now >= nat->next_try)
         attach_fast(app);
 }

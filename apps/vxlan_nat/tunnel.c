@@ -111,7 +111,7 @@ static struct vxlan_flow *add_session(struct app *app, const struct vxlan_seen *
         own->reason = VX_CT_INVALID;
         return own; /* the next one may begin it */
     }
-    if (!snat_is_on(&nat->plan.snat, f->family))
+    if (!nat->plan.snat.on)
         return put_session(app, seen, own);
     return put_with_source(app, seen, own);
 }
@@ -121,7 +121,7 @@ static struct vxlan_flow *add_flow(struct app *app, const struct vxlan_seen *see
                                    bool known, struct vxlan_flow *own)
 {
     struct vxlan_nat *nat = app->state;
-    bool possible = known && own->tunnel < VXLAN_TUNNELS;
+    bool possible = known && (own->reason || own->tunnel < VXLAN_TUNNELS);
     struct vxlan_flow *flow = NULL;
     int error;
     if (is_stateful(app) && !own->reason) {
@@ -140,14 +140,15 @@ static struct vxlan_flow *decide_flow(struct app *app, const struct vxlan_seen *
                                       bool known, struct vxlan_flow *own)
 {
     struct vxlan_nat *nat = app->state;
-    uint32_t tunnel = vxlan_tunnel_number(nat, seen->p->data, &seen->f);
     *own = (struct vxlan_flow){ .used = nat->state->now,
                                 .vni = seen->f.vni,
                                 .pseudo = vxlan_pseudo(&seen->f),
-                                .tunnel = (uint16_t)tunnel };
+                                .tunnel = VXLAN_TUNNELS };
     admission_decide(&nat->plan, &seen->f, own);
-    if (!own->reason)
+    if (!own->reason) { /* what is refused is so wherever it comes from */
+        own->tunnel = (uint16_t)vxlan_tunnel_number(nat, seen->p->data, &seen->f);
         own->hop = (uint16_t)vxlan_hop_number(nat, own->to.dst);
+    }
     return add_flow(app, seen, known, own);
 }
 
@@ -172,8 +173,9 @@ static struct vxlan_flow *known_flow(struct app *app, const struct vxlan_seen *s
     struct vxlan_nat *nat = app->state;
     struct vxlan_flow *flow =
         sessions_find_hashed(&nat->sessions, &seen->f.key, seen->hash);
-    if (flow && (vxlan_is_from(&seen->f, &nat->state->tunnels[flow->tunnel]) ||
-                 moves(app, seen, flow)))
+    if (flow &&
+        (flow->reason || vxlan_is_from(&seen->f, &nat->state->tunnels[flow->tunnel]) ||
+         moves(app, seen, flow)))
         return flow;
     return NULL;
 }

@@ -73,7 +73,7 @@ enum vxlan_stage {
     ROW(CT_FULL, ct_full, NAT, "no room for another session")                            \
     ROW(CT_INVALID, ct_invalid, NAT, "TCP that no session begins with")                  \
     ROW(CT_CONFLICT, ct_conflict, NAT, "answers would be those to another session")      \
-    ROW(SNAT_PORTS, snat_ports, NAT, "no port is free for its source")                   \
+    ROW(SNAT_PORTS, snat_ports, NAT, "no address or port is free for its source")        \
     ROW(CUT_OFF, cut_off, NAT, "cut off by a mirror, where answers are expected")        \
     ROW(ICMP_BAD, icmp_bad, NAT, "a damaged ICMP error")                                 \
     ROW(ICMP_ORPHAN, icmp_orphan, NAT, "an ICMP error about no session")                 \

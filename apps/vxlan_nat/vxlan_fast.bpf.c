@@ -148,11 +148,12 @@ static __always_inline int decide(struct xdp_md *ctx, void *to)
 {
     struct vxlan_frame f;
     struct vxlan_flow *flow;
-    if (state.traced || !vxlan_look(ctx, &f) || !(flow = find_flow(&f)) ||
-        !is_from_its_tunnel(&f, flow))
+    if (state.traced || !vxlan_look(ctx, &f) || !(flow = find_flow(&f)))
         return NEXT;
-    if (flow->reason)
+    if (flow->reason) /* wherever it comes from */
         return refuse(&f, flow);
+    if (!is_from_its_tunnel(&f, flow))
+        return NEXT;
     return forward(ctx, to, &f, flow);
 }
 

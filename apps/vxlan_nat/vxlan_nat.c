@@ -227,7 +227,7 @@ static void tick(struct app *app)
     uint64_t now = engine_now(app->engine);
     nat->state->now = (uint32_t)(now / TENTH);
     vxlan_hops_tick(app);
-    vxlan_tables_sweep(nat);
+    vxlan_tables_sweep(nat, engine_now(app->engine));
     vxlan_drop_early(app);
     if (nat->fast)
         vxlan_tables_follow_fast(app);

@@ -73,9 +73,11 @@ struct vxlan_nat {
     struct reassembly *reassembly;
     uint64_t bad_pieces, lost_pieces; /* of it, that were counted */
     struct table *tunnels;            /* both ends of one: its number */
-    bool wanted[VXLAN_TUNNELS]; /* a flow refers to it, as far as the sweep has come */
-    uint64_t swept;             /* how far that is */
-    struct next_hop *next_hop;  /* of egress; NULL: MACs are as configured */
+    bool wanted[VXLAN_TUNNELS];  /* a flow refers to it, as far as the sweep has come */
+    uint64_t swept;              /* how far that is */
+    uint64_t next_round;         /* of it, ns */
+    uint64_t next_try, patience; /* of attaching the fast path; between tries, ns */
+    struct next_hop *next_hop;   /* of egress; NULL: MACs are as configured */
     struct egress *egress;
     struct table *hop_numbers; /* a destination: its number in state->hops */
     bool hop_used[VXLAN_HOPS], hop_wanted[VXLAN_HOPS];
@@ -212,7 +214,7 @@ void vxlan_tables_count(struct app *app, const struct vxlan_counts *counts);
 void vxlan_tables_follow_fast(struct app *app);
 
 /* In every tick. */
-void vxlan_tables_sweep(struct vxlan_nat *nat);
+void vxlan_tables_sweep(struct vxlan_nat *nat, uint64_t now);
 
 /* The number of the tunnel that f came by; VXLAN_TUNNELS: there is no room for another. */
 uint32_t vxlan_tunnel_number(struct vxlan_nat *nat, const uint8_t *frame,
