@@ -87,14 +87,16 @@ LUA
     capture=$!
     wait_for "tcpdump" grep -q "listening on" "$tmp/tcpdump.log"
 }
+# The capture ends first: to what still comes when nobody takes it the kernel says that the port is closed.
 stop_quietly() {
+    kill "$capture"
+    wait "$capture" 2>/dev/null || true
+    capture=
     kill "$pid"
     local status=0
     wait "$pid" || status=$?
     pid=
     [ "$status" -eq 0 ] || fail "it did not end well: $status"
-    kill "$capture"
-    wait "$capture" 2>/dev/null || true
 }
 stop() {
     stop_quietly
