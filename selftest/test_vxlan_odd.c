@@ -67,6 +67,42 @@ START_TEST(unfinished_checksums)
 END_TEST
 
 /* Routers of RFC 1191 send fragments with DF. */
+/* A sender that leaves checksums to an interface which there is not: they are finished, or stay as wrong
+ * as they are, and that is noticed. */
+START_TEST(checksums_left_undone)
+{
+    static const char *const modes[] = { "auto", "incremental", "recompute" };
+    char settings[64];
+    snprintf(settings, sizeof(settings), "allow=10.0.0.0/8 df=keep checksum=%s",
+             modes[_i]);
+    BUILD(settings, "port=80 to=172.30.82.95:81");
+    for (uint32_t i = 0; i < 9 * 1024; i++) {
+        struct made made = { .protocol = i & 1 ? IS_TCP : IS_UDP,
+                             .to = 80,
+                             .payload = 30 };
+        uint32_t length = frame_make(inner, &made);
+        uint32_t sum = naive_sum(inner + 26, 8, (i & 1 ? 6 : 17) + length - 34);
+        put16(inner + 34 + (i & 1 ? 16 : 6), sum);
+        test_inject_bytes(engine, "in", outer, frame_wrap(outer, &usual, inner, length));
+        sent++;
+        if (i % 512)
+            continue;
+        test_breathe(engine, 2);
+        size_t found;
+        struct packet **p = test_collected(engine, "out", &found);
+        const char *problem = frame_problem(p[found - 1]->data, p[found - 1]->length);
+        if (_i == 1)
+            ck_assert_str_eq(problem, "transport checksum");
+        else
+            ck_assert_ptr_null(problem);
+    }
+    test_breathe(engine, 2);
+    ck_assert_uint_eq(count("csum_finished"), _i == 1 ? 0 : sent);
+    ck_assert_uint_ge(count("csum_checked"), 8);
+    ck_assert_uint_eq(count("csum_bad"), count("csum_checked"));
+}
+END_TEST
+
 START_TEST(fragments_keep_their_id)
 {
     BUILD("allow=10.0.0.0/8", "to=172.30.82.95");
@@ -217,6 +253,7 @@ static Suite *suite_vxlan_odd(void)
     tcase_add_test(tests, unfinished_checksums);
     tcase_add_test(tests, no_packet_for_a_fragment);
     tcase_add_test(tests, bad_super_frames_are_counted);
+    tcase_add_loop_test(tests, checksums_left_undone, 0, 3);
     tcase_add_test(tests, fragments_keep_their_id);
     tcase_add_test(tests, ipv6_fragments_follow_the_first);
     tcase_add_loop_test(tests, ipv6_without_a_checksum, 0, 2);
