@@ -262,6 +262,12 @@ all_of() { # a counter, up to now
     vx stats --json | sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"
 }
 vx_sent() { n src cat /sys/class/net/vx0/statistics/tx_packets; }
+not_counted() { echo $(($(vx_sent) - $(all_of vxlan_packets))); }
+nothing_under_way() { # sets $earlier: frames of before
+    earlier=$(not_counted)
+    sleep 0.3
+    [ "$earlier" = "$(not_counted)" ]
+}
 all_counted() { # but those of before
     vx stats --seed >"$tmp/seed"
     [ "$(awk '$1 == 1 { print $3 }' "$tmp/seed")" = "$(($(vx_sent) - $1))" ]
@@ -282,7 +288,7 @@ test_program() {
     echo '{ "organizations": [ { "name": "ours", "cidrs": ["10.42.0.0/24"] } ] }' >"$tmp/list.json"
     run -c "$tmp/rules.lua"
     local earlier sent # the kernel says a word of its own now and then
-    earlier=$(($(vx_sent) - $(all_of vxlan_packets)))
+    wait_for "a quiet moment" nothing_under_way
     transfer 10.42.0.2 8080 172.30.82.95 8081 200 0 5
     datagrams 30 8099
     wait_for "all that was sent to be counted" all_counted "$earlier"
