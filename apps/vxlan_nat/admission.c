@@ -73,7 +73,7 @@ bool admission_holds(const struct plan *plan, const struct vxlan_key *key,
                              .protocol = (uint8_t)(key->network >> 24) };
     memcpy(f.src, key->src, sizeof(f.src));
     memcpy(f.dst, key->dst, sizeof(f.dst));
-    f.family = f.src[0] | f.src[1] || f.src[2] != __builtin_bswap32(0xffff) ? 6 : 4;
+    f.family = vxlan_is_mapped(f.src) ? 4 : 6;
     return admission_is_network(&plan->policy, f.vni) &&
            (!plan->vteps || plan_is_among(plan->vteps, tunnel->ours)) &&
            (!plan->peers || plan_is_among(plan->peers, tunnel->peer)) &&

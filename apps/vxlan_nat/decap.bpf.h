@@ -45,12 +45,6 @@ vxlan_inline void vxlan_map4(__u32 *address, const __u8 *from)
     __builtin_memcpy(address + 3, from, 4);
 }
 
-/* In an IPv6 header: on no wire, and prefixes would take it for the IPv4 address. */
-vxlan_inline int vxlan_is_disguised(const __u32 *address)
-{
-    return !(address[0] | address[1]) && address[2] == __builtin_bswap32(0xffff);
-}
-
 /* Hop-by-hop, routing, fragment, destination options. */
 vxlan_inline int vxlan_is_extension(__u8 protocol)
 {
@@ -115,8 +109,8 @@ vxlan_inline __u32 vxlan_outer6(struct vxlan_context *c, struct vxlan_frame *f, 
     f->outer_end = at + 40 + vxlan_u16(ip + 4);
     *protocol = ip[6];
     *hops = ip[7];
-    if (data + f->outer_end > end || vxlan_is_disguised(f->outer_src) ||
-        vxlan_is_disguised(f->outer_dst))
+    if (data + f->outer_end > end || vxlan_is_mapped(f->outer_src) ||
+        vxlan_is_mapped(f->outer_dst))
         return 0;
     at += 40;
     for (int i = 0; i < VXLAN_HEADERS; i++) {
@@ -238,7 +232,7 @@ vxlan_inline void vxlan_echo(struct vxlan_frame *f, const __u8 *l4)
 vxlan_inline void vxlan_ports(struct vxlan_context *c, struct vxlan_frame *f)
 {
     const __u8 *l4 = (const __u8 *)VXLAN_DATA(c) + f->l4, *end = VXLAN_END(c);
-    int is_icmp = f->protocol == (f->family == 4 ? VXLAN_ICMP : VXLAN_ICMPV6);
+    int is_icmp = vxlan_is_icmp(f->family, f->protocol);
     if (f->protocol != VXLAN_TCP && f->protocol != VXLAN_UDP && !is_icmp)
         return;
     if ((__u32)f->l4 + 8 > f->end || l4 + 8 > end)
@@ -286,7 +280,7 @@ vxlan_inline int vxlan_inner6(struct vxlan_context *c, struct vxlan_frame *f)
         return 0;
     __builtin_memcpy(f->src, ip + 8, 16);
     __builtin_memcpy(f->dst, ip + 24, 16);
-    if (vxlan_is_disguised(f->src) || vxlan_is_disguised(f->dst))
+    if (vxlan_is_mapped(f->src) || vxlan_is_mapped(f->dst))
         return 0;
     f->family = 6;
     f->total = 40 + (__u32)vxlan_u16(ip + 4);

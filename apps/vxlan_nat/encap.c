@@ -11,12 +11,6 @@
 #define VXLAN    8
 #define TTL      64
 
-static bool is_ipv4(const struct vxlan_tunnel *tunnel)
-{
-    return !(tunnel->ours[0] | tunnel->ours[1]) &&
-           tunnel->ours[2] == __builtin_bswap32(0xffff);
-}
-
 static void put16(uint8_t *at, uint32_t value)
 {
     at[0] = (uint8_t)(value >> 8);
@@ -80,12 +74,12 @@ static void put_checksum6(uint8_t *ip, uint8_t *udp, uint32_t length)
 
 uint32_t encap_overhead(const struct vxlan_tunnel *tunnel)
 {
-    return (is_ipv4(tunnel) ? 20 : 40) + UDP + VXLAN + ETHERNET;
+    return (vxlan_is_mapped(tunnel->ours) ? 20 : 40) + UDP + VXLAN + ETHERNET;
 }
 
 bool encap(struct packet *p, const struct vxlan_tunnel *tunnel, const struct encap *encap)
 {
-    bool ipv4 = is_ipv4(tunnel);
+    bool ipv4 = vxlan_is_mapped(tunnel->ours);
     uint32_t header = ipv4 ? 20 : 40, payload = UDP + VXLAN + p->length;
     uint8_t service = type_of_service(p->data);
     if (header + payload > 0xffff || !packet_prepend(p, ETHERNET + header + UDP + VXLAN))

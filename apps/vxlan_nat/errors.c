@@ -12,7 +12,7 @@
 static struct vxlan_key reversed(const struct vxlan_frame *f,
                                  const struct icmp_embedded *e, uint32_t vni)
 {
-    bool query = e->protocol == (f->family == 4 ? VXLAN_ICMP : VXLAN_ICMPV6);
+    bool query = vxlan_is_icmp(f->family, e->protocol);
     struct vxlan_key key = { .network = vni | (uint32_t)e->protocol << 24 };
     memcpy(key.src, e->dst, 16);
     memcpy(key.dst, e->src, 16);
@@ -35,7 +35,7 @@ static struct icmp_end end_of(const uint32_t address[4], uint16_t port)
 static void turn_round(const struct vxlan_seen *seen, const struct icmp_embedded *e,
                        const struct vxlan_rewrite *to)
 {
-    bool query = e->protocol == (seen->f.family == 4 ? VXLAN_ICMP : VXLAN_ICMPV6);
+    bool query = vxlan_is_icmp(seen->f.family, e->protocol);
     uint16_t id = to->sport | to->dport;
     struct icmp_translation how = {
         .src = end_of(to->dst, query ? id : to->dport),
@@ -59,8 +59,8 @@ static bool take_hop(const struct vxlan_nat *nat, const struct vxlan_seen *seen)
     return true;
 }
 
-void vxlan_error_on(struct app *app, const struct vxlan_seen *seen,
-                    const struct icmp_embedded *e)
+static void error_on(struct app *app, const struct vxlan_seen *seen,
+                     const struct icmp_embedded *e)
 {
     struct vxlan_nat *nat = app->state;
     struct vxlan_key key = reversed(&seen->f, e, seen->f.vni);
@@ -83,8 +83,8 @@ void vxlan_error_on(struct app *app, const struct vxlan_seen *seen,
     vxlan_send_on(app, seen->p, flow);
 }
 
-void vxlan_error_back(struct app *app, const struct vxlan_seen *seen,
-                      const struct icmp_embedded *e)
+static void error_back(struct app *app, const struct vxlan_seen *seen,
+                       const struct icmp_embedded *e)
 {
     struct vxlan_nat *nat = app->state;
     struct vxlan_key key = reversed(&seen->f, e, 0);
@@ -101,10 +101,24 @@ void vxlan_error_back(struct app *app, const struct vxlan_seen *seen,
     turn_round(seen, e, &answer->to);
     vxlan_uncover(app, seen->p, &seen->f);
     memcpy(seen->p->data, answer->macs, 12);
-    bool sent = vxlan_send_back(app, seen->p, &way);
-    app_count(app, BACK_FORWARDED, sent);
-    app_count(app, FIRST_REASON + VX_BACK_NO_OUTPUT - 1, !sent);
-    app_count(app, ERRORS, !sent);
+    vxlan_count_back(app, vxlan_send_back(app, seen->p, &way));
+}
+
+bool vxlan_take_error(struct app *app, const struct vxlan_seen *seen)
+{
+    struct icmp_embedded e;
+    if (!vxlan_is_icmp(seen->f.family, seen->f.protocol))
+        return false;
+    switch (icmp_read(seen->p->data, &seen->f, &e)) {
+    case ICMP_ERROR:
+        (seen->back ? error_back : error_on)(app, seen, &e);
+        return true;
+    case ICMP_DAMAGED:
+        vxlan_refuse_packet(app, seen->p, seen->back ? VX_BACK_ICMP_BAD : VX_ICMP_BAD);
+        return true;
+    default:
+        return false;
+    }
 }
 
 /* --- our own ---------------------------------------------------------------------------- */

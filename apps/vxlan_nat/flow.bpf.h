@@ -54,7 +54,7 @@ vxlan_inline int vxlan_goes(const struct vxlan_frame *f, const struct vxlan_flow
         return 0;
     if (!(flow->flags & FLOW_STATEFUL))
         return 1;
-    if (f->protocol == (f->family == 4 ? VXLAN_ICMP : VXLAN_ICMPV6) && !f->echo)
+    if (vxlan_is_icmp(f->family, f->protocol) && !f->echo)
         return 0; /* it may be an error, about another flow */
     return !f->truncated && !flow->transitory &&
            !(f->tcp & (VXLAN_TCP_FIN | VXLAN_TCP_SYN | VXLAN_TCP_RST));

@@ -261,6 +261,13 @@ static bool send_back(struct app *app, struct packet *p, const struct passage *p
     return vxlan_send_back(app, p, &passage->way);
 }
 
+void vxlan_count_back(struct app *app, bool sent)
+{
+    app_count(app, BACK_FORWARDED, sent);
+    app_count(app, FIRST_REASON + VX_BACK_NO_OUTPUT - 1, !sent);
+    app_count(app, ERRORS, !sent);
+}
+
 /* What a packet that came back is refused for. */
 static enum vxlan_reason back_reason(enum vxlan_reason reason)
 {
@@ -286,7 +293,5 @@ void vxlan_return(struct app *app, const struct vxlan_seen *seen,
     bool sent = !mtu || seen->p->length - l3 <= mtu
                     ? send_back(app, seen->p, &passage)
                     : send_fragments(app, seen->p, l3, mtu, &passage);
-    app_count(app, BACK_FORWARDED, sent);
-    app_count(app, FIRST_REASON + VX_BACK_NO_OUTPUT - 1, !sent);
-    app_count(app, ERRORS, !sent);
+    vxlan_count_back(app, sent);
 }

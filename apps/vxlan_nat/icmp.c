@@ -19,11 +19,6 @@
 #define TOO_BIG6     2
 #define EXCEEDED6    3
 
-static bool is_icmp(uint8_t family, uint8_t protocol)
-{
-    return protocol == (family == 4 ? FRAME_ICMP : FRAME_ICMPV6);
-}
-
 static bool is_query(uint8_t family, uint8_t type)
 {
     return family == 4 ? type == 0 || type == 8 || type == 13 || type == 14
@@ -58,7 +53,7 @@ static void copy_address(uint8_t to[16], const uint8_t *from, uint8_t family)
 static bool read_ports(struct icmp_embedded *e, const struct frame *ip)
 {
     const uint8_t *l4 = ip->data + ip->l4;
-    bool icmp = is_icmp(ip->family, ip->protocol);
+    bool icmp = vxlan_is_icmp(ip->family, ip->protocol);
     bool port_first = ip->protocol == FRAME_TCP || ip->protocol == FRAME_UDP;
     if (!icmp && !port_first)
         return true;
@@ -118,7 +113,7 @@ enum icmp_kind icmp_read(const uint8_t *frame, const struct vxlan_frame *f,
 {
     struct frame own;
     *e = (struct icmp_embedded){ .ports = false };
-    if (!f->l4 || f->l4 >= f->end || !is_icmp(f->family, f->protocol))
+    if (!f->l4 || f->l4 >= f->end || !vxlan_is_icmp(f->family, f->protocol))
         return ICMP_NONE;
     uint8_t type = frame[f->l4];
     if (is_error(f->family, type))

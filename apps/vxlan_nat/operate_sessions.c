@@ -200,16 +200,6 @@ OPERATION(trace_start)
     return live_trace(app, (uint32_t)packets, err);
 }
 
-/* Where the way of a packet ends that is refused for this. */
-static enum vxlan_stage stage_of(uint8_t reason)
-{
-    static const uint8_t stages[] = {
-#define REASON_STAGE(NAME, name, stage, doc) [VX_##NAME] = STAGE_##stage,
-        VXLAN_REASONS(REASON_STAGE)
-    };
-    return stages[reason % VX_REASONS];
-}
-
 static void add_step(struct value *steps, const char *step, const char *verdict)
 {
     struct value row = value_table();
@@ -224,7 +214,7 @@ static struct value steps_of(const struct vxlan_trace_record *record)
     static const char *const names[] = { "outer", "tunnel", "inner", "decision" };
     struct value steps = value_table();
     const struct vxlan_frame *f = &record->f;
-    enum vxlan_stage stage = record->reason ? stage_of(record->reason) : STAGE_NOTE;
+    enum vxlan_stage stage = record->reason ? vxlan_stage_of(record->reason) : STAGE_NOTE;
     const char *reason = record->reason ? reasons[record->reason % VX_REASONS] : NULL;
     /* that it is of another tunnel is known when the outer headers are */
     unsigned last = stage == STAGE_PASS || (stage == STAGE_OUTER && !f->udp) ? 0

@@ -84,10 +84,10 @@ vxlan_inline int vxlan_rewrite6(__u8 *ip, const __u8 *end, const struct vxlan_re
 /* Where the checksum is in the header of that protocol; 0: there is none that would change. */
 vxlan_inline __u32 vxlan_checksum_offset(const struct vxlan_frame *f)
 {
-    return f->protocol == VXLAN_TCP                                      ? 16
-           : f->protocol == VXLAN_UDP                                    ? 6
-           : f->protocol == (f->family == 4 ? VXLAN_ICMP : VXLAN_ICMPV6) ? 2
-                                                                         : 0;
+    return f->protocol == VXLAN_TCP                ? 16
+           : f->protocol == VXLAN_UDP              ? 6
+           : vxlan_is_icmp(f->family, f->protocol) ? 2
+                                                   : 0;
 }
 
 /* What of it is there. */

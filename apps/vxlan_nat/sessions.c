@@ -128,18 +128,22 @@ struct vxlan_flow *sessions_find(struct sessions *s, const struct vxlan_key *key
     return sessions_find_hashed(s, key, sessions_hash(s, key));
 }
 
-struct vxlan_flow *sessions_other(struct sessions *s, const struct vxlan_key *answer_key,
-                                  const struct vxlan_flow *answer, struct vxlan_key *key)
+struct vxlan_flow *sessions_answered(struct sessions *s,
+                                     const struct vxlan_key *answer_key,
+                                     struct vxlan_key *key, struct vxlan_flow **answer)
 {
-    *key = key_answered(answer_key, answer);
+    *answer = shared_table_find(s->answers, answer_key);
+    if (!*answer)
+        return NULL;
+    *key = key_answered(answer_key, *answer);
     return sessions_find(s, key);
 }
 
 struct vxlan_flow *sessions_answer(struct sessions *s, const struct vxlan_key *key)
 {
     struct vxlan_key other;
-    struct vxlan_flow *answer = shared_table_find(s->answers, key);
-    return answer && sessions_other(s, key, answer, &other) ? answer : NULL;
+    struct vxlan_flow *answer;
+    return sessions_answered(s, key, &other, &answer) ? answer : NULL;
 }
 
 struct vxlan_flow *sessions_next(const struct sessions *s, uint64_t *at,

@@ -5,7 +5,7 @@
  *   sessions_answer     the flow of a packet that came back
  *   sessions_add        another flow, with the one that answers it
  *   sessions_see        TCP's flags of a packet, and that there are answers
- *   sessions_other      of a session the other flow
+ *   sessions_answered   the flow that such a packet answers
  *   sessions_remove
  *   sessions_next       every flow from tunnels in turn
  *   sessions_left       how long one will still be there
@@ -64,9 +64,11 @@ struct vxlan_flow *sessions_add(struct sessions *s, const struct vxlan_key *key,
 struct vxlan_key session_answer_key(const struct vxlan_key *key,
                                     const struct vxlan_flow *flow);
 
-/* The flow from the tunnel that an answer belongs to; NULL when it is gone. *key: its. */
-struct vxlan_flow *sessions_other(struct sessions *s, const struct vxlan_key *answer_key,
-                                  const struct vxlan_flow *answer, struct vxlan_key *key);
+/* The flow from the tunnel that a packet with that key answers, its key and how it is answered; NULL:
+ * none. */
+struct vxlan_flow *sessions_answered(struct sessions *s,
+                                     const struct vxlan_key *answer_key,
+                                     struct vxlan_key *key, struct vxlan_flow **answer);
 
 /* flow: that from the tunnel. A packet of it came by, or one that answers it. */
 void sessions_see(struct sessions *s, const struct vxlan_key *key,

@@ -7,16 +7,20 @@
 #include <errno.h>
 #include <string.h>
 
+enum vxlan_stage vxlan_stage_of(uint8_t reason)
+{
 #define STAGE_ROW(NAME, name, stage, doc) [VX_##NAME] = STAGE_##stage,
-static const uint8_t stages[] = { VXLAN_REASONS(STAGE_ROW) };
+    static const uint8_t stages[] = { VXLAN_REASONS(STAGE_ROW) };
+    return stages[reason % VX_REASONS];
+}
 
 void vxlan_refuse_packet(struct app *app, struct packet *p, enum vxlan_reason reason)
 {
     const struct vxlan_nat *nat = app->state;
+    enum vxlan_stage stage = vxlan_stage_of((uint8_t)reason);
     vxlan_trace_refused(nat->live.trace, p, (uint8_t)reason);
     app_count(app, FIRST_REASON + reason - 1, 1);
-    app_count(app, ERRORS,
-              stages[reason] != STAGE_PASS && stages[reason] != STAGE_IGNORE);
+    app_count(app, ERRORS, stage != STAGE_PASS && stage != STAGE_IGNORE);
     packet_free(p);
 }
 
@@ -212,7 +216,7 @@ static struct vxlan_flow *find_flow(struct app *app, const struct vxlan_seen *se
 
 /* --- fragments that are early ------------------------------------------------------------ */
 
-static void wait_for_first(struct app *app, const struct vxlan_seen *seen)
+void vxlan_wait_for_first(struct app *app, const struct vxlan_seen *seen)
 {
     struct vxlan_nat *nat = app->state;
     if (!fragments_hold(nat->fragments, seen, engine_now(app->engine)))
@@ -240,26 +244,6 @@ void vxlan_drop_early(struct app *app)
 
 /* --- the way of a packet ---------------------------------------------------------------- */
 
-/* What it says about the session that it is of, before anything is looked up. False: it went its
- * way. */
-static bool take_errors(struct app *app, const struct vxlan_seen *seen)
-{
-    const struct vxlan_frame *f = &seen->f;
-    struct icmp_embedded e;
-    if (f->protocol != (f->family == 4 ? VXLAN_ICMP : VXLAN_ICMPV6) || !f->l4)
-        return true;
-    switch (icmp_read(seen->p->data, f, &e)) {
-    case ICMP_ERROR:
-        vxlan_error_on(app, seen, &e);
-        return false;
-    case ICMP_DAMAGED:
-        vxlan_refuse_packet(app, seen->p, VX_ICMP_BAD);
-        return false;
-    default:
-        return true;
-    }
-}
-
 static void go_on(struct app *app, const struct vxlan_seen *seen,
                   struct vxlan_counts *counts)
 {
@@ -267,7 +251,7 @@ static void go_on(struct app *app, const struct vxlan_seen *seen,
     const struct vxlan_frame *f = &seen->f;
     struct vxlan_flow own, *flow = find_flow(app, seen, &own);
     if (!flow) {
-        wait_for_first(app, seen);
+        vxlan_wait_for_first(app, seen);
         return;
     }
     vxlan_trace_flow(nat->live.trace, seen->p, flow);
@@ -297,7 +281,7 @@ static void take(struct app *app, const struct vxlan_seen *seen,
         go_on(app, seen, counts);
     else if (seen->f.truncated)
         vxlan_refuse_packet(app, seen->p, VX_CUT_OFF);
-    else if (take_errors(app, seen))
+    else if (!vxlan_take_error(app, seen))
         go_on(app, seen, counts);
 }
 

@@ -22,6 +22,18 @@
 #define VXLAN_UDP    17
 #define VXLAN_ICMPV6 58
 
+/* family: 4 or 6. Each has its own. */
+vxlan_inline int vxlan_is_icmp(__u8 family, __u8 protocol)
+{
+    return protocol == (family == 4 ? VXLAN_ICMP : VXLAN_ICMPV6);
+}
+
+/* Is the address an IPv4 one, ::ffff:a.b.c.d? In an IPv6 header that is on no wire. */
+vxlan_inline int vxlan_is_mapped(const __u32 *address)
+{
+    return !(address[0] | address[1]) && address[2] == __builtin_bswap32(0xffff);
+}
+
 /* Where a frame's way ends. Of VXLAN frames every one ends somewhere:
  *
  *   all = not ours + vxlan + OUTER;  vxlan = inner + TUNNEL;  inner = forwarded + NAT

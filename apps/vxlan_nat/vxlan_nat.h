@@ -97,12 +97,18 @@ struct vxlan_nat {
 void vxlan_take_tunnelled(struct app *app, struct packet *const *p, uint32_t n);
 void vxlan_take_back(struct app *app, struct packet *const *p, uint32_t n);
 
+/* Where the way of a packet ends that is refused for this. */
+enum vxlan_stage vxlan_stage_of(uint8_t reason);
+
 /* The packet is freed, counted under the reason. */
 void vxlan_refuse_packet(struct app *app, struct packet *p, enum vxlan_reason reason);
 
 /* A packet of a flow goes by. */
 void vxlan_count_flow(const struct vxlan_nat *nat, struct vxlan_flow *flow,
                       const struct vxlan_frame *f);
+
+/* A fragment that came before its first one: it waits, or is refused. */
+void vxlan_wait_for_first(struct app *app, const struct vxlan_seen *seen);
 
 /* What waited for the first fragment of its packet. */
 void vxlan_take_early(struct app *app, const struct vxlan_seen *first);
@@ -142,6 +148,9 @@ struct vxlan_way {
 /* An inner frame, with the addresses that it has; false: it was freed. */
 bool vxlan_send_back(struct app *app, struct packet *p, const struct vxlan_way *way);
 
+/* A packet that went back, or found no way. */
+void vxlan_count_back(struct app *app, bool sent);
+
 /* An inner frame to output, where its flow goes, or as soon as it is known how; counted there. */
 void vxlan_send_on(struct app *app, struct packet *p, const struct vxlan_flow *flow);
 
@@ -154,11 +163,8 @@ uint32_t vxlan_uncover(const struct app *app, struct packet *p,
 
 /* --- errors.c --------------------------------------------------------------------------- */
 
-/* An ICMP error that came by a tunnel, or back: it goes where the packet in it came from. */
-void vxlan_error_on(struct app *app, const struct vxlan_seen *seen,
-                    const struct icmp_embedded *e);
-void vxlan_error_back(struct app *app, const struct vxlan_seen *seen,
-                      const struct icmp_embedded *e);
+/* An ICMP error goes where the packet in it came from. False: it is none, and nothing happened. */
+bool vxlan_take_error(struct app *app, const struct vxlan_seen *seen);
 
 /* Tells who sent the packet, which is as it came, that it goes no further: up to a thousand a
  * second, and nobody in mode oneway. mtu: what would fit. */
