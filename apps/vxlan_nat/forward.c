@@ -134,7 +134,7 @@ static enum vxlan_reason prepare(struct app *app, const struct vxlan_seen *seen,
 /* --- on -------------------------------------------------------------------------------- */
 
 bool vxlan_forward_known(struct app *app, const struct vxlan_seen *seen,
-                         const struct vxlan_flow *flow, struct vxlan_counts *counts)
+                         const struct vxlan_flow *flow, struct vxlan_passed *passed)
 {
     struct vxlan_nat *nat = app->state;
     const struct vxlan_frame *f = &seen->f;
@@ -147,10 +147,7 @@ bool vxlan_forward_known(struct app *app, const struct vxlan_seen *seen,
     p->flags = 0;
     p->hash = 0;
     link_transmit(output, p);
-    counts->forwarded++;
-    counts->bytes += p->length;
-    counts->rewritten += flow->flags & FLOW_REWRITTEN;
-    counts->df_cleared += nat->state->clear_df && f->df;
+    vxlan_count_passed(passed, f, flow, nat->state);
     return true;
 }
 

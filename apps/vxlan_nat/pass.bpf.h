@@ -1,6 +1,7 @@
 /* pass.bpf: a packet of a known flow goes on, without asking anybody.
  *
- *   vxlan_pass    its inner frame becomes what goes out
+ *   vxlan_pass            its inner frame becomes what goes out
+ *   vxlan_count_passed    ... and did
  *
  * Compiled for the XDP program and for the app, behind
  *
@@ -34,4 +35,15 @@ vxlan_inline int vxlan_pass(__u8 *data, const __u8 *end, const struct vxlan_fram
     if (state->source.state == MAC_KNOWN)
         __builtin_memcpy(inner + 6, state->source.mac, 6);
     return 1;
+}
+
+vxlan_inline void vxlan_count_passed(struct vxlan_passed *passed,
+                                     const struct vxlan_frame *f,
+                                     const struct vxlan_flow *flow,
+                                     const struct vxlan_state *state)
+{
+    passed->forwarded++;
+    passed->bytes += f->end - f->inner;
+    passed->rewritten += flow->flags & FLOW_REWRITTEN;
+    passed->df_cleared += state->clear_df && f->df;
 }

@@ -222,13 +222,13 @@ void vxlan_tables_sweep(struct vxlan_nat *nat, uint64_t now)
 
 /* --- the fast path ------------------------------------------------------------------- */
 
-void vxlan_tables_count(struct app *app, const struct vxlan_counts *counts)
+void vxlan_tables_count(struct app *app, const struct vxlan_passed *passed)
 {
-    app_count(app, NAT_APPLIED, counts->rewritten);
-    app_count(app, DF_CLEARED, counts->df_cleared);
-    app_count(app, FORWARDED, counts->forwarded);
-    app_count(app, REDIRECTED, counts->forwarded);
-    app_count(app, BYTES_PROCESSED, counts->bytes);
+    app_count(app, NAT_APPLIED, passed->rewritten);
+    app_count(app, DF_CLEARED, passed->df_cleared);
+    app_count(app, FORWARDED, passed->forwarded);
+    app_count(app, REDIRECTED, passed->forwarded);
+    app_count(app, BYTES_PROCESSED, passed->bytes);
 }
 
 static void count_fast(struct app *app)
@@ -241,12 +241,12 @@ static void count_fast(struct app *app)
         refused += since.refused[reason];
         app_count(app, FIRST_REASON + reason - 1, since.refused[reason]);
     }
-    vxlan_tables_count(app, &since);
+    vxlan_tables_count(app, &since.passed);
     app_count(app, FIRST_REASON + VX_IN_TRUNC - 1, since.truncated);
-    app_count(app, TOTAL_PACKETS, since.forwarded + refused);
-    app_count(app, VXLAN_PACKETS, since.forwarded + refused);
-    app_count(app, INNER_PACKETS, since.forwarded + refused);
-    app_count(app, FAST_PACKETS, since.forwarded);
+    app_count(app, TOTAL_PACKETS, since.passed.forwarded + refused);
+    app_count(app, VXLAN_PACKETS, since.passed.forwarded + refused);
+    app_count(app, INNER_PACKETS, since.passed.forwarded + refused);
+    app_count(app, FAST_PACKETS, since.passed.forwarded);
     app_count(app, ERRORS, refused);
 }
 

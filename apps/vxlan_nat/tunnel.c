@@ -245,7 +245,7 @@ void vxlan_drop_early(struct app *app)
 /* --- the way of a packet ---------------------------------------------------------------- */
 
 static void go_on(struct app *app, const struct vxlan_seen *seen,
-                  struct vxlan_counts *counts)
+                  struct vxlan_passed *passed)
 {
     struct vxlan_nat *nat = app->state;
     const struct vxlan_frame *f = &seen->f;
@@ -256,8 +256,8 @@ static void go_on(struct app *app, const struct vxlan_seen *seen,
     }
     vxlan_trace_flow(nat->live.trace, seen->p, flow);
     vxlan_count_flow(nat, flow, f);
-    if (counts && !flow->reason && !f->fragment &&
-        vxlan_forward_known(app, seen, flow, counts))
+    if (passed && !flow->reason && !f->fragment &&
+        vxlan_forward_known(app, seen, flow, passed))
         return;
     if (f->l4 && flow->flags & FLOW_STATEFUL && !flow->reason)
         sessions_see(&nat->sessions, &seen->f.key, flow, f->tcp, false);
@@ -275,14 +275,14 @@ void vxlan_go_on(struct app *app, const struct vxlan_seen *seen)
 }
 
 static void take(struct app *app, const struct vxlan_seen *seen,
-                 struct vxlan_counts *counts)
+                 struct vxlan_passed *passed)
 {
     if (!is_stateful(app))
-        go_on(app, seen, counts);
+        go_on(app, seen, passed);
     else if (seen->f.truncated)
         vxlan_refuse_packet(app, seen->p, VX_CUT_OFF);
     else if (!vxlan_take_error(app, seen))
-        go_on(app, seen, counts);
+        go_on(app, seen, passed);
 }
 
 /* One of so many is looked at whether it is right as it comes. */
@@ -325,7 +325,7 @@ void vxlan_take_tunnelled(struct app *app, struct packet *const *p, uint32_t n)
 {
     struct vxlan_nat *nat = app->state;
     struct vxlan_seen seen[VXLAN_BATCH];
-    struct vxlan_counts counts = { 0 };
+    struct vxlan_passed passed = { 0 };
     uint32_t good = 0;
     app_count(app, TOTAL_PACKETS, n);
     vxlan_trace_begin(nat->live.trace);
@@ -343,6 +343,6 @@ void vxlan_take_tunnelled(struct app *app, struct packet *const *p, uint32_t n)
     if (good)
         check_one(app, &seen[0], good);
     for (uint32_t i = 0; i < good; i++)
-        take(app, &seen[i], &counts);
-    vxlan_tables_count(app, &counts);
+        take(app, &seen[i], &passed);
+    vxlan_tables_count(app, &passed);
 }

@@ -241,9 +241,15 @@ struct vxlan_state {
 
 #define VXLAN_REFUSALS 64 /* more than VX_REASONS, and a mask */
 
+/* Packets of known flows that went on (pass.bpf.h). */
+struct vxlan_passed {
+    __u64 forwarded, bytes, rewritten, df_cleared;
+};
+
 /* What the XDP program did itself, per processor. */
 struct vxlan_counts {
-    __u64 forwarded, bytes, rewritten, df_cleared, truncated;
+    struct vxlan_passed passed;
+    __u64 truncated;
     __u64 refused[VXLAN_REFUSALS]; /* by enum vxlan_reason */
 };
 

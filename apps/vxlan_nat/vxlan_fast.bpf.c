@@ -129,10 +129,7 @@ static __always_inline int forward(struct xdp_md *ctx, void *to,
         count->refused[VX_NO_OUTPUT]++;
         return XDP_DROP;
     }
-    count->forwarded++;
-    count->bytes += f->end - f->inner;
-    count->rewritten += flow->flags & FLOW_REWRITTEN;
-    count->df_cleared += state.clear_df && f->df;
+    vxlan_count_passed(&count->passed, f, flow, &state);
     return XDP_REDIRECT;
 }
 

@@ -131,7 +131,7 @@ static inline uint16_t vxlan_next_id(struct vxlan_state *state, uint32_t slot)
 
 /* What the XDP program would do (pass.bpf.h). False: it would leave it to us, and nothing happened. */
 bool vxlan_forward_known(struct app *app, const struct vxlan_seen *seen,
-                         const struct vxlan_flow *flow, struct vxlan_counts *counts);
+                         const struct vxlan_flow *flow, struct vxlan_passed *passed);
 
 /* The packet gets what the flow says, and is sent or refused. */
 void vxlan_forward(struct app *app, const struct vxlan_seen *seen,
@@ -214,7 +214,7 @@ void vxlan_tables_close(struct vxlan_nat *nat);
 void vxlan_tables_follow(struct app *app, const struct vxlan_nat_conf *conf);
 
 /* Adds what became of packets of known flows. */
-void vxlan_tables_count(struct app *app, const struct vxlan_counts *counts);
+void vxlan_tables_count(struct app *app, const struct vxlan_passed *passed);
 
 /* In every tick: what the XDP program counted, and whether it is where it is wanted. */
 void vxlan_tables_follow_fast(struct app *app);
