@@ -4,6 +4,8 @@
 #   tries      of wait_for, a twentieth of a second each
 #   fail       says what it is told, and what else helps, and ends the script
 #   tmp, VANGUARD   where walk puts files; the program
+#   id         of the namespaces, "$id-name"; and what the program is known by, for app_counter
+#   SUITE, put_up, take_down, test_NAME   for run_scenarios
 # shellcheck disable=SC2154 # those
 
 say() { printf '\033[1m[%s]\033[0m %s\n' "$scenario" "$*" >&2; }
@@ -61,4 +63,30 @@ WALK
     PATH=$tmp/bin:$PATH unshare -n -m --pid --fork --kill-child --mount-proc bash "$tmp/walk" "$tmp" >"$tmp/walked" 2>&1 ||
         fail "$1: $(tail -3 "$tmp/walked")"
     say "$(wc -l <"$tmp/commands") commands"
+}
+
+n() { # namespace, command...
+    local ns=$1
+    shift
+    ip netns exec "$id-$ns" "$@"
+}
+app_counter() { # app, counter
+    "$VANGUARD" ctl "$id" counters "$1" | tr ',:' '\n' | awk -v name="$2" '$1 == name { print $2 }'
+}
+
+# Those that are named, or all; each has its own namespaces.
+run_scenarios() { # the script's arguments
+    if [ "${1-}" = --list ]; then
+        echo "$SUITE"
+        return
+    fi
+    # shellcheck disable=SC2086 # one word per scenario
+    [ $# -gt 0 ] || set -- $SUITE
+    for scenario in "$@"; do
+        case " $SUITE " in *" $scenario "*) ;; *) echo "there is no scenario $scenario" >&2; exit 2 ;; esac
+        put_up
+        "test_$scenario"
+        say passed
+        take_down
+    done
 }

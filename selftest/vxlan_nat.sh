@@ -19,10 +19,11 @@ tries=200
 # shellcheck source=selftest/scenario.sh
 . selftest/scenario.sh
 trap 'clean_up' EXIT
+take_down() { for ns in src dut dst; do ip netns del "$id-$ns" 2>/dev/null || true; done; }
 clean_up() {
     [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
     [ -z "$capture" ] || kill "$capture" 2>/dev/null || true
-    for ns in src dut dst; do ip netns del "$id-$ns" 2>/dev/null || true; done
+    take_down
     rm -rf "$tmp"
 }
 fail() {
@@ -34,11 +35,6 @@ fail() {
     fi
     sed 's/^/    /' "$tmp"/*.log 2>/dev/null | tail -20 >&2
     exit 1
-}
-n() { # namespace, command...
-    local ns=$1
-    shift
-    ip netns exec "$id-$ns" "$@"
 }
 
 put_up() {
@@ -190,7 +186,7 @@ test_route() {
     stop_quietly
 }
 
-counter() { "$VANGUARD" ctl "$id" counters nat | tr ',:' '\n' | awk -v name="$1" '$1 == name { print $2 }'; }
+counter() { app_counter nat "$1"; }
 counts() { [ "$(counter "$1")" = "$2" ]; }
 
 # Packets of known flows do not come to the app, and are the same.
@@ -504,16 +500,4 @@ test_document() {
     grep -q '"type":"start"' "$tmp/here/log.json" || fail "no JSON"
 }
 
-if [ "${1-}" = --list ]; then
-    echo "$SUITE"
-    exit
-fi
-# shellcheck disable=SC2086 # one word per scenario
-[ $# -gt 0 ] || set -- $SUITE
-for scenario in "$@"; do
-    case " $SUITE " in *" $scenario "*) ;; *) echo "there is no scenario $scenario" >&2; exit 2 ;; esac
-    put_up
-    "test_$scenario"
-    say passed
-    for ns in src dut dst; do ip netns del "$id-$ns"; done
-done
+run_scenarios "$@"

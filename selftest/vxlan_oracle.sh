@@ -38,18 +38,13 @@ fail() {
     sed 's/^/    /' "$tmp"/*.log 2>/dev/null | tail -20 >&2
     exit 1
 }
-n() { # namespace, command...
-    local ns=$1
-    shift
-    ip netns exec "$id-$ns" "$@"
-}
 oracle() { # its program, arguments...
     local program=$1
     shift
     /usr/bin/python3 "selftest/oracle/$program.py" "$@"
 }
 ctl() { "$VANGUARD" ctl "$id" "$@"; }
-counter() { ctl counters nat | tr ',:' '\n' | awk -v name="$1" '$1 == name { print $2 }'; }
+counter() { app_counter nat "$1"; }
 counts() { [ "$(counter "$1")" = "$2" ]; }
 
 # The ingress has no address, so that nobody but VxlanNat could send there.
@@ -330,7 +325,6 @@ test_egress() {
 lost_at() { # namespace, interface, rx or tx
     ip -n "$id-$1" -s -j link show "$2" | sed -n "s/.*\"$3\":{[^}]*\"dropped\":\([0-9]*\).*/\1/p"
 }
-app_counter() { ctl counters "$1" | tr ',:' '\n' | awk -v name="$2" '$1 == name { print $2 }'; }
 sum() { awk 'BEGIN { for (i = 1; i < ARGC; i++) n += ARGV[i]; print n }' "$@"; }
 
 # Traffic with damage in it, while rules and neighbours change: SOAK seconds. Each frame that was sent came
@@ -378,16 +372,4 @@ NFT
     equal "tunnel frames that went back where they came from" "$(seen s0)" 0
 }
 
-if [ "${1-}" = --list ]; then
-    echo "$SUITE"
-    exit
-fi
-# shellcheck disable=SC2086 # one word per scenario
-[ $# -gt 0 ] || set -- $SUITE
-for scenario in "$@"; do
-    case " $SUITE " in *" $scenario "*) ;; *) echo "there is no scenario $scenario" >&2; exit 2 ;; esac
-    put_up
-    "test_$scenario"
-    say passed
-    take_down
-done
+run_scenarios "$@"
