@@ -68,11 +68,11 @@ endif
 
 # --- what there is -----------------------------------------------------------------
 
-BPF_SRC   := $(sort $(wildcard lib/*.bpf.c apps/*/*.bpf.c))
+BPF_SRC   := $(sort $(wildcard lib/*.bpf.c apps/*/*.bpf.c selftest/bench/*.bpf.c))
 CORE_SRC  := $(filter-out $(BPF_SRC),$(sort $(wildcard lib/*.c engine/*.c apps/*.c apps/*/*.c config/*.c)))
 MAIN_SRC  := programs/main.c
 TEST_SRC  := $(sort $(wildcard selftest/*.c))
-BENCH_SRC := $(sort $(wildcard selftest/bench/*.c))
+BENCH_SRC := $(filter-out $(BPF_SRC),$(sort $(wildcard selftest/bench/*.c)))
 FUZZ_SRC  := $(sort $(wildcard selftest/fuzz/*.c))
 LUA_SRC   := $(sort $(wildcard config/*.lua config/*/*.lua programs/*.lua))
 SHELL_SRC := $(sort vethtest.sh .ci/run $(wildcard selftest/*.sh selftest/*/*.sh))
@@ -243,7 +243,7 @@ vpath %.bpf.c $(sort $(dir $(BPF_SRC)))
 build/gen/%.bpf.o: %.bpf.c
 	$(call say,BPF,$<)
 	@mkdir -p $(@D)
-	$(Q)clang -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror $(BPF_INCLUDE) -MMD -MP -c -o $@ $<
+	$(Q)clang -target bpf -ffreestanding -mcpu=v3 -O2 -g -Wall -Wextra -Werror $(BPF_INCLUDE) -MMD -MP -c -o $@ $<
 
 build/gen/%.skel.h: build/gen/%.bpf.o
 	$(Q)/usr/sbin/bpftool gen skeleton $< name $*_bpf >$@.new && mv $@.new $@
