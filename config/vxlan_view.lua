@@ -15,6 +15,8 @@ local cell = columns.cell
 
 local count = quantity.thousands
 
+local function time (ns) return quantity.format(ns / 1e9, "time") end
+
 function view.line (look)
    return ("in %s pps, forwarded %s (%.0f%% fast), dropped %s, lost %s, %s sessions%s"):format(
       count(look.in_pps), count(look.forwarded_pps), 100 * look.fast_share, count(look.dropped_pps), count(look.lost_pps),
@@ -37,6 +39,10 @@ function view.status (look)
                            look.allow_file and ", " .. look.allow_file or "", look.by_hand and ", changed by hand" or ""))
    add(lines, "rules", count(look.rules))
    add(lines, "sessions", ("%s of %s"):format(count(look.sessions), count(look.capacity)))
+   if look.took_ns then
+      add(lines, "took", ("%s at the median, %s at p99, at most %s in the app"):format(time(look.took_ns.p50), time(look.took_ns.p99),
+                          time(look.took_ns.max)))
+   end
    if look.tracing then add(lines, "tracing", "yes: all packets are left to the app") end
    add(lines, "PROBLEM", look.problem)
    add(lines, "PROBLEM", look.complaint)

@@ -59,6 +59,8 @@ struct operation_row {
     const char *doc;
 };
 
+#define APP_HISTOGRAMS 4
+
 struct app_class {
     const char *name;
     const char *doc;          /* one line */
@@ -66,6 +68,7 @@ struct app_class {
     const struct param *params;
     size_t conf_size; /* of the struct that params describe */
     const struct counter_row *counters;
+    const struct counter_row *histograms; /* at most APP_HISTOGRAMS */
     size_t state_size; /* of the instance's own data, zeroed before start */
     int (*start)(struct app *app, struct error *err);
     void (*stop)(struct app *app);
@@ -93,7 +96,8 @@ struct app {
         *inputs; /* by slot: the declared ports in their order, or all there are */
     struct link **outputs;
     uint32_t ninputs, noutputs;
-    uint64_t *counters; /* in shared memory, in the order of the class */
+    uint64_t *counters; /* in shared memory, in the order of the class; histograms too */
+    struct histogram *histograms[APP_HISTOGRAMS];
     void *conf;
     void *state;
     uint64_t *time;    /* in shared memory: this app's share of the measured breaths */

@@ -35,6 +35,25 @@ struct step {
     void *old_conf;  /* CHANGE: what it was */
 };
 
+static void add_histograms(struct app *app, const char *object)
+{
+    const struct counter_row *row = app->class->histograms;
+    char name[2 * NAME_SIZE];
+    for (uint32_t i = 0; row && i < APP_HISTOGRAMS && row[i].name; i++) {
+        snprintf(name, sizeof(name), "%s/%s", object, row[i].name);
+        app->histograms[i] = counters_add_histogram(app->engine->counters, name);
+    }
+}
+
+static bool has_counters(const struct app *app)
+{
+    const struct counter_row *row = app->class->histograms;
+    for (uint32_t i = 0; row && i < APP_HISTOGRAMS && row[i].name; i++)
+        if (!app->histograms[i])
+            return false;
+    return app->counters && app->time;
+}
+
 static struct app *app_new(struct engine *engine, const struct graph_app *from)
 {
     const struct app_class *class = from->class;
@@ -51,6 +70,7 @@ static struct app *app_new(struct engine *engine, const struct graph_app *from)
     snprintf(object, sizeof(object), "apps/%s", app->name);
     app->counters = counters_add(engine->counters, object, class->counters);
     app->time = counters_add(engine->counters, object, time_rows);
+    add_histograms(app, object);
     return app;
 }
 
@@ -62,6 +82,8 @@ static void app_free(struct app *app)
     engine_forget_app(engine, app);
     counters_remove(engine->counters, app->counters);
     counters_remove(engine->counters, app->time);
+    for (uint32_t i = 0; i < APP_HISTOGRAMS; i++)
+        counters_remove(engine->counters, app->histograms[i]);
     param_free(app->class->params, app->conf);
     free(app->conf);
     free(app->state);
@@ -90,7 +112,7 @@ static struct step *plan(struct engine *engine, const struct graph *graph)
 
 static int start(struct app *app, struct error *err)
 {
-    if (!app->counters || !app->time)
+    if (!has_counters(app))
         return error_set(err, ERROR_RUN, ENOSPC, "no room for its counters");
     app->started = true;
     return app->class->start ? app->class->start(app, err) : 0;

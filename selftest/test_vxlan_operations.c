@@ -350,6 +350,31 @@ START_TEST(who_sends_how_much)
 }
 END_TEST
 
+/* How long packets are in here, of those that say when they came. */
+START_TEST(times)
+{
+    struct made made = { .host = 1, .payload = 40 };
+    BUILD("allow=10.0.0.1", "to=172.30.82.95");
+    passes(1);
+    OK("status", "");
+    SAYS_NOT("took_ns");
+    for (int i = 0; i < 100; i++) {
+        struct packet *p = packet_from_bytes(
+            outer, frame_wrap(outer, &usual, inner, frame_make(inner, &made)));
+        p->timestamp = engine_clock(engine) - (i < 98 ? 16000 : 64000);
+        test_inject(engine, "in", p);
+        sent++;
+        test_breathe(engine, 2);
+    }
+    OK("status", "");
+    const struct value *took = value_get(&reply, "took_ns");
+    ck_assert_int_ge(number_in(took, "p50"), 16000);
+    ck_assert_int_lt(number_in(took, "p50"), 17100);
+    ck_assert_int_ge(number_in(took, "p99"), 64000);
+    ck_assert_int_eq(number_in(took, "max"), 64000);
+}
+END_TEST
+
 static Suite *suite_vxlan_operations(void)
 {
     Suite *suite = suite_create("vxlan_operations");
@@ -368,6 +393,7 @@ static Suite *suite_vxlan_operations(void)
     tcase_add_test(tests, rules_come_and_go);
     tcase_add_test(tests, flows_are_shown_and_forgotten);
     tcase_add_test(tests, who_sends_how_much);
+    tcase_add_test(tests, times);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -30,12 +30,13 @@ static const struct clumsy_conf *conf_of(const struct batch *batch)
 }
 
 /* Runs of losses: what arrives ends one. */
-static inline void note_run(struct clumsy *clumsy, bool lost)
+static inline void note_run(struct app *app, bool lost)
 {
+    struct clumsy *clumsy = app->state;
     if (unlikely(lost)) {
         clumsy->run++;
     } else if (unlikely(clumsy->run)) {
-        histogram_add(clumsy->runs, clumsy->run);
+        histogram_add(app->histograms[LOSS_RUNS], clumsy->run);
         clumsy->run = 0;
     }
 }
@@ -70,8 +71,7 @@ static bool direct(const struct batch *batch, const struct fate *fate, uint64_t 
 
 static void pass(struct batch *batch, struct packet *p, uint64_t sequence)
 {
-    struct clumsy *clumsy = batch->app->state;
-    histogram_add(clumsy->delay, 0);
+    histogram_add(batch->app->histograms[DELAY], 0);
     batch_add(batch, p, sequence, p->timestamp);
 }
 
@@ -379,7 +379,7 @@ static void handle_impaired(struct batch *batch, struct arriving *in)
     in->draw = verdict.draw;
     if (clumsy->gate->queue && clumsy->impair.trace.columns)
         describe_link(clumsy);
-    note_run(clumsy, verdict.outcome == OUTCOME_LOSS);
+    note_run(batch->app, verdict.outcome == OUTCOME_LOSS);
     if (verdict.reset)
         reset(batch, in);
     if (!verdict.copies) {
@@ -442,7 +442,7 @@ static void handle_usual(struct batch *batch, struct packet *p, uint64_t arrival
         app_drop(batch->app, reasons[outcome].counter, p);
         return;
     }
-    note_run(clumsy, false);
+    note_run(batch->app, false);
     if (direct(batch, &fate, arrival)) {
         pass(batch, p, sequence);
         return;

@@ -54,6 +54,13 @@ static const struct counter_row counters[] = {
     { NULL, NULL },
 };
 
+static const struct counter_row histograms[] = {
+    [LATENESS] = { "lateness_ns", "from when a packet was to leave to when it did" },
+    [DELAY] = { "delay_ns", "from its arrival to when it was to leave" },
+    [LOSS_RUNS] = { "loss_runs", "packets lost in a row" },
+    { NULL },
+};
+
 /* Gauges, and the next wake-up. */
 static void settle(struct app *app, uint64_t now)
 {
@@ -249,19 +256,6 @@ static int configure(struct app *app, const struct clumsy_conf *before,
     return 0;
 }
 
-static struct histogram *add_histogram(struct app *app, const char *of)
-{
-    char name[2 * NAME_SIZE];
-    snprintf(name, sizeof(name), "apps/%s/%s", app->name, of);
-    return counters_add_histogram(app->engine->counters, name);
-}
-
-static void remove_histogram(struct app *app, struct histogram *histogram)
-{
-    if (histogram)
-        counters_remove(app->engine->counters, histogram);
-}
-
 static void stop(struct app *app)
 {
     struct clumsy *clumsy = app->state;
@@ -279,9 +273,6 @@ static void stop(struct app *app)
     captures_close(&clumsy->captures);
     free(clumsy->scratch);
     free(clumsy->spare);
-    remove_histogram(app, clumsy->lateness);
-    remove_histogram(app, clumsy->delay);
-    remove_histogram(app, clumsy->runs);
 }
 
 static int start(struct app *app, struct error *err)
@@ -292,13 +283,8 @@ static int start(struct app *app, struct error *err)
     clumsy->impair.start = engine_now(app->engine);
     clumsy->scratch = malloc(2 * PACKET_LARGE);
     clumsy->spare = malloc(PACKET_LARGE);
-    clumsy->lateness = add_histogram(app, "lateness_ns");
-    clumsy->delay = add_histogram(app, "delay_ns");
-    clumsy->runs = add_histogram(app, "loss_runs");
     return !clumsy->scratch || !clumsy->spare
                ? error_set(err, ERROR_RUN, ENOMEM, "out of memory")
-           : !clumsy->lateness || !clumsy->delay || !clumsy->runs
-               ? error_set(err, ERROR_RUN, ENOSPC, "no room for its histograms")
                : configure(app, &nothing, app->conf, err);
 }
 
@@ -313,10 +299,10 @@ static int reconfigure(struct app *app, const void *conf, struct error *err)
 
 static void report(struct app *app, FILE *out)
 {
-    const struct clumsy *clumsy = app->state;
+    const struct histogram *lateness = app->histograms[LATENESS];
     fprintf(out, "(left late by %.3g us at the median, %.3g us at p99)",
-            (double)histogram_quantile(clumsy->lateness, 0.5) / 1e3,
-            (double)histogram_quantile(clumsy->lateness, 0.99) / 1e3);
+            (double)histogram_quantile(lateness, 0.5) / 1e3,
+            (double)histogram_quantile(lateness, 0.99) / 1e3);
 }
 
 static const struct port ports[] = {
@@ -334,6 +320,7 @@ const struct app_class clumsy_class = {
     .params = clumsy_params,
     .conf_size = sizeof(struct clumsy_conf),
     .counters = counters,
+    .histograms = histograms,
     .state_size = sizeof(struct clumsy),
     .start = start,
     .stop = stop,

@@ -35,6 +35,8 @@ _Static_assert(offsetof(struct packet, chunk) - offsetof(struct packet, length) 
                    CLUMSY_METADATA,
                "a record holds all that is known of a packet, from its length on");
 
+enum clumsy_histogram { LATENESS, DELAY, LOSS_RUNS };
+
 enum clumsy_counter {
     PACKETS,
     DELIVERED,
@@ -80,17 +82,14 @@ struct clumsy {
     struct slot slot;
     uint64_t slot_opens; /* for what is due and waits for it; 0: nothing does */
     struct capture_filter match;
-    bool matches;               /* not all are impaired */
-    bool usual;                 /* nobody looks into packets: the short way will do */
-    struct histogram *lateness; /* ns from when a packet was to leave to when it did */
-    struct histogram *delay;    /* ns from its arrival to when it was to leave */
-    struct histogram *runs;     /* packets lost in a row */
-    uint64_t run;               /* the present one */
-    uint64_t latest;            /* highest index delivered */
-    uint64_t exempted;          /* sequence number of those that are not impaired */
-    bool blocked;               /* something due could not leave */
-    uint8_t *scratch;           /* room for two frames, where one is needed */
-    uint8_t *spare;             /* and for one that changes places */
+    bool matches;      /* not all are impaired */
+    bool usual;        /* nobody looks into packets: the short way will do */
+    uint64_t run;      /* packets lost in a row, now */
+    uint64_t latest;   /* highest index delivered */
+    uint64_t exempted; /* sequence number of those that are not impaired */
+    bool blocked;      /* something due could not leave */
+    uint8_t *scratch;  /* room for two frames, where one is needed */
+    uint8_t *spare;    /* and for one that changes places */
     FILE *decisions;
     char *decisions_path; /* of that file */
     struct captures *captures;

@@ -95,10 +95,10 @@ static void send_head(struct batch *batch, struct packet *p,
     struct clumsy *clumsy = batch->app->state;
     memcpy(&p->length, &record->meta, CLUMSY_METADATA);
     uint64_t arrival = p->timestamp;
-    histogram_add(clumsy->delay, leaves - arrival);
+    histogram_add(batch->app->histograms[DELAY], leaves - arrival);
     p->timestamp = leaves;
     packet_place(p, p->length);
-    histogram_add(clumsy->lateness, batch->now - leaves);
+    histogram_add(batch->app->histograms[LATENESS], batch->now - leaves);
     uint64_t sequence = record->key.sequence;
     if (unlikely(clumsy->slot.active))
         slot_take(&clumsy->slot, record->meta.length);

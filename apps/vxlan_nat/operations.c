@@ -24,6 +24,18 @@ static void add_place(struct value *answer, const char *name, const char *ifname
         answer_string(answer, name, ifname);
 }
 
+static void add_times(struct value *answer, const struct histogram *took)
+{
+    struct value row = value_table();
+    answer_integer(&row, "p50", histogram_quantile(took, 0.5));
+    answer_integer(&row, "p99", histogram_quantile(took, 0.99));
+    answer_integer(&row, "max", took->max);
+    if (took->count)
+        value_table_add(answer, "took_ns", row);
+    else
+        value_free(&row);
+}
+
 static OPERATION(status)
 {
     const struct vxlan_nat *nat = app->state;
@@ -40,6 +52,7 @@ static OPERATION(status)
         answer_string(answer, "path", fast_path_describe(nat->fast));
     else if (*live->path)
         answer_string(answer, "no_fast_path", live->path);
+    add_times(answer, app->histograms[TOOK]);
     answer_integer(answer, "sessions", nat->sessions.count);
     answer_integer(answer, "capacity", (uint64_t)conf->sessions);
     answer_integer(answer, "allowed", allowlist_count(&nat->plan.allow));

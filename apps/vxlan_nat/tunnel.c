@@ -320,6 +320,14 @@ static bool look(struct app *app, struct packet **p, struct vxlan_frame *f)
     return true;
 }
 
+/* Of a batch that came at that time, if it is known. */
+static void note_time(struct app *app, uint64_t came)
+{
+    uint64_t now = came ? engine_clock(app->engine) : 0;
+    if (came)
+        histogram_add(app->histograms[TOOK], now > came ? now - came : 0);
+}
+
 /* Memory comes while other packets are looked at. */
 void vxlan_take_tunnelled(struct app *app, struct packet *const *p, uint32_t n)
 {
@@ -327,6 +335,7 @@ void vxlan_take_tunnelled(struct app *app, struct packet *const *p, uint32_t n)
     struct vxlan_seen seen[VXLAN_BATCH];
     struct vxlan_passed passed = { 0 };
     uint32_t good = 0;
+    uint64_t came = p[0]->timestamp;
     app_count(app, TOTAL_PACKETS, n);
     vxlan_trace_begin(nat->live.trace);
     for (uint32_t i = 0; i < n; i++) {
@@ -345,4 +354,5 @@ void vxlan_take_tunnelled(struct app *app, struct packet *const *p, uint32_t n)
     for (uint32_t i = 0; i < good; i++)
         take(app, &seen[i], &passed);
     vxlan_tables_count(app, &passed);
+    note_time(app, came);
 }

@@ -73,6 +73,13 @@ static const struct counter_row counters[] = {
     VXLAN_REASONS(REASON_COUNTER){ NULL, NULL },
 };
 
+static const struct counter_row histograms[] = {
+    [TOOK] = { "took_ns",
+               "from when a frame of a tunnel came to when it was done with: of "
+               "those that came together the first, which waited longest" },
+    { NULL },
+};
+
 /* --- packets -------------------------------------------------------------------------- */
 
 /* What could not be made plain came in as well. */
@@ -260,6 +267,7 @@ const struct app_class vxlan_nat_class = {
     .conf_size = sizeof(struct vxlan_nat_conf),
     .state_size = sizeof(struct vxlan_nat),
     .counters = counters,
+    .histograms = histograms,
     .verify = verify,
     .start = start,
     .stop = stop,

@@ -29,6 +29,8 @@
 /* Packets that are looked at before the first one goes on. */
 #define VXLAN_BATCH 16
 
+enum vxlan_histogram { TOOK };
+
 enum vxlan_counter {
     TOTAL_PACKETS,
     VXLAN_PACKETS,
