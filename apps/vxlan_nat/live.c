@@ -102,6 +102,7 @@ static void take_plan(struct app *app, const struct vxlan_nat_conf *conf,
     struct vxlan_nat *nat = app->state;
     struct plan before = nat->plan;
     nat->plan = *plan;
+    nat->plan.snat.secret = nat->secret;
     *nat->live.problem = 0;
     follow(app, conf, &before);
     plan_clear(&before);

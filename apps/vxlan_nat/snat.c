@@ -100,12 +100,15 @@ int snat_read(struct snat *snat, const char *text, const char *egress, struct er
 
 /* --- ports ---------------------------------------------------------------------------------- */
 
-static uint64_t hash_of(const struct vxlan_frame *f, bool with_port)
+static uint64_t hash_of(const struct snat *snat, const struct vxlan_frame *f,
+                        bool with_port)
 {
-    uint64_t hash = f->protocol ^ (with_port ? (uint64_t)f->vni << 32 : 0);
-    for (int i = 0; i < 4; i++)
-        hash = (hash ^ f->src[i]) * 0x9e3779b97f4a7c15ull, hash ^= hash >> 29;
-    return with_port ? (hash ^ f->sport) * 0xd6e8feb86659fd93ull : hash;
+    uint32_t words[6] = { f->protocol };
+    memcpy(words + 1, f->src, 16);
+    words[5] = f->sport;
+    words[0] |= f->vni << 8;
+    return with_port ? siphash_13(&snat->secret, words, sizeof(words))
+                     : siphash_13(&snat->secret, f->src, 16);
 }
 
 static uint16_t port_of(uint64_t number)
@@ -127,10 +130,9 @@ bool snat_choose(const struct snat *snat, const struct vxlan_frame *f, uint32_t 
     uint32_t tries = f->ports || f->echo ? SNAT_TRIES : 1;
     if (number >= tries || !snat->count[six])
         return false;
-    uint64_t address = (hash_of(f, false) >> 32) % snat->count[six];
+    uint64_t address = hash_of(snat, f, false) % snat->count[six];
     memcpy(source->address, snat->addresses[six][address], 16);
     source->has_port = f->ports || f->echo;
-    source->port =
-        keep && !number ? f->sport : port_of((hash_of(f, true) >> 24) + number);
+    source->port = keep && !number ? f->sport : port_of(hash_of(snat, f, true) + number);
     return true;
 }

@@ -6,13 +6,15 @@
  * A source keeps its port where that is free and may be taken; else it gets one that follows from who
  * it is, the same one towards every destination as long as that is free there (RFC 4787, 4.1; a port
  * that another source has there it cannot have). Ports that hosts take themselves are left to them:
- * below 1,024, and 32,768 to 60,999 (ip_local_port_range).
+ * below 1,024, and 32,768 to 60,999 (ip_local_port_range). Who does not know the secret cannot say which
+ * ports somebody has (RFC 6056).
  */
 #pragma once
 #include <stdbool.h>
 
 #include "apps/vxlan_nat/rewrite.h"
 #include "lib/error.h"
+#include "lib/siphash.h"
 
 #define SNAT_ADDRESSES 64 /* of both families */
 #define SNAT_TRIES     32
@@ -21,6 +23,7 @@ struct snat {
     uint8_t addresses[2][SNAT_ADDRESSES][16]; /* IPv4 (mapped), IPv6 */
     uint32_t count[2];
     bool on;
+    struct siphash_key secret; /* set by whoever owns it; stays the same */
 };
 
 /* text: NULL or "none", "interface" (egress's addresses of now), or "ADDRESS ADDRESS ...". */

@@ -152,16 +152,17 @@ static int start(struct app *app, struct error *err)
 {
     struct vxlan_nat *nat = app->state;
     struct random_key random = random_key(app->engine->options.seed, app->name, "nat");
-    struct siphash_key seed = { random_draw(&random, 0), random_draw(&random, 1) };
+    nat->secret =
+        (struct siphash_key){ random_draw(&random, 0), random_draw(&random, 1) };
     int error = live_start(app, err);
     if (!error)
         error = vxlan_tables_open(app, err);
     if (error)
         return error;
-    nat->fragments = fragments_new(&seed);
+    nat->fragments = fragments_new(&nat->secret);
     if (!nat->fragments)
         return error_set(err, ERROR_RUN, ENOMEM, "no memory for fragments");
-    error = vxlan_reassemble_start(app, &seed, err);
+    error = vxlan_reassemble_start(app, &nat->secret, err);
     if (error)
         return error;
     for (uint32_t i = 0; i < VXLAN_IDS; i++)

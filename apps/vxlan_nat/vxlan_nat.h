@@ -64,6 +64,7 @@ enum vxlan_counter {
 
 struct vxlan_nat {
     struct plan plan;
+    struct siphash_key secret;
     struct plain plain, plain_back;
     struct vxlan_state *state;
     struct fast_path *fast; /* whose the tables are; NULL: they are our own */
