@@ -3,6 +3,8 @@
 # wait, namespace scenarios, libvanguard in host programs and a moment of every fuzzer; then what floods:
 # a full backlog of the kernel loses other tests' frames too. Prints libcheck's summary, then once more what
 # failed, and a closing line.
+#
+# A suite has a process of its own: under sanitizers each test costs what was ever allocated in front of it.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
@@ -12,7 +14,8 @@ failed=0
 tmp=$(mktemp -d)
 log=$tmp/log
 suites=$tmp/suites
-trap 'kill "$suites_pid" 2>/dev/null; rm -rf "$tmp"' EXIT
+queue=$tmp/queue
+trap 'kill "$worker" 2>/dev/null; rm -rf "$tmp"' EXIT
 
 scenario=suites
 # shellcheck source=selftest/scenario.sh
@@ -22,8 +25,31 @@ began=${EPOCHREALTIME/./}
 
 # libcheck's limits are for a test that has a processor to itself.
 export CK_TIMEOUT_MULTIPLIER=5
-"$BUILD/selftest" >"$suites" 2>&1 &
-suites_pid=$!
+
+# Those that flood sockets first, and not at once.
+"$BUILD/selftest" --list | awk '/^(raw_socket|xdp_socket)/ { first = first " " $1; next } { rest = rest "\n" $1 }
+    END { print substr(first, 2) rest }' >"$queue"
+
+next_suites() { # which worker
+    flock "$queue.lock" sed -i -e "1w $queue.$1" -e 1d "$queue"
+    read -ra names <"$queue.$1"
+}
+run_suites() { # which worker
+    local names start status output
+    while next_suites "$1"; do
+        output=$tmp/suites.${names[0]} start=$SECONDS status=0
+        "$BUILD/selftest" "${names[@]}" >"$output" 2>&1 || status=$?
+        if [ "$status" -eq 0 ]; then
+            echo "ok      ${names[*]}: $(tail -1 "$output") ($((SECONDS - start)) s)"
+        else
+            echo "FAILED  ${names[*]} (exit code $status)"
+            sed 's/^/        /' "$output"
+            echo "${names[*]}: exit code $status" >>"$output"
+        fi
+    done
+}
+run_suites 1 &
+worker=$!
 
 # What failed, to be told at the end, and how to run it again: a script's words, or a case of the suites.
 declare -A again=()
@@ -96,20 +122,23 @@ for fuzzer in build/fuzz/*; do # which are sanitized anyway
     run "fuzz $(basename "$fuzzer")" "$fuzzer" -runs=20000 -max_total_time=10 -verbosity=0
 done
 
-suites_status=0
-wait "$suites_pid" || suites_status=$?
-cat "$suites"
-counts=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$suites")
-read -r suite_passed suite_failed <<<"${counts:-0 1}"
-passed=$((passed + suite_passed))
-failed=$((failed + suite_failed))
-if [ "$suites_status" -ne 0 ] && [ "$suite_failed" -eq 0 ]; then # leaks are told of at the very end
-    fail "the suites" "exit code $suites_status"
-fi
+run_suites 2
+wait "$worker"
+
+# What every suite said of itself, together.
+cat "$tmp"/suites.* >"$suites"
+read -r checks failures errors < <(sed -nE 's/^[0-9]+%: Checks: ([0-9]+), Failures: ([0-9]+), Errors: ([0-9]+)$/\1 \2 \3/p' "$suites" |
+    awk '{ c += $1; f += $2; e += $3 } END { print c + 0, f + 0, e + 0 }')
+passed=$((passed + checks - failures - errors))
 while IFS=: read -r name where; do
-    echo "FAILED  $name: $where" >>"$tmp/failures"
+    fail "$name" "$where"
     again[$name]="CK_RUN_CASE=$name $BUILD/selftest"
 done < <(sed -nE 's/^([^ ]+:[0-9]+):[FE]:([^:]+):([^:]+):[0-9]+: (.*)/\2:\3 (\1) \4/p' "$suites")
+for output in "$tmp"/suites.*; do # leaks are told of at the very end
+    if grep -q ': exit code [0-9]*$' "$output" && ! grep -qE '^[0-9]+ passed, [1-9][0-9]* failed$' "$output"; then
+        fail "$(tail -1 "$output")" "though no test failed"
+    fi
+done
 
 if [ "$(id -u)" -eq 0 ]; then
     read -ra scenarios <<<"$(selftest/sentinel.sh --list)"
@@ -122,6 +151,7 @@ if [ -n "${CI-}" ] && grep -q SKIPPED "$suites"; then
     fail "the suites" "tests were skipped, which CI does not allow"
 fi
 run_again
+echo "$((checks ? 100 * (checks - failures - errors) / checks : 0))%: Checks: $checks, Failures: $failures, Errors: $errors"
 cat "$tmp/failures" 2>/dev/null
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

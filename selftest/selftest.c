@@ -1,4 +1,4 @@
-/* selftest: the test program. Runs the suites named on its command line, or all. */
+/* selftest: the test program. Runs the suites named on its command line, or all; --list names them. */
 #include "selftest/selftest.h"
 
 #include <stdio.h>
@@ -25,8 +25,18 @@ static int wanted(const char *name, int argc, char **argv)
     return argc == 1;
 }
 
+static void list(FILE *out, const char *between)
+{
+    for (struct selftest_suite *s = suites; s; s = s->next)
+        fprintf(out, "%s%s", s->name, s->next ? between : "\n");
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 2 && !strcmp(argv[1], "--list")) {
+        list(stdout, "\n");
+        return EXIT_SUCCESS;
+    }
     SRunner *runner = srunner_create(NULL);
     int count = 0;
     for (struct selftest_suite *s = suites; s; s = s->next)
@@ -35,10 +45,8 @@ int main(int argc, char **argv)
             count++;
         }
     if (!count) {
-        fprintf(stderr, "selftest: no such suite; there are:");
-        for (struct selftest_suite *s = suites; s; s = s->next)
-            fprintf(stderr, " %s", s->name);
-        fputc('\n', stderr);
+        fprintf(stderr, "selftest: no such suite; there are: ");
+        list(stderr, " ");
         return 2;
     }
     srunner_run_all(runner, CK_ENV);
