@@ -78,7 +78,7 @@ make_frames() {
     for size in $SIZES; do perl -e "$frame" "$size" "$(mac_of dut a0)" 02:00:00:00:42:02 >"$tmp/$size"; done
 }
 
-graph() { # fastpath, class
+graph() { # fastpath, class, more parameters, how it runs
     cat >"$tmp/graph.lua" <<LUA
 local c = config.new()
 config.app(c, "tunnel", "$2", { ifname = "a0" })
@@ -88,7 +88,7 @@ config.app(c, "egress", "$2", { ifname = "b0" $3 })
 config.chain(c, "tunnel", "nat", "egress")
 engine.configure(c)
 LUA
-    ip netns exec "$id-dut" taskset -c 1 "$VANGUARD" run --no-report "$tmp/graph.lua" >"$tmp/log" 2>&1 &
+    ip netns exec "$id-dut" taskset -c 1 "$VANGUARD" run --no-report ${4+"$4"} "$tmp/graph.lua" >"$tmp/log" 2>&1 &
     program=$!
     sleep 1
     kill -0 "$program" || { cat "$tmp/log" >&2; return 1; }
@@ -109,6 +109,8 @@ start_row() {
     fast) graph xdp XdpSocket ', mode = "tx"' && grep -q "fast path: native" "$tmp/log" ;;
     xdp_socket) graph off XdpSocket ', mode = "tx"' ;;
     raw_socket) graph off RawSocket '' ;;
+    xdp_socket_busy) graph off XdpSocket ', mode = "tx"' --busy ;;
+    raw_socket_busy) graph off RawSocket '' --busy ;;
     kernel) kernel ;;
     esac
 }
@@ -175,10 +177,12 @@ for _ in $(seq "$ROUNDS"); do
         stop_row
     done
 done
+# Programs that do not sleep as well: the others wait for several frames together.
+TIMED=$(for row in $ROWS; do echo "$row"; done; for row in $ROWS; do case $row in *_socket) echo "${row}_busy" ;; esac; done)
 for _ in $(seq "$ROUNDS"); do
-    for row in $ROWS; do
+    for row in $TIMED; do
         start_row "$row"
-        for size in $SIZES; do stamps "$row" "$size" $(($(median "$tmp/$row.$size.rate" 1) * 500)) >>"$tmp/$row.$size.took"; done
+        for size in $SIZES; do stamps "$row" "$size" $(($(median "$tmp/${row%_busy}.$size.rate" 1) * 500)) >>"$tmp/$row.$size.took"; done
         stop_row
     done
 done
@@ -194,8 +198,7 @@ for row in $ROWS; do
     for size in $SIZES; do
         kpps=$(median "$tmp/$row.$size.rate" 1) lost=$(median "$tmp/$row.$size.rate" 2)
         printf ' %10s %11s' "$kpps" "($lost %)"
-        json+="$inner\"$size\": {\"kpps\": $kpps, \"lost_percent\": $lost, \"p50_ns\": $(median "$tmp/$row.$size.took" 3), "
-        json+="\"p99_ns\": $(median "$tmp/$row.$size.took" 4), \"max_ns\": $(median "$tmp/$row.$size.took" 6)}"
+        json+="$inner\"$size\": {\"kpps\": $kpps, \"lost_percent\": $lost}"
         inner=', '
     done
     echo
@@ -203,14 +206,24 @@ for row in $ROWS; do
     first=', '
 done
 printf '\nmicroseconds from wire to wire at half of that rate: p50, p99, max\n'
-for row in $ROWS; do
-    printf '%-14s' "$row"
+json+=', "times": {'
+first=
+for row in $TIMED; do
+    printf '%-16s' "$row"
+    json+="${first:-}\"$row\": {"
+    inner=
     for size in $SIZES; do
+        json+="$inner\"$size\": {\"p50_ns\": $(median "$tmp/$row.$size.took" 3), \"p99_ns\": $(median "$tmp/$row.$size.took" 4), "
+        json+="\"max_ns\": $(median "$tmp/$row.$size.took" 6)}"
+        inner=', '
         awk -v a="$(median "$tmp/$row.$size.took" 3)" -v b="$(median "$tmp/$row.$size.took" 4)" -v c="$(median "$tmp/$row.$size.took" 6)" \
             'BEGIN { printf " %22s", sprintf("%.1f %.1f %.0f", a / 1000, b / 1000, c / 1000) }'
     done
     echo
+    json+='}'
+    first=', '
 done
+json+='}'
 printf '\n85,000 frames of 850 bytes a second by the fast path in a thread of its own: %% of a processor, %% lost, p50 and p99 in us\n'
 json+=', "thread": {'
 inner=
