@@ -34,14 +34,11 @@ cleanup() {
     done
     rm -rf "$tmp"
 }
+# shellcheck source=selftest/bench/lab.sh
+. selftest/bench/lab.sh
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-in_ns() {
-    local ns=$1
-    shift
-    ip netns exec "$id-$ns" "$@"
-}
 wait_for() { # command...: ten seconds
     for _ in $(seq 200); do
         "$@" >/dev/null 2>&1 && return 0
@@ -64,24 +61,24 @@ build_network() {
     local ns
     for ns in gen dut; do
         ip netns add "$id-$ns"
-        in_ns "$ns" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
+        n "$ns" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
     done
     ip -n "$id-gen" link add eth0 type veth peer name d0 netns "$id-dut"
     ip -n "$id-gen" link set eth0 up
     ip -n "$id-dut" link set d0 up
     ip -n "$id-dut" addr add $host/24 dev d0
     ip -n "$id-gen" addr add 192.0.2.1/24 dev eth0
-    ip -n "$id-gen" neigh replace $host dev eth0 lladdr "$(in_ns dut cat /sys/class/net/d0/address)"
-    in_ns dut ethtool -K d0 gro on
+    ip -n "$id-gen" neigh replace $host dev eth0 lladdr "$(mac_of dut d0)"
+    n dut ethtool -K d0 gro on
     ip netns exec "$id-dut" perl -e "$server" &
-    perl -e "$datagram" "$(in_ns dut cat /sys/class/net/d0/address)" >"$tmp/datagram"
+    perl -e "$datagram" "$(mac_of dut d0)" >"$tmp/datagram"
 }
 
 # Sets $receiver, the kernel's thread for d0. Interfaces of other namespaces have such threads too.
 thread_receiver() {
     local before after
     before=$(pgrep -x 'napi/d0-.*' | sort || true)
-    in_ns dut sh -c 'echo 1 >/sys/class/net/d0/threaded'
+    n dut sh -c 'echo 1 >/sys/class/net/d0/threaded'
     after=$(pgrep -x 'napi/d0-.*' | sort || true)
     receiver=$(comm -13 <(echo "$before") <(echo "$after") | head -1)
     [ -n "$receiver" ] || { echo "protected.sh: no thread for d0: threaded NAPI (Linux 5.12)" >&2; exit 1; }
@@ -103,15 +100,15 @@ stop() {
 }
 
 cpu_ns() { cat "/proc/$receiver/schedstat" ${sentinel:+/proc/$sentinel/task/*/schedstat} | awk '{ n += $1 } END { printf "%.0f", n }'; }
-came() { in_ns dut awk '$1 == "d0:" { print $3 }' /proc/net/dev; }
-handled() { in_ns dut awk '$1 == "Ip:" && $4 + 0 == $4 { print $4 }' /proc/net/snmp; }
+came() { n dut awk '$1 == "d0:" { print $3 }' /proc/net/dev; }
+handled() { n dut awk '$1 == "Ip:" && $4 + 0 == $4 { print $4 }' /proc/net/snmp; }
 
 # Adds a line "frames a second, ns a frame, share of the frames that IP saw".
 measure() { # row
     local cpu frames up began
     start "$1"
     began=${EPOCHREALTIME/./} cpu=$(cpu_ns) frames=$(came) up=$(handled)
-    in_ns gen taskset -c 0 "$LIVE" blast eth0 60 "$SECONDS_EACH" "$tmp/datagram" >/dev/null
+    n gen taskset -c 0 "$LIVE" blast eth0 60 "$SECONDS_EACH" "$tmp/datagram" >/dev/null
     awk -v us=$((${EPOCHREALTIME/./} - began)) -v n=$(($(came) - frames)) -v c=$(($(cpu_ns) - cpu)) -v up=$(($(handled) - up)) \
         'BEGIN { printf "%.0f %.0f %.4f\n", n / us * 1e6, n ? c / n : 0, n ? up / n : 0 }' >>"$tmp/row.$1"
     stop
@@ -132,7 +129,7 @@ time_blocks() {
     perl -e "$reader" <"$tmp/lines" >"$tmp/late" &
     ip netns exec "$id-dut" "$VANGUARD" sentinel d0 --src-syn 10 --set src_syn.burst=10 --name "$id" >"$tmp/lines" 2>"$tmp/sentinel.log" &
     sentinel=$!
-    wait_for in_ns dut sh -c 'ip link show d0 | grep -q prog/xdp'
+    wait_for n dut sh -c 'ip link show d0 | grep -q prog/xdp'
     for i in $(seq "$BLOCKS"); do
         ip netns exec "$id-gen" timeout 5 hping3 -I eth0 -a "198.51.100.$i" -c 100 -i u100 -q -S -p 81 $host >/dev/null 2>&1 &
         wait_for told "$i"
@@ -149,17 +146,17 @@ for _ in $(seq "$ROUNDS"); do
     for row in $rows; do measure "$row"; done
 done
 time_blocks
-median() { quantile 0.5 "$1" "$tmp/row.$2"; }
+median_of() { quantile 0.5 "$1" "$tmp/row.$2"; }
 printf '\nA host under a flood of one blocked source, %s rounds of %s s\n' "$ROUNDS" "$SECONDS_EACH"
 printf '%-14s %12s %12s %22s %12s\n' "" "frames/s" "ns a frame" "% of a core at 100 kpps" "share up"
 for row in $rows; do
-    printf '%-14s %12s %12s %22s %12s\n' "$row" "$(median 1 "$row")" "$(median 2 "$row")" "$(median 2 "$row" | awk '{ print $1 / 100 }')" "$(median 3 "$row")"
+    printf '%-14s %12s %12s %22s %12s\n' "$row" "$(median_of 1 "$row")" "$(median_of 2 "$row")" "$(median_of 2 "$row" | awk '{ print $1 / 100 }')" "$(median_of 3 "$row")"
 done
 printf 'a block is on stdout after ms (goal 100): median %s, 99 of 100 %s, of %s\n' "$(quantile 0.5 1 "$tmp/late")" "$(quantile 0.99 1 "$tmp/late")" "$BLOCKS"
 {
     printf '{'
     for row in $rows; do
-        printf '"%s": {"frames_per_second": %s, "ns_per_frame": %s}, ' "$row" "$(median 1 "$row")" "$(median 2 "$row")"
+        printf '"%s": {"frames_per_second": %s, "ns_per_frame": %s}, ' "$row" "$(median_of 1 "$row")" "$(median_of 2 "$row")"
     done
     printf '"block_told_ms": {"median": %s, "p99": %s, "goal": 100}}\n' "$(quantile 0.5 1 "$tmp/late")" "$(quantile 0.99 1 "$tmp/late")"
 } >"$BUILD/protected.json"

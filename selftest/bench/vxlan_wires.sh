@@ -34,15 +34,11 @@ cleanup() {
     for ns in a dut b; do ip netns del "$id-$ns" 2>/dev/null; done
     rm -rf "$tmp"
 }
+# shellcheck source=selftest/bench/lab.sh
+. selftest/bench/lab.sh
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-n() {
-    local ns=$1
-    shift
-    ip netns exec "$id-$ns" "$@"
-}
-mac_of() { ip -n "$id-$1" -o link show "$2" | sed -n 's,.*link/ether \([^ ]*\).*,\1,p'; }
 
 build_network() {
     local ns
@@ -139,7 +135,6 @@ measure() { # row, size
         'BEGIN { printf "%.0f %.4f\n", n / s / 1000, 100 * (1 - n / sent) }' >>"$tmp/$1.$2.rate"
 }
 
-median() { awk -v c="$2" '{ print $c }' "$1" | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
 # The time that frames take, in a line "sent arrived p50 p99 p99.9 max", ns.
 stamps() { # row, size, frames a second

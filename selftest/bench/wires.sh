@@ -28,14 +28,11 @@ cleanup() {
     for ns in a m b; do ip netns del "$id-$ns" 2>/dev/null; done
     rm -rf "$tmp"
 }
+# shellcheck source=selftest/bench/lab.sh
+. selftest/bench/lab.sh
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-in_ns() {
-    local ns=$1
-    shift
-    ip netns exec "$id-$ns" "$@"
-}
 
 connect() { # from, its interface, to, its interface
     ip -n "$id-$1" link add "$2" type veth peer name "$4" netns "$id-$3"
@@ -47,22 +44,22 @@ build_network() {
     local ns
     for ns in a m b; do
         ip netns add "$id-$ns"
-        in_ns "$ns" sysctl -qw net.ipv6.conf.default.disable_ipv6=1
+        n "$ns" sysctl -qw net.ipv6.conf.default.disable_ipv6=1
     done
     connect a eth0 m m1
     connect b eth0 m m2
     connect a direct b direct
     # Frames from live.c and from a redirect need NAPI where they arrive.
     for ns in a b; do
-        in_ns "$ns" "$BENCH/live" sink eth0
-        in_ns "$ns" "$BENCH/live" sink direct
+        n "$ns" "$BENCH/live" sink eth0
+        n "$ns" "$BENCH/live" sink direct
     done
-    in_ns m ethtool -K m1 gro on
-    in_ns m ethtool -K m2 gro on
+    n m ethtool -K m1 gro on
+    n m ethtool -K m2 gro on
 }
 
 counted() { # namespace, interface: frames that its sink got
-    in_ns "$1" ethtool -S "$2" | awk '/xdp_packets/ { n += $2 } END { print n + 0 }'
+    n "$1" ethtool -S "$2" | awk '/xdp_packets/ { n += $2 } END { print n + 0 }'
 }
 
 graph() { # class
@@ -93,8 +90,8 @@ start_forwarder() { # row
     case $1 in
     direct) ;;
     redirect)
-        in_ns m "$BENCH/live" redirect m1 m2
-        in_ns m "$BENCH/live" redirect m2 m1
+        n m "$BENCH/live" redirect m1 m2
+        n m "$BENCH/live" redirect m2 m1
         ;;
     bridge)
         ip -n "$id-m" link add br0 type bridge
@@ -124,7 +121,7 @@ stop_forwarder() { # row
 cpu_ticks() { if [ -n "$forwarder" ]; then awk '{ print $14 + $15 }' "/proc/$forwarder/stat"; else echo 0; fi; }
 
 blast() { # namespace, interface, size
-    in_ns "$1" taskset -c 0 "$BENCH/live" blast "$2" "$3" "$SECONDS_EACH" >/dev/null
+    n "$1" taskset -c 0 "$BENCH/live" blast "$2" "$3" "$SECONDS_EACH" >/dev/null
 }
 
 # Adds a line "kpps per-CPU-second" to the file of this row, size and direction.
@@ -148,10 +145,6 @@ measure() { # row, size, ways
 
 one_way_only() { case $1 in minimal_*) true ;; *) false ;; esac }
 
-median() { # file, column
-    [ -s "$1" ] || { echo -; return; }
-    awk -v c="$2" '{ print $c }' "$1" | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
-}
 
 table() {
     local row
