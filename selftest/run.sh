@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs everything that `make check` promises: the libcheck suites, and beside them, because they mostly
-# wait, namespace scenarios, libvanguard in host programs and a moment of every fuzzer; then what floods:
-# a full backlog of the kernel loses other tests' frames too. Prints libcheck's summary, then once more what
+# wait, namespace scenarios, libvanguard in host programs and a moment of every fuzzer; then what floods,
+# with nothing beside it: a full backlog of the kernel loses other tests' frames too. Prints libcheck's summary, then once more what
 # failed, and a closing line.
 #
 # A suite has a process of its own: under sanitizers each test costs what was ever allocated in front of it.
@@ -26,25 +26,25 @@ began=${EPOCHREALTIME/./}
 # libcheck's limits are for a test that has a processor to itself.
 export CK_TIMEOUT_MULTIPLIER=5
 
-# Those that flood sockets first, and not at once.
-"$BUILD/selftest" --list | awk '/^(raw_socket|xdp_socket)/ { first = first " " $1; next } { rest = rest "\n" $1 }
-    END { print substr(first, 2) rest }' >"$queue"
+suites() { "$BUILD/selftest" --list | grep "$@"; }
+flooding='^raw_socket\|^xdp_socket'
+suites -v "$flooding" >"$queue"
 
-next_suites() { # which worker
+next_suite() { # which worker
     flock "$queue.lock" sed -i -e "1w $queue.$1" -e 1d "$queue"
-    read -ra names <"$queue.$1"
+    read -r suite <"$queue.$1"
 }
 run_suites() { # which worker
-    local names start status output
-    while next_suites "$1"; do
-        output=$tmp/suites.${names[0]} start=$SECONDS status=0
-        "$BUILD/selftest" "${names[@]}" >"$output" 2>&1 || status=$?
+    local suite start status output
+    while next_suite "$1"; do
+        output=$tmp/suites.$suite start=$SECONDS status=0
+        "$BUILD/selftest" "$suite" >"$output" 2>&1 || status=$?
         if [ "$status" -eq 0 ]; then
-            echo "ok      ${names[*]}: $(tail -1 "$output") ($((SECONDS - start)) s)"
+            echo "ok      $suite: $(tail -1 "$output") ($((SECONDS - start)) s)"
         else
-            echo "FAILED  ${names[*]} (exit code $status)"
+            echo "FAILED  $suite (exit code $status)"
             sed 's/^/        /' "$output"
-            echo "${names[*]}: exit code $status" >>"$output"
+            echo "$suite: exit code $status" >>"$output"
         fi
     done
 }
@@ -124,6 +124,8 @@ done
 
 run_suites 2
 wait "$worker"
+suites "$flooding" >"$queue"
+run_suites 1
 
 # What every suite said of itself, together.
 cat "$tmp"/suites.* >"$suites"
