@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
 export PYTHONDONTWRITEBYTECODE=1
-SUITE="frames table twin mtu errors egress soak"
+SUITE="frames table twin mtu errors pieces lists egress soak"
 
 id=vo$$
 tmp=$(mktemp -d)
@@ -81,7 +81,7 @@ pair() { # namespace, interface, MAC, twice
 start() { # parameters of VxlanNat; what else is linked
     cat >"$tmp/graph.lua" <<LUA
 local c = config.new()
-config.app(c, "tunnel", XdpSocket, { ifname = "a0" })
+config.app(c, "tunnel", ${input:-XdpSocket}, { ifname = "a0" })
 config.app(c, "nat", VxlanNat, { ingress = "a0", egress = "b0", vnis = "42", $1 })
 config.app(c, "egress", RawSocket, { ifname = "b0" })
 config.chain(c, "tunnel", "nat", "egress")
@@ -92,6 +92,12 @@ LUA
     ip netns exec "$id-dut" "$VANGUARD" run --name "$id" "$tmp/graph.lua" >"$tmp/run.log" 2>&1 &
     pid=$!
     wait_for "the graph to run" "$VANGUARD" ctl "$id" get nat.mtu
+}
+start_program() { # its --fastpath, parameters
+    echo "return { vnis = '42', $2 }" >"$tmp/rules.lua"
+    ip netns exec "$id-dut" "$VANGUARD" vxlan-nat a0 b0 --name "$id" -c "$tmp/rules.lua" --fastpath "$1" >"$tmp/run.log" 2>&1 &
+    pid=$!
+    wait_for "the program to run" "$VANGUARD" ctl "$id" get nat.mtu
 }
 watch() { # namespace, interface, filter: what comes in there is in INTERFACE.pcap
     n "$1" tcpdump -i "$2" -Q in -U -w "$tmp/$2.pcap" "$3" >"$tmp/$2.log" 2>&1 &
@@ -250,6 +256,48 @@ test_errors() {
     n src ping -6 -c 5 -i 0.2 -W 5 -q 2001:db8:42::2 >"$tmp/ping.log" || fail "ping of IPv6"
     n src ping -c 1 -W 5 -q -s 4000 10.42.0.2 >"$tmp/ping.log" || fail "ping in fragments"
     stop
+}
+
+# Packets in three pieces, of a kernel: inner ones, which follow their first one; outer ones, which become
+# packets again.
+test_pieces() {
+    local way
+    put_up_server
+    put_up_client
+    n dst ethtool -K d0 gro on
+    oracle pieces cut "$tmp/pieces" "$id-src" >"$tmp/cut.log" || fail "what the kernel cut"
+    say "$(cat "$tmp/cut.log")"
+    ip -n "$id-src" link del vx0 # nor says it anything of its own
+    for way in off xdp; do
+        start "fastpath = '$way', allow = '10.42.0.0/24', rules = { { proto = 'udp', port = '8080', to = '172.30.82.95:8081' }, { to = '172.30.82.95' } }"
+        replayed inner
+        stop
+    done
+    for input in XdpSocket RawSocket; do
+        start "allow = '10.42.0.0/24', rules = { { proto = 'udp', port = '8080', to = '172.30.82.95:8081' } }"
+        replayed outer
+        stop
+    done
+    unset input
+}
+replayed() { # inner or outer
+    # shellcheck disable=SC2086 # none, or one
+    oracle pieces "$1" "$tmp/pieces" "$id" "$pid" "$id-src" "$id-dst" ${WAIT:+wait} >"$tmp/replayed.log" 2>&1 || fail "$1 pieces"
+    while read -r line; do say "$line"; done <"$tmp/replayed.log"
+}
+
+# Who may pass changes under way.
+test_lists() {
+    local way
+    n dst ethtool -K d0 gro on
+    oracle lists make "$tmp/list.json"
+    for way in off auto; do
+        start_program "$way" 'allow_file = "'"$tmp"'/list.json", rules = { [8080] = "172.30.82.95:8081", { port = "8080", to = "[2001:db8:30::95]:8081" } }'
+        oracle lists "$VANGUARD" "$id" "$id-src" "$id-dst" "$tmp/list.json" "${LISTS:-0}" >"$tmp/lists.log" 2>&1 || fail "a wrong verdict, or none, fast path $way"
+        say "$(cat "$tmp/lists.log")"
+        [ $way = off ] || more fast_packets 1000 || fail "nothing by the fast path"
+        stop
+    done
 }
 
 load() { # frames a second, seconds, one damaged of so many

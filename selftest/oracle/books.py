@@ -10,26 +10,11 @@ import os
 import sys
 import time
 
-from program import Program
+from program import Program, unaccounted
 
 SETTLED = 5  # seconds, after which a program has what it needs
 GROWTH = 8 << 20
 CALLERS = 4  # of its control socket, who may be there or not
-
-
-def check(c):
-    """Invariants of vxlan.bpf.h: what is wrong, or nothing."""
-    passed = sum(value for name, value in c.items() if name.startswith("pass_"))
-    dropped = sum(value for name, value in c.items() if name.startswith("drop_"))
-    came = c["total_packets"] + c["back_packets"]
-    went = passed + dropped + c["forwarded"] + c["back_forwarded"] + c["outer_merged"] + c["held"]
-    if came != went:
-        return f"{came} came, {went} are accounted for"
-    if dropped != c["errors"]:
-        return f"{dropped} drops, {c['errors']} errors"
-    if c["forwarded"] != c["redirected"]:
-        return "forwarded, and not redirected"
-    return None
 
 
 def resident(pid):
@@ -41,7 +26,7 @@ def main(name, pid, seconds):
     program, first = Program(name), None
     for second in range(seconds + 1):
         counters = program.counters()
-        problem = check(counters)
+        problem = unaccounted(counters)
         has = resident(pid), len(os.listdir(f"/proc/{pid}/fd"))
         if problem:
             raise SystemExit(f"second {second}: {problem}: {counters}")
