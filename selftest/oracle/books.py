@@ -22,21 +22,33 @@ def resident(pid):
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def maps(pid):
+    """BPF maps that it holds."""
+    count = 0
+    for name in os.listdir(f"/proc/{pid}/fdinfo"):
+        try:
+            with open(f"/proc/{pid}/fdinfo/{name}", encoding="ascii") as file:
+                count += "map_id:" in file.read()
+        except FileNotFoundError:
+            pass  # a caller that is gone
+    return count
+
+
 def main(name, pid, seconds):
     program, first = Program(name), None
     for second in range(seconds + 1):
         counters = program.counters()
         problem = unaccounted(counters)
-        has = resident(pid), len(os.listdir(f"/proc/{pid}/fd"))
+        has = resident(pid), len(os.listdir(f"/proc/{pid}/fd")), maps(pid)
         if problem:
             raise SystemExit(f"second {second}: {problem}: {counters}")
         if second == min(SETTLED, seconds // 2):
             first = has
-        if first and (has[0] > first[0] + GROWTH or has[1] > first[1] + CALLERS):
-            raise SystemExit(f"second {second}: memory and files {has}, were {first}")
+        if first and (has[0] > first[0] + GROWTH or has[1] > first[1] + CALLERS or has[2] != first[2]):
+            raise SystemExit(f"second {second}: memory, files and BPF maps {has}, were {first}")
         if second < seconds:
             time.sleep(1)
-    print(f"memory {has[0] >> 20} MiB, files {has[1]}")
+    print(f"{seconds} seconds: memory {has[0] >> 10} KiB, was {first[0] >> 10}; files {has[1]}, BPF maps {has[2]}")
 
 
 main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
