@@ -197,6 +197,28 @@ END_TEST
 
 /* --- anything ------------------------------------------------------------------------ */
 
+static void later(uint64_t time)
+{
+    engine_set_time(engine, engine_now(engine) + time);
+    app->class->tick(app);
+}
+
+/* The other end of a veth that has no NAPI any more takes nothing that is redirected to it. */
+START_TEST(egress_that_takes_nothing)
+{
+    FAST("", "to=172.30.82.95");
+    ck_assert(fast_path_is_attached(nat->fast));
+    later(200000000);
+    ck_assert(fast_path_is_attached(nat->fast));
+    shell("ethtool -K b1 gro off");
+    later(200000000);
+    ck_assert(!fast_path_is_attached(nat->fast));
+    shell("ethtool -K b1 gro on");
+    later(2000000000);
+    ck_assert(fast_path_is_attached(nat->fast));
+}
+END_TEST
+
 /* Damaged in a place or two, or cut off. */
 static uint32_t mutate(uint8_t *frame, uint32_t length, uint64_t draw)
 {
@@ -255,6 +277,7 @@ static Suite *suite_vxlan_fast(void)
     tcase_add_test(tcase, nothing_while_packets_are_traced);
     tcase_add_test(tcase, sessions_by_the_app);
     tcase_add_test(tcase, another_list);
+    tcase_add_test(tcase, egress_that_takes_nothing);
     tcase_add_test(tcase, anything);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -138,11 +138,22 @@ static const struct about abouts[] = {
 
 #define ABOUTS (int)(sizeof(abouts) / sizeof(*abouts))
 
-static enum icmp_kind read_frame(uint32_t length, struct vxlan_frame *f,
-                                 struct icmp_embedded *e)
+/* What is read of `frame`. */
+static struct vxlan_frame f;
+static struct icmp_embedded e;
+
+static enum icmp_kind read_frame(uint32_t length)
 {
-    *f = inner_facts(frame, length);
-    return icmp_read(frame, f, e);
+    f = inner_facts(frame, length);
+    return icmp_read(frame, &f, &e);
+}
+
+/* `frame` is an error, and is read as one; its length. */
+static uint32_t read_error(const struct about *about, const struct icmp_translation *is)
+{
+    uint32_t length = make_error(frame, about, is);
+    ck_assert_int_eq(read_frame(length), ICMP_ERROR);
+    return length;
 }
 
 /* --- reading ------------------------------------------------------------------------- */
@@ -151,10 +162,7 @@ START_TEST(an_error_says_about_whom)
 {
     const struct about *about = &abouts[_i];
     struct icmp_translation is = draw_translation(about, (uint64_t)_i);
-    struct vxlan_frame f;
-    struct icmp_embedded e;
-    uint32_t length = make_error(frame, about, &is);
-    ck_assert_int_eq(read_frame(length, &f, &e), ICMP_ERROR);
+    uint32_t length = read_error(about, &is);
     ck_assert_mem_eq(e.src, is.src.address, 16);
     ck_assert_mem_eq(e.dst, is.dst.address, 16);
     ck_assert(e.ports && e.sport == is.src.port && e.dport == is.dst.port);
@@ -173,20 +181,16 @@ START_TEST(damage_is_seen)
 {
     const struct about *about = &abouts[_i];
     struct icmp_translation is = draw_translation(about, (uint64_t)_i);
-    struct vxlan_frame f;
-    struct icmp_embedded e;
-    uint32_t length = make_error(frame, about, &is);
-    read_frame(length, &f, &e);
+    uint32_t length = read_error(about, &is);
     uint32_t l4 = f.l4, ip = e.l3, transport = e.l4;
     for (uint32_t bit = 8u * l4 + 8; bit < 8 * length; bit++) { /* behind the type */
         make_error(frame, about, &is);
         frame[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        ck_assert_int_eq(read_frame(length, &f, &e), ICMP_DAMAGED);
+        ck_assert_int_eq(read_frame(length), ICMP_DAMAGED);
         fix_transport(frame, length);
         bool header = !about->v6 && bit >= 8 * ip && bit < 8 * transport;
         if (header || bit < 8 * ip || bit >= 8 * transport + 64)
-            ck_assert_int_eq(read_frame(length, &f, &e),
-                             header ? ICMP_DAMAGED : ICMP_ERROR);
+            ck_assert_int_eq(read_frame(length), header ? ICMP_DAMAGED : ICMP_ERROR);
     }
 }
 END_TEST
@@ -196,14 +200,12 @@ START_TEST(cut_at_every_byte)
 {
     const struct about *about = &abouts[_i];
     struct icmp_translation is = draw_translation(about, (uint64_t)_i), to = is;
-    struct icmp_embedded whole, e;
-    struct vxlan_frame f;
-    uint32_t length = make_error(frame, about, &is);
+    uint32_t length = read_error(about, &is);
+    const struct icmp_embedded whole = e;
     to.src.port++;
     to.dst.address[15]++;
     to.dst.port = about->protocol == IS_ICMP ? to.src.port : to.dst.port;
     make_error(expected, about, &to);
-    read_frame(length, &f, &whole);
     for (uint32_t end = f.l4; end < length; end++) {
         uint8_t *bytes = malloc(end);
         memcpy(bytes, frame, end);
@@ -242,8 +244,6 @@ START_TEST(what_is_no_error)
         struct made made = { .v6 = rows[i].v6,
                              .protocol = rows[i].protocol,
                              .type = rows[i].type };
-        struct vxlan_frame f;
-        struct icmp_embedded e;
         uint32_t length = frame_make(frame, &made);
         f = inner_facts(frame, length);
         put16(frame + f.l4 + 4, 0x1234);
@@ -265,10 +265,7 @@ START_TEST(a_later_fragment_has_no_ports)
         .type = 11, .protocol = IS_UDP, .later = true, .quoted = 30
     };
     struct icmp_translation is = draw_translation(&about, 1), to = is;
-    struct vxlan_frame f;
-    struct icmp_embedded e;
-    uint32_t length = make_error(frame, &about, &is);
-    ck_assert_int_eq(read_frame(length, &f, &e), ICMP_ERROR);
+    uint32_t length = read_error(&about, &is);
     ck_assert(!e.ports && !e.l4 && !e.sport && !e.dport && !e.checksum);
     to.src.address[13] ^= 5;
     to.dst.address[14] ^= 7;
@@ -293,16 +290,13 @@ START_TEST(translated_is_as_if_made_so)
         struct about about = abouts[_i];
         struct icmp_translation is = draw_translation(&about, 2 * i),
                                 to = draw_translation(&about, 2 * i + 1);
-        struct vxlan_frame f;
-        struct icmp_embedded e;
-        uint32_t length = make_error(frame, &about, &is);
+        uint32_t length = read_error(&about, &is);
         memcpy(original, frame, length);
         ck_assert_uint_eq(make_error(expected, &about, &to), length);
-        ck_assert_int_eq(read_frame(length, &f, &e), ICMP_ERROR);
         icmp_translate(frame, &f, &e, &to);
         ck_assert_ptr_null(frame_problem(frame, length));
         ck_assert_mem_eq(frame, expected, length);
-        ck_assert_int_eq(read_frame(length, &f, &e), ICMP_ERROR);
+        ck_assert_int_eq(read_frame(length), ICMP_ERROR);
         icmp_translate(frame, &f, &e, &is);
         ck_assert_mem_eq(frame, original, length);
     }
@@ -314,10 +308,7 @@ START_TEST(quoted_udp_without_a_checksum)
     const struct about about = { .type = 3, .protocol = IS_UDP, .quoted = WHOLE };
     struct icmp_translation is = draw_translation(&about, 1),
                             to = draw_translation(&about, 2);
-    struct vxlan_frame f;
-    struct icmp_embedded e;
-    uint32_t length = make_error(frame, &about, &is);
-    read_frame(length, &f, &e);
+    uint32_t length = read_error(&about, &is);
     put16(frame + e.checksum, 0);
     fix_transport(frame, length);
     icmp_translate(frame, &f, &e, &to);
@@ -332,13 +323,10 @@ START_TEST(quoted_damage_stays)
     const struct about about = { .type = 3, .protocol = IS_TCP, .quoted = WHOLE };
     struct icmp_translation is = draw_translation(&about, 1),
                             to = draw_translation(&about, 2);
-    struct vxlan_frame f;
-    struct icmp_embedded e;
-    uint32_t length = make_error(frame, &about, &is);
-    read_frame(length, &f, &e);
+    uint32_t length = read_error(&about, &is);
     frame[e.l4 + 21] ^= 0x55;
     fix_transport(frame, length);
-    ck_assert_int_eq(read_frame(length, &f, &e), ICMP_ERROR);
+    ck_assert_int_eq(read_frame(length), ICMP_ERROR);
     icmp_translate(frame, &f, &e, &to);
     ck_assert_ptr_null(frame_problem(frame, length));
     make_error(expected, &about, &to);
@@ -381,12 +369,10 @@ START_TEST(an_error_of_our_own)
             uint32_t most = made.v6 ? 1280 : 576;
             enum icmp_error error = i & 4 ? ICMP_TOO_BIG : ICMP_TIME_EXCEEDED;
             uint32_t size = make_about(&made, error, 2000, 3000);
-            struct vxlan_frame f;
-            struct icmp_embedded e;
             uint32_t all = (made.v6 ? 48 : 28) + frame_make(original, &made) - 14;
             ck_assert_uint_eq(size, all < most ? all : most);
             ck_assert_ptr_null(frame_problem(frame, 14 + size));
-            ck_assert_int_eq(read_frame(14 + size, &f, &e), ICMP_ERROR);
+            ck_assert_int_eq(read_frame(14 + size), ICMP_ERROR);
             ck_assert(e.sport == 1000 && e.dport == 2000 && e.protocol == made.protocol);
             ck_assert_mem_eq(frame + e.l3, original + 14, 14 + size - e.l3);
             const uint8_t *ip = frame + 14, *icmp = frame + f.l4;

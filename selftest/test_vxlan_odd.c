@@ -1,4 +1,5 @@
 /* VxlanNat and what odd hosts, hostile ones and other apps bring it. */
+#include "selftest/private_network.h"
 #include "selftest/vxlan_tunnels.h"
 
 /* --- what travels beside a frame ------------------------------------------------------ */
@@ -66,7 +67,6 @@ START_TEST(unfinished_checksums)
 }
 END_TEST
 
-/* Routers of RFC 1191 send fragments with DF. */
 /* A sender that leaves checksums to an interface which there is not: they are finished, or stay as wrong
  * as they are, and that is noticed. */
 START_TEST(checksums_left_undone)
@@ -103,6 +103,7 @@ START_TEST(checksums_left_undone)
 }
 END_TEST
 
+/* Routers of RFC 1191 send fragments with DF. */
 START_TEST(fragments_keep_their_id)
 {
     BUILD("allow=10.0.0.0/8", "to=172.30.82.95");
@@ -115,6 +116,37 @@ START_TEST(fragments_keep_their_id)
     ck_assert_uint_eq(get16(p[0]->data + 18), 5);
     ck_assert_uint_eq(get16(p[1]->data + 18), 5);
     ck_assert_uint_eq((p[0]->data[20] | p[1]->data[20]) & 0x40, 0);
+}
+END_TEST
+
+/* Of packets that no flow is kept of: what others are sent to in between is nothing to them. */
+START_TEST(fragments_keep_their_next_hop)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    if (!private_network())
+        return;
+    shell("ip link add b0 type veth peer name b1; ip link set b0 up; ip link set b1 up");
+    shell("ip addr add 172.30.82.1/24 dev b0");
+    shell("for i in 95 96; do ip neigh add 172.30.82.$i lladdr 02:00:00:00:00:$i dev b0; "
+          "done");
+    BUILD("allow=10.0.0.0/8 egress=b0", "dst=10.0.0.77 port=80 to=172.30.82.96",
+          "dst=10.0.0.77 to=172.30.82.95");
+    for (uint32_t offset = 0; offset < 1200; offset += 400) {
+        uint32_t length = fragment(inner, 5, offset, 400, true);
+        inner[23] = 47; /* GRE */
+        put16(inner + 24, 0);
+        put16(inner + 24, ~naive_sum(inner + 14, 20, 0));
+        put_in(&usual, inner, length);
+        for (int i = 0; i < 4; i++) { /* numbers of next hops are taken back */
+            engine_set_time(engine, engine_now(engine) + 60000000);
+            test_breathe(engine, 1);
+        }
+        made.from = (uint16_t)(1 + offset);
+        put_in(&usual, inner, frame_make(inner, &made));
+    }
+    struct packet **p = came(6);
+    for (int i = 0; i < 6; i++)
+        ck_assert_uint_eq(p[i]->data[5], i & 1 ? 0x96 : 0x95);
 }
 END_TEST
 
@@ -255,6 +287,7 @@ static Suite *suite_vxlan_odd(void)
     tcase_add_test(tests, bad_super_frames_are_counted);
     tcase_add_loop_test(tests, checksums_left_undone, 0, 3);
     tcase_add_test(tests, fragments_keep_their_id);
+    tcase_add_test(tests, fragments_keep_their_next_hop);
     tcase_add_test(tests, ipv6_fragments_follow_the_first);
     tcase_add_loop_test(tests, ipv6_without_a_checksum, 0, 2);
     tcase_add_test(tests, headers_are_within_their_packet);

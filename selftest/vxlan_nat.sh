@@ -4,7 +4,8 @@
 #
 #     src: vx0 (kernel vxlan) s0 ---- a0  dut: XdpSocket -> VxlanNat -> RawSocket  b0 ---- d0  dst: a host
 #
-# Traffic goes only between these three namespaces.
+# Traffic goes only between these three namespaces. IPERF: so many MiB each way by iperf3 as well, in
+# scenario route.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
@@ -179,11 +180,29 @@ test_route() {
         wait "$server" || fail "the server"
         equal "digest at the server, offloads $offloads" "$(tail -1 "$tmp/served")" "$(perl -e "$block" 7 "$bytes")"
         equal "digest at the client" "$(tail -1 "$tmp/asked")" "$(perl -e "$block" 11 "$bytes")"
+        [ -z "${IPERF-}" ] || by_iperf $((IPERF << 20))
     done
     equal "wrong checksums at the server" "$(wrong_sums dst)" 0
     equal "wrong checksums at the client" "$(wrong_sums src)" 0
     n src ping -c 3 -i 0.2 -W 2 -q 10.42.0.2 >"$tmp/ping" 2>&1 && fail "no rule is for ping"
     stop_quietly
+}
+
+by_iperf() { # bytes
+    local way server
+    for way in "" --reverse; do
+        n dst timeout 300 iperf3 -s -1 -B 172.30.82.95 -p 8081 --forceflush >"$tmp/iperf3.log" 2>&1 &
+        server=$!
+        wait_for "iperf3" grep -q listening "$tmp/iperf3.log"
+        # shellcheck disable=SC2086 # none, or one
+        n src timeout 300 iperf3 -c 10.42.0.2 -p 8080 -n "$1" --json $way >"$tmp/iperf3.json" || fail "iperf3: $(cat "$tmp/iperf3.json")"
+        wait "$server" || fail "the server of iperf3"
+        between "bytes by iperf3 ${way:-forth}" "$(measured bytes)" "$1" $(($1 + (1 << 20)))
+        say "$(measured bits_per_second) bit/s, $(measured retransmits) retransmits"
+    done
+}
+measured() { # of what was sent
+    tr -d '\n\t ' <"$tmp/iperf3.json" | sed -nE 's/.*"sum_sent":\{([^}]*)\}.*/\1/p' | tr ',' '\n' | sed -n "s/\"$1\"://p"
 }
 
 counter() { app_counter nat "$1"; }

@@ -4,14 +4,14 @@
 #     src: s0 ------ a0  dut: XdpSocket -> VxlanNat -> RawSocket  b0 ------ d0  dst
 #          s1 ------ k0  kern: a vxlan device, nft                m0 ------ e0  far
 #
-# Both ways have the same MACs and addresses. ORACLE_FRAMES (10000) and SOAK (10, in seconds) say how much.
-# Traffic goes only between these namespaces.
+# Both ways have the same MACs and addresses. ORACLE_FRAMES (10000), LISTS (0) and SOAK (5, in seconds) say
+# how much; WAIT=1: until pieces are forgotten, too. Traffic goes only between these namespaces.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
 export PYTHONDONTWRITEBYTECODE=1
-SUITE="frames table twin mtu errors egress soak"
+SUITE="frames table twin mtu errors pieces lists full egress soak"
 
 id=vo$$
 tmp=$(mktemp -d)
@@ -35,7 +35,7 @@ clean_up() {
 }
 fail() {
     say "FAILED: $*"
-    sed 's/^/    /' "$tmp"/*.log 2>/dev/null | tail -20 >&2
+    sed 's/^/    /' "$tmp"/*.log 2>/dev/null | cut -c 1-400 | tail -20 >&2
     exit 1
 }
 oracle() { # its program, arguments...
@@ -81,7 +81,7 @@ pair() { # namespace, interface, MAC, twice
 start() { # parameters of VxlanNat; what else is linked
     cat >"$tmp/graph.lua" <<LUA
 local c = config.new()
-config.app(c, "tunnel", XdpSocket, { ifname = "a0" })
+config.app(c, "tunnel", ${input:-XdpSocket}, { ifname = "a0" })
 config.app(c, "nat", VxlanNat, { ingress = "a0", egress = "b0", vnis = "42", $1 })
 config.app(c, "egress", RawSocket, { ifname = "b0" })
 config.chain(c, "tunnel", "nat", "egress")
@@ -93,8 +93,14 @@ LUA
     pid=$!
     wait_for "the graph to run" "$VANGUARD" ctl "$id" get nat.mtu
 }
+start_program() { # its --fastpath, parameters
+    echo "return { vnis = '42', $2 }" >"$tmp/rules.lua"
+    ip netns exec "$id-dut" "$VANGUARD" vxlan-nat a0 b0 --name "$id" -c "$tmp/rules.lua" --fastpath "$1" >"$tmp/run.log" 2>&1 &
+    pid=$!
+    wait_for "the program to run" "$VANGUARD" ctl "$id" get nat.mtu
+}
 watch() { # namespace, interface, filter: what comes in there is in INTERFACE.pcap
-    n "$1" tcpdump -i "$2" -Q in -U -w "$tmp/$2.pcap" "$3" >"$tmp/$2.log" 2>&1 &
+    ip netns exec "$id-$1" tcpdump -i "$2" -Q in -U -w "$tmp/$2.pcap" "$3" >"$tmp/$2.log" 2>&1 &
     others+=($!)
     wait_for "tcpdump" grep -q "listening on" "$tmp/$2.log"
 }
@@ -252,20 +258,149 @@ test_errors() {
     stop
 }
 
+# Packets in three pieces, of a kernel: inner ones, which follow their first one; outer ones, which become
+# packets again.
+test_pieces() {
+    local way
+    put_up_server
+    put_up_client
+    n dst ethtool -K d0 gro on
+    oracle pieces cut "$tmp/pieces" "$id-src" >"$tmp/cut.log" || fail "what the kernel cut"
+    say "$(cat "$tmp/cut.log")"
+    ip -n "$id-src" link del vx0 # nor says it anything of its own
+    for way in off xdp; do
+        start "fastpath = '$way', allow = '10.42.0.0/24', rules = { { proto = 'udp', port = '8080', to = '172.30.82.95:8081' }, { to = '172.30.82.95' } }"
+        replayed inner
+        stop
+    done
+    for input in XdpSocket RawSocket; do
+        start "allow = '10.42.0.0/24', rules = { { proto = 'udp', port = '8080', to = '172.30.82.95:8081' } }"
+        replayed outer
+        stop
+    done
+    unset input
+}
+replayed() { # inner or outer
+    # shellcheck disable=SC2086 # none, or one
+    oracle pieces "$1" "$tmp/pieces" "$id" "$pid" "$id-src" "$id-dst" ${WAIT:+wait} >"$tmp/replayed.log" 2>&1 || fail "$1 pieces"
+    while read -r line; do say "$line"; done <"$tmp/replayed.log"
+}
+
+# Who may pass changes under way.
+test_lists() {
+    local way
+    n dst ethtool -K d0 gro on
+    oracle lists make "$tmp/list.json"
+    for way in off auto; do
+        start_program "$way" 'allow_file = "'"$tmp"'/list.json", rules = { [8080] = "172.30.82.95:8081", { port = "8080", to = "[2001:db8:30::95]:8081" } }'
+        oracle lists "$VANGUARD" "$id" "$id-src" "$id-dst" "$tmp/list.json" "${LISTS:-0}" >"$tmp/lists.log" 2>&1 || fail "a wrong verdict, or none, fast path $way"
+        say "$(cat "$tmp/lists.log")"
+        [ $way = off ] || more 1000 counter fast_packets || fail "nothing by the fast path"
+        stop
+    done
+}
+
 load() { # frames a second, seconds, one damaged of so many
     /usr/bin/python3 selftest/oracle/load.py "$id-src" "$@" >"$tmp/load.log" 2>&1 &
     sender=$!
     others+=("$sender")
     wait_for "the sender" grep -q ready "$tmp/load.log"
 }
-rises() { # counter: by 50
-    local was
-    was=$(counter "$1")
-    wait_for "$1 to rise" more "$1" $((was + 50))
+rises() { # counter, or what else prints a number: by 50
+    local what=("$@")
+    [ $# -gt 1 ] || declare -F "$1" >/dev/null || what=(counter "$1")
+    wait_for "$* to rise" more $(($("${what[@]}") + 50)) "${what[@]}"
 }
-more() { [ "$(counter "$1")" -ge "$2" ]; }
+more() { # number, command...
+    [ "$("${@:2}")" -ge "$1" ]
+}
 books() { oracle books "$id" "$pid" "$1" >"$tmp/books.log" 2>&1 || fail "the books do not add up: $(cat "$tmp/books.log")"; }
 since() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }
+
+# What interfaces dropped between two programs.
+lost_at() { # namespace, interface, rx or tx
+    ip -n "$id-$1" -s -j link show "$2" | sed -n "s/.*\"$3\":{[^}]*\"dropped\":\([0-9]*\).*/\1/p"
+}
+sum() { awk 'BEGIN { for (i = 1; i < ARGC; i++) n += ARGV[i]; print n }' "$@"; }
+
+# An independent count of what comes to the other host; and nobody answers.
+count_arrivals() {
+    n dst nft -f - <<NFT
+table netdev count {
+    chain in {
+        type filter hook ingress device d0 priority 0
+        meta protocol ip counter drop
+    }
+}
+NFT
+}
+arrived() { n dst nft list ruleset | sed -n 's/.*counter packets \([0-9]*\).*/\1/p'; }
+came_in() {
+    sum "$(counter total_packets)" "$(app_counter tunnel drop_rx_dropped)" "$(app_counter tunnel drop_rx_ring_full)" "$(lost_at src s0 tx)"
+}
+went_out() { # or was dropped behind VxlanNat, by whom says so
+    sum "$(arrived)" "$(app_counter egress drop_tx_failed)" "$(app_counter egress drop_link_down)" "$(refused_by_link)" \
+        "$(lost_at dut b0 tx)" "$(lost_at dst d0 rx)"
+}
+refused_by_link() {
+    "$VANGUARD" top --once --json --interval 10ms "$id" | tr '{' '\n' |
+        sed -n 's/.*"drops":\([0-9]*\),.*"name":"nat.output -> egress.input".*/\1/p'
+}
+
+# Ends the traffic. Each frame that was sent came in, and each that went out came to the other host, but for
+# those that interfaces and links say they dropped.
+account_for_all() { # what went_out when nothing had been sent
+    local sent
+    kill "$sender"
+    wait "$sender" || fail "the sender"
+    read -r sent _ < <(tail -1 "$tmp/load.log")
+    wait_for "all frames to have come in" same "$sent" came_in
+    wait_for "all frames to have gone out" all_out "$1"
+    books 0
+    equal "frames that came in, or were dropped by the interface" "$(came_in)" "$sent"
+    equal "frames that came to the other host, or were refused" "$(($(went_out) - $1))" "$(counter redirected)"
+}
+same() { [ "$("${@:2}")" -eq "$1" ]; }
+all_out() { [ $(($(went_out) - $1)) -eq "$(counter redirected)" ]; }
+
+# A queue that is full: it refuses frames, then it has nobody take them; the fast path goes around it.
+test_full() {
+    local way refused before
+    put_up_server
+    n dst ethtool -K d0 gro on
+    count_arrivals
+    for way in off xdp; do
+        start "fastpath = '$way', allow = '10.42.0.0/24', rules = { { to = '172.30.82.95' } }"
+        [ $way = off ] || wait_for "the fast path" grep -q "fast path: native" "$tmp/run.log"
+        before=$(went_out)
+        watch src s0 "udp port 4789"
+        load 20000 600 0
+        rises arrived
+        for refused in "20000 drop_tx_failed" "20000000 tx_blocked"; do
+            queue "${refused% *}" 1mbit
+            if [ $way = off ]; then
+                rises app_counter egress "${refused#* }"
+            else
+                rises arrived
+            fi
+            books 0
+            queue 20000000 10gbit
+            rises arrived
+            wait_for "the queue to be empty" queue_is_empty
+        done
+        ip netns exec "$id-dut" tc qdisc del dev b0 root
+        rises arrived
+        account_for_all "$before"
+        [ $way = xdp ] || between "refused by the egress" "$(app_counter egress drop_tx_failed)" 50 1e9
+        [ $way = xdp ] || between "refused by the link to it" "$(refused_by_link)" 50 1e9
+        stop
+        equal "tunnel frames that went back where they came from" "$(seen s0)" 0
+    done
+}
+queue() { # bytes that it holds, how fast it is emptied
+    n dut tc qdisc replace dev b0 root tbf rate "$2" burst 20000 limit "$1"
+}
+queue_is_empty() { n dut tc -s qdisc show dev b0 | grep -q 'backlog 0b'; }
 
 # Whatever fails: nothing leaves where tunnels come in, everything is accounted for, and it goes on
 # within a second of what was missing.
@@ -279,10 +414,10 @@ test_egress() {
         watch src s0 "udp port 4789"
         load 20000 600 100
         rises redirected
-        [ $way = off ] || wait_for "the fast path" more fast_packets 50
+        [ $way = off ] || wait_for "the fast path" more 50 counter fast_packets
         ip -n "$id-dut" link set b0 down
         rises drop_tx_down
-        books 1
+        books 0
         began=${EPOCHREALTIME/./} began_waiting=$(waited)
         ip -n "$id-dut" link set b0 up
         rises redirected
@@ -298,6 +433,13 @@ test_egress() {
         rises drop_neigh
         ip -n "$id-dst" link set d0 arp on
         rises redirected
+        if [ $way = xdp ]; then # the other end takes nothing that is redirected
+            n dst ethtool -K d0 gro off
+            wait_for "the app to take over" grep -q "no fast path: frames cannot be redirected" "$tmp/run.log"
+            rises received
+            n dst ethtool -K d0 gro on
+            rises fast_packets
+        fi
         # another list
         ctl set nat.allow=10.43.0.0/24 >/dev/null
         rises drop_not_allowed
@@ -306,7 +448,7 @@ test_egress() {
         # another instance
         ctl set nat.sessions=1000 >/dev/null
         rises redirected
-        books 1
+        books 0
         kill -9 "$pid"
         wait "$pid" 2>/dev/null || true
         sleep 0.3
@@ -314,62 +456,62 @@ test_egress() {
         rises redirected
         kill "$sender"
         wait "$sender" || fail "the sender"
-        books 1
+        books 0
         say "sent, and damaged: $(tail -1 "$tmp/load.log"), fast path $way: $(counter fast_packets)"
         stop
         equal "tunnel frames that went back where they came from" "$(seen s0)" 0
     done
 }
+received() { n dst cat /sys/class/net/d0/statistics/rx_packets; }
 
-# What interfaces dropped between two programs.
-lost_at() { # namespace, interface, rx or tx
-    ip -n "$id-$1" -s -j link show "$2" | sed -n "s/.*\"$3\":{[^}]*\"dropped\":\([0-9]*\).*/\1/p"
-}
-sum() { awk 'BEGIN { for (i = 1; i < ARGC; i++) n += ARGV[i]; print n }' "$@"; }
-
-# Traffic with damage in it, while rules and neighbours change: SOAK seconds. Each frame that was sent came
-# in, and each that went out came to the other host, but for those that interfaces say they dropped.
+# Traffic with damage in it, while rules, lists and neighbours change, or would: SOAK seconds.
 test_soak() {
-    local seconds=${SOAK:-10} round sent lost
+    local seconds=${SOAK:-5} round before books in_front behind
     put_up_server
     n dst ethtool -K d0 gro on
     n dst sysctl -qw net.ipv4.conf.d0.arp_notify=1
-    # an independent count; and nobody answers
-    n dst nft -f - <<NFT
-table netdev count {
-    chain in {
-        type filter hook ingress device d0 priority 0
-        meta protocol ip counter drop
-    }
-}
-NFT
-    start 'allow = "10.42.0.0/24", rules = { { proto = "udp", port = "8080", to = "172.30.82.95:8081" }, { to = "172.30.82.95" } }'
+    count_arrivals
+    echo 10.42.0.0/24 >"$tmp/list"
+    start "allow_file = '$tmp/list', rules = { { proto = 'udp', port = '8080', to = '172.30.82.95:8081' }, { to = '172.30.82.95' } }"
     wait_for "the fast path" grep -q "fast path: native" "$tmp/run.log"
-    lost=$(lost_at dst d0 rx) # the frames that it tried
+    before=$(went_out)
     watch src s0 "udp port 4789"
+    tally src s0 outbound
+    tally dst d0 "inbound and ip"
     load 30000 $((seconds + 600)) 100
-    for ((round = 0; round < (seconds + 4) / 5; round++)); do
-        oracle books "$id" "$pid" 5 >"$tmp/books.log" 2>&1 &
-        local books=$!
+    oracle books "$id" "$pid" "$seconds" >"$tmp/books.log" 2>&1 &
+    books=$!
+    for ((round = 1; round <= (seconds + 4) / 5; round++)); do
+        # what is wrong changes nothing
+        echo 10.42.0.0/33 >"$tmp/list"
+        if ctl call nat reload >"$tmp/reload.log" 2>&1; then fail "a wrong list was taken"; fi
+        rises redirected
+        printf '%s\n' 10.42.0.0/24 "10.43.$((round % 256)).0/24" >"$tmp/list"
+        ctl call nat reload >"$tmp/reload.log" 2>&1 || fail "reload"
         oracle program "$id" nat.rules "[{\"port\": \"8080\", \"to\": \"172.30.82.95:$((8081 + round % 2))\"}, {\"to\": \"172.30.82.95\"}]"
         ip -n "$id-dut" neigh flush dev b0
         ip -n "$id-dst" link set d0 address "02:00:00:00:00:0$((round % 10))"
-        wait "$books" || fail "the books do not add up: $(cat "$tmp/books.log")"
         rises redirected
+        [ $((round * 5)) -ge "$seconds" ] || sleep 5
     done
+    wait "$books" || fail "the books do not add up: $(cat "$tmp/books.log")"
     say "$(cat "$tmp/books.log")"
-    kill "$sender"
-    wait "$sender" || fail "the sender"
-    read -r sent _ < <(tail -1 "$tmp/load.log")
-    books 1
-    equal "frames that came in, or were dropped by the interface" \
-        "$(sum "$(counter total_packets)" "$(app_counter tunnel drop_rx_dropped)" "$(app_counter tunnel drop_rx_ring_full)" "$(lost_at src s0 tx)")" "$sent"
-    equal "frames that came to the other host, or were dropped by an interface" \
-        "$(sum "$(n dst nft list ruleset | sed -n 's/.*counter packets \([0-9]*\).*/\1/p')" "$(app_counter egress drop_tx_failed)" \
-            "$(app_counter egress drop_link_down)" "$(lost_at dut b0 tx)" "$(lost_at dst d0 rx)" "-$lost")" "$(counter redirected)"
-    say "by the fast path: $(counter fast_packets), errors: $(counter errors)"
+    account_for_all "$before"
+    "$VANGUARD" vxlan-nat stats --seed --name "$id" >"$tmp/seed"
+    in_front=$(($(came_in) - $(counter total_packets)))
+    behind=$(($(went_out) - before - $(arrived)))
+    say "by the fast path: $(counter fast_packets), errors: $(counter errors), $((round - 1)) reloads"
     stop
     equal "tunnel frames that went back where they came from" "$(seen s0)" 0
+    equal "TOTAL_PACKETS, and what is lost in front of it" "$(($(seeded 0) + in_front))" "$(tallied s0)"
+    equal "REDIRECTED, less what is lost behind it" "$(($(seeded 6) - behind))" "$(tallied d0)"
 }
+tally() { # namespace, interface, filter: tcpdump counts
+    ip netns exec "$id-$1" tcpdump -i "$2" -s 64 -B 32768 -w /dev/null "$3" >"$tmp/tally.$2" 2>&1 &
+    others+=($!)
+    wait_for "tcpdump" grep -q "listening on" "$tmp/tally.$2"
+}
+seeded() { awk -v key="$1" '$1 == key { print $3 }' "$tmp/seed"; }
+tallied() { sed -n 's/ packets received by filter//p' "$tmp/tally.$1"; }
 
 run_scenarios "$@"

@@ -133,13 +133,19 @@ static int try_frames(struct fast_path *fast, const struct interface *egress)
     return (int)(then.tx_packets - egress->tx_packets);
 }
 
+/* Does its driver say that it drops them, as a veth does of which the other end stops its NAPI? */
+static bool drops_redirected(unsigned index)
+{
+    uint64_t features;
+    return !ethtool_xdp_features(index, &features, NULL) &&
+           !(features & XDP_FEATURE_XMIT);
+}
+
 static int try_egress(struct fast_path *fast, const struct interface *egress,
                       struct error *err)
 {
-    uint64_t features;
     char why[80];
-    if (!ethtool_xdp_features(egress->index, &features, NULL) &&
-        !(features & XDP_FEATURE_XMIT))
+    if (drops_redirected(egress->index))
         return refuse(
             egress->name,
             "its driver does not send frames of XDP now (a veth needs a program, or "
@@ -242,7 +248,8 @@ bool fast_path_is_attached(const struct fast_path *fast)
 bool fast_path_is_stale(const struct fast_path *fast)
 {
     return if_nametoindex(fast->ingress_name) != fast->ingress ||
-           if_nametoindex(fast->egress_name) != fast->egress;
+           if_nametoindex(fast->egress_name) != fast->egress ||
+           (is_native(fast->hook) && drops_redirected(fast->egress));
 }
 
 const char *fast_path_describe(const struct fast_path *fast)

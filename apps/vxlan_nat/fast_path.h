@@ -37,7 +37,8 @@ struct shared_table *fast_path_flows(const struct fast_path *fast);
 int fast_path_attach(struct fast_path *fast, const char *ingress, const char *egress,
                      struct error *err);
 
-/* Whether one of the interfaces is not what it was: attach again. */
+/* Of one that is attached: whether one of the interfaces is not what it was, or frames are not
+ * redirected to egress any more: attach again. */
 bool fast_path_is_stale(const struct fast_path *fast);
 void fast_path_detach(struct fast_path *fast);
 bool fast_path_is_attached(const struct fast_path *fast);

@@ -10,26 +10,11 @@ import os
 import sys
 import time
 
-from program import Program
+from program import Program, unaccounted
 
 SETTLED = 5  # seconds, after which a program has what it needs
 GROWTH = 8 << 20
 CALLERS = 4  # of its control socket, who may be there or not
-
-
-def check(c):
-    """Invariants of vxlan.bpf.h: what is wrong, or nothing."""
-    passed = sum(value for name, value in c.items() if name.startswith("pass_"))
-    dropped = sum(value for name, value in c.items() if name.startswith("drop_"))
-    came = c["total_packets"] + c["back_packets"]
-    went = passed + dropped + c["forwarded"] + c["back_forwarded"] + c["outer_merged"] + c["held"]
-    if came != went:
-        return f"{came} came, {went} are accounted for"
-    if dropped != c["errors"]:
-        return f"{dropped} drops, {c['errors']} errors"
-    if c["forwarded"] != c["redirected"]:
-        return "forwarded, and not redirected"
-    return None
 
 
 def resident(pid):
@@ -37,21 +22,33 @@ def resident(pid):
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def maps(pid):
+    """BPF maps that it holds."""
+    count = 0
+    for name in os.listdir(f"/proc/{pid}/fdinfo"):
+        try:
+            with open(f"/proc/{pid}/fdinfo/{name}", encoding="ascii") as file:
+                count += "map_id:" in file.read()
+        except FileNotFoundError:
+            pass  # a caller that is gone
+    return count
+
+
 def main(name, pid, seconds):
     program, first = Program(name), None
     for second in range(seconds + 1):
         counters = program.counters()
-        problem = check(counters)
-        has = resident(pid), len(os.listdir(f"/proc/{pid}/fd"))
+        problem = unaccounted(counters)
+        has = resident(pid), len(os.listdir(f"/proc/{pid}/fd")), maps(pid)
         if problem:
             raise SystemExit(f"second {second}: {problem}: {counters}")
         if second == min(SETTLED, seconds // 2):
             first = has
-        if first and (has[0] > first[0] + GROWTH or has[1] > first[1] + CALLERS):
-            raise SystemExit(f"second {second}: memory and files {has}, were {first}")
+        if first and (has[0] > first[0] + GROWTH or has[1] > first[1] + CALLERS or has[2] != first[2]):
+            raise SystemExit(f"second {second}: memory, files and BPF maps {has}, were {first}")
         if second < seconds:
             time.sleep(1)
-    print(f"memory {has[0] >> 20} MiB, files {has[1]}")
+    print(f"{seconds} seconds: memory {has[0] >> 10} KiB, was {first[0] >> 10}; files {has[1]}, BPF maps {has[2]}")
 
 
 main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

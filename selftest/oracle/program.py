@@ -31,5 +31,20 @@ class Program:
         self.ask(command="set", values={f"nat.{name}": value for name, value in values.items()})
 
 
+def unaccounted(c):
+    """Invariants of vxlan.bpf.h, in counters of a VxlanNat: what is wrong, or nothing."""
+    passed = sum(value for name, value in c.items() if name.startswith("pass_"))
+    dropped = sum(value for name, value in c.items() if name.startswith("drop_"))
+    came = c["total_packets"] + c["back_packets"]
+    went = passed + dropped + c["forwarded"] + c["back_forwarded"] + c["outer_merged"] + c["held"]
+    if came != went:
+        return f"{came} came, {went} are accounted for"
+    if dropped != c["errors"]:
+        return f"{dropped} drops, {c['errors']} errors"
+    if c["forwarded"] != c["redirected"]:
+        return "forwarded, and not redirected"
+    return None
+
+
 if __name__ == "__main__":
     Program(sys.argv[1]).ask(command="set", values={sys.argv[2]: json.loads(sys.argv[3])})

@@ -53,12 +53,12 @@ def is_noise(frame):
 
 
 class Wire:
-    def __init__(self, namespace, interface, skip=is_noise):
+    def __init__(self, namespace, interface, skip=is_noise, outgoing=False):
         self.skip = skip
         with inside(namespace):
             self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
             self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
-            self.socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+            self.socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, not outgoing)
             self.socket.bind((interface, 0))
         self.socket.settimeout(0.2)
 
