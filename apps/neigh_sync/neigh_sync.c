@@ -24,11 +24,10 @@
 #include "engine/counters.h"
 #include "engine/engine.h"
 
-#define WINDOW   4096          /* commands without an answer */
-#define READS    256           /* datagrams of the kernel per breath */
-#define LOOK     1000000000ull /* ns between two looks at how things are */
-#define REOPEN   1000000000ull /* ns to the next try at the kernel's socket */
-#define NO_REDIS "none"
+#define WINDOW 4096          /* commands without an answer */
+#define READS  256           /* datagrams of the kernel per breath */
+#define LOOK   1000000000ull /* ns between two looks at how things are */
+#define REOPEN 1000000000ull /* ns to the next try at the kernel's socket */
 
 /* --- Redis ----------------------------------------------------------------------------------- */
 
@@ -114,21 +113,11 @@ static int open_redis(struct app *app, const struct neigh_sync_conf *conf)
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-static int find_databases(struct neigh_sync *sync, const struct neigh_sync_conf *conf,
-                          struct error *err)
-{
-    int error = database_config_read(conf->database_config ? conf->database_config : "",
-                                     &sync->databases, err);
-    if (!error && conf->redis)
-        error = database_config_server(conf->redis, &sync->databases, err);
-    return error;
-}
-
 static int start(struct app *app, struct error *err)
 {
     struct neigh_sync *sync = app->state;
     const struct neigh_sync_conf *conf = app->conf;
-    bool alone = conf->redis && !strcmp(conf->redis, NO_REDIS);
+    bool alone = conf->redis && !strcmp(conf->redis, NEIGH_SYNC_ALONE);
     sync->now = engine_clock(app->engine);
     sync->mirror = mirror_new((uint32_t)conf->neighbors, (uint32_t)conf->interfaces);
     if (!sync->mirror)
@@ -140,7 +129,7 @@ static int start(struct app *app, struct error *err)
                                               .ipv6 = conf->ipv6_enabled };
     if (alone)
         return 0;
-    int error = find_databases(sync, conf, err);
+    int error = neigh_sync_databases(conf, &sync->databases, err);
     if (error)
         return error;
     return open_redis(app, conf) ? error_set(err, ERROR_RUN, ENOMEM, "out of memory") : 0;
