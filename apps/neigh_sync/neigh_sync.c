@@ -9,7 +9,7 @@
  * to be told. Everything goes by descriptors that never block, so a breath is short, however
  * much waits. The parts, each in a file: kernel (netlink into the mirror, by the rules of
  * decide), mirror (what Redis should have and what it has), writer (tells it by the protocol of
- * producer), settings, warm (what is done before), redis (a connection), health.
+ * producer), audit (what it should not have), settings, warm (what is done before), redis (a connection), health.
  */
 #include "apps/neigh_sync/neigh_sync.h"
 
@@ -36,8 +36,11 @@ static void redis_came(void *user)
     struct app *app = user;
     struct neigh_sync *sync = app->state;
     writer_ready(&sync->writer, sync->now);
-    if (redis_counts(sync->redis)->connects > 1)
-        app_log(app, "Redis is back");
+    if (redis_counts(sync->redis)->connects == 1)
+        return;
+    app_log(app, "Redis is back");
+    if (!sync->writer.hold)
+        audit_ask(&sync->audit);
 }
 
 static void redis_went(void *user)
@@ -72,7 +75,12 @@ static int open_writer(struct app *app, const struct neigh_sync_conf *conf)
                                .batch_size = add_histogram(app, "batch_size"),
                                .vrf = kernel_vrf,
                                .user = &sync->kernel,
-                               .batch = (uint32_t)conf->batch_size };
+                               .batch = (uint32_t)conf->batch_size,
+                               .separator = sync->databases.separators[DATABASE_APPL] };
+    sync->audit = (struct audit){ .mirror = sync->mirror,
+                                  .redis = sync->redis,
+                                  .now = &sync->now,
+                                  .separator = writer->separator };
     int error = writer_open(writer, place->database);
     return sync->redis && writer->event_latency && writer->redis_latency &&
                    writer->batch_size
@@ -327,6 +335,8 @@ void neigh_sync_resync(struct neigh_sync *sync)
 {
     if (sync->redis)
         mirror_distrust(sync->mirror, sync->now);
+    if (sync->redis && !sync->writer.hold)
+        audit_ask(&sync->audit);
     kernel_again(&sync->kernel);
 }
 
