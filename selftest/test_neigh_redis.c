@@ -1,7 +1,10 @@
 /* neigh_redis: a Redis that comes back with what it had once, that reads its file for long, that
  * tells of no changes, that goes while there is nothing to do. */
 #include <linux/neighbour.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
+#include "apps/neigh_sync/redis.h"
 #include "selftest/neigh_rig.h"
 #include "selftest/selftest.h"
 
@@ -169,6 +172,50 @@ START_TEST(reads_its_file_meanwhile)
 }
 END_TEST
 
+static void note_answer(const struct redis_request *request, const redisReply *reply)
+{
+    int *answer = request->user;
+    *answer = reply ? reply->type : -1;
+}
+
+/* One that says later that it cannot: nobody takes that for what it has. */
+START_TEST(cannot_answer)
+{
+    static const char *const texts[] = { "-LOADING it reads\r\n", "-BUSY a script\r\n",
+                                         "-MASTERDOWN a link\r\n", "-BUSYKEY taken\r\n" };
+    struct redis_place place = { .database = 4 };
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    const struct redis_handlers handlers = { 0 };
+    int answer = 0, expected = _i < 3 ? -1 : REDIS_REPLY_ERROR;
+    const struct redis_request request = { .answer = note_answer, .user = &answer };
+    snprintf(place.path, sizeof(place.path), "/tmp/vanguard-cannot-%d", getpid());
+    strcpy(address.sun_path, place.path);
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    ck_assert_int_eq(listen(listener, 5), 0);
+    struct redis *redis = redis_open(&place, &handlers, 16, 1000000000, NULL);
+    redis_serve(redis, 1);
+    int peer = accept(listener, NULL, NULL);
+    redis_serve(redis, 2);
+    ck_assert_int_eq(send(peer, "+OK\r\n", 5, 0), 5);
+    redis_serve(redis, 3);
+    ck_assert(!redis_ready(redis)); /* it has not answered the PING */
+    ck_assert_int_eq(send(peer, "+PONG\r\n", 7, 0), 7);
+    redis_serve(redis, 4);
+    ck_assert(redis_ready(redis));
+    ck_assert(redis_send(redis, &request, 1, (const char *const[]){ "KEYS" }, NULL));
+    redis_serve(redis, 5);
+    send(peer, texts[_i], strlen(texts[_i]), 0);
+    redis_serve(redis, 6);
+    ck_assert_int_eq(answer, expected);
+    ck_assert_int_eq(redis_ready(redis), _i == 3);
+    redis_close(redis);
+    close(peer);
+    close(listener);
+    unlink(place.path);
+}
+END_TEST
+
 static bool asked_for_keys(void)
 {
     redisReply *reply = neigh_redis("INFO commandstats");
@@ -266,6 +313,7 @@ static Suite *suite_neigh_redis(void)
     tcase_add_test(tcase, resync_looks_too);
     tcase_add_test(tcase, reads_its_file);
     tcase_add_test(tcase, reads_its_file_meanwhile);
+    tcase_add_loop_test(tcase, cannot_answer, 0, 4);
     tcase_add_loop_test(tcase, no_notifications, 0, 2);
     tcase_add_test(tcase, gone_while_idle);
     tcase_add_test(tcase, flapping_meanwhile);
