@@ -89,10 +89,17 @@ static void fail(struct redis *redis, const char *why)
 
 /* --- commands ------------------------------------------------------------------------------ */
 
+/* What has left makes way when it is more than what has not: then nothing is moved twice, and
+ * the buffer does not grow with what goes through it. */
 static bool reserve(struct redis *redis, size_t size)
 {
-    if (redis->out_begin == redis->out_end)
-        redis->out_begin = redis->out_end = 0;
+    size_t waits = redis->out_end - redis->out_begin;
+    if (redis->out_begin >= waits) {
+        if (waits)
+            memmove(redis->out, redis->out + redis->out_begin, waits);
+        redis->out_begin = 0;
+        redis->out_end = waits;
+    }
     if (redis->out_end + size <= redis->out_size)
         return true;
     size_t more = 2 * (redis->out_end + size);
