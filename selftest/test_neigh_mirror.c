@@ -224,6 +224,7 @@ static struct model {
         uint8_t mac, had; /* numbers of macs */
     } side[MIRROR_SIDES];
     bool in_round; /* the kernel told of it in the round */
+    bool ours;     /* Redis had it at some time */
 } models[PORTS * ADDRESSES];
 
 static struct random_key draws;
@@ -293,6 +294,7 @@ static void random_tell(void)
         mirror_had(row, i, have, row->side[i].mac);
         m->side[i].have = have;
         m->side[i].had = m->side[i].mac;
+        m->ours |= have == HAVE_ROW;
     }
     mirror_settle(mirror, row, 1);
 }
@@ -329,6 +331,17 @@ static void random_distrust(void)
         for (unsigned side = 0; side < MIRROR_SIDES; side++)
             if (models[i].side[side].have == HAVE_ROW)
                 models[i].side[side].have = HAVE_UNKNOWN;
+}
+
+/* Redis has a row: that is news of one that was ours and should be gone. */
+static void random_found(void)
+{
+    unsigned p = pick(PORTS), a = pick(ADDRESSES), side = pick(MIRROR_SIDES);
+    uint8_t address[16] = { 10, 0, 0, (uint8_t)a };
+    struct model *m = &models[p * ADDRESSES + a];
+    mirror_found(mirror, side, port_names[p], a % 2 ? AF_INET6 : AF_INET, address, 1);
+    if (m->ours && !m->side[side].want && m->side[side].have == HAVE_NOTHING)
+        m->side[side].have = HAVE_UNKNOWN;
 }
 
 /* A row that differs waits (one that did, too), and none is kept that is nothing, but in a
@@ -373,8 +386,10 @@ START_TEST(random_operations)
             random_tell();
         else if (what < 980)
             random_round();
-        else if (what < 995)
+        else if (what < 985)
             random_clear();
+        else if (what < 995)
+            random_found();
         else
             random_distrust();
         if (i % 8 == 0)
