@@ -203,8 +203,11 @@ START_TEST(names)
                "{ \"INSTANCES\": { \"redis\": { \"hostname\": \"no.such.invalid\" } } }");
     ck_assert_int_eq(find(&(struct neigh_sync_conf){ 0 }, &config, &err), -EINVAL);
     ck_assert_ptr_nonnull(strstr(err.text, "no.such.invalid"));
-    if (!database_config_server("ip6-localhost:6380", &config,
-                                &err)) { /* not everywhere */
+    /* A server that is named in its place outweighs it. */
+    struct neigh_sync_conf conf = { .redis = (char[]){ "/elsewhere" } };
+    ck_assert_int_eq(find(&conf, &config, &err), 0);
+    ck_assert_int_eq(database_config_server("ip6-localhost:6380", &config, &err), 0);
+    if (!database_config_look_up(&config, &err)) { /* not everywhere */
         ck_assert_int_eq(inet_pton(AF_INET6, config.places[0].host, address), 1);
         ck_assert_uint_eq(config.places[0].port, 6380);
     }
@@ -259,6 +262,8 @@ START_TEST(servers)
     struct error err;
     ck_assert_int_eq(parse("{}", &config, &err), 0);
     int error = database_config_server(rows[_i].text, &config, &err);
+    if (!error)
+        error = database_config_look_up(&config, &err);
     ck_assert_int_eq(error, rows[_i].host ? 0 : -EINVAL);
     for (unsigned i = 0; rows[_i].host && i < DATABASES; i++) {
         ck_assert_str_eq(config.places[i].path, "");

@@ -208,11 +208,11 @@ static int look_up(struct redis_place *place, const char *of, struct error *err)
                    : 0;
 }
 
-static int look_up_all(struct database_config *config, const char *of, struct error *err)
+int database_config_look_up(struct database_config *config, struct error *err)
 {
     int error = 0;
     for (unsigned i = 0; !error && i < DATABASES; i++)
-        error = look_up(&config->places[i], of, err);
+        error = look_up(&config->places[i], names[i], err);
     return error;
 }
 
@@ -271,7 +271,7 @@ int database_config_read(const char *path, const struct database_owner *owner,
         return error;
     error = database_config_parse(text, size, path, config, err);
     free(text);
-    return error ? error : look_up_all(config, path, err);
+    return error;
 }
 
 /* --- one server for all ---------------------------------------------------------------------- */
@@ -312,5 +312,5 @@ int database_config_server(const char *text, struct database_config *config,
                 err, ERROR_CONFIG, EINVAL,
                 "redis: \"%s\" is neither the path of a socket nor HOST:PORT", text);
     }
-    return look_up_all(config, "redis", err);
+    return 0;
 }

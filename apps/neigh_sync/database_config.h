@@ -2,7 +2,8 @@
  *
  *   database_config_read      the file, or what it says by default
  *   database_config_server    all databases on one server
- *   database_config_parse     what the file says, without looking up names
+ *   database_config_look_up   the numbers of hosts that have names
+ *   database_config_parse     what a file says
  *   database_config_include   the file of one of several ASICs
  *
  * /var/run/redis/sonic-db/database_config.json: INSTANCES names servers, DATABASES says which
@@ -13,8 +14,7 @@
  *                     { "namespace": "asic0", "include": "../../redis0/sonic-db/..." },
  *                     { "container_name": "dpu0", "include": ... } ] }
  *
- * A path in there is from the folder of that file. Host names are looked up once, when this is
- * read.
+ * A path in there is from the folder of that file.
  */
 #pragma once
 #include <limits.h>
@@ -36,8 +36,7 @@ struct database_owner {
 };
 
 /* What the file does not say is as in SONiC's own. A file that is not there says nothing, but
- * for an owner, who must be named; one that is no such file, or a name that nobody knows, is
- * -EINVAL, ERROR_CONFIG. */
+ * for an owner, who must be named; one that is no such file is -EINVAL, ERROR_CONFIG. */
 int database_config_read(const char *path, const struct database_owner *owner,
                          struct database_config *config, struct error *err);
 
@@ -45,6 +44,10 @@ int database_config_read(const char *path, const struct database_owner *owner,
  * -EINVAL, ERROR_CONFIG. */
 int database_config_server(const char *text, struct database_config *config,
                            struct error *err);
+
+/* Of those that are not reached by a socket. May take as long as DNS does. -EINVAL, ERROR_CONFIG,
+ * when nobody knows a name. */
+int database_config_look_up(struct database_config *config, struct error *err);
 
 /* The text of a file. name: for messages. -EINVAL, ERROR_CONFIG. */
 int database_config_parse(const char *text, size_t size, const char *name,

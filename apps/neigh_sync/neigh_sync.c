@@ -9,7 +9,8 @@
  * to be told. Everything goes by descriptors that never block, so a breath is short, however
  * much waits. The parts, each in a file: kernel (netlink into the mirror, by the rules of
  * decide), mirror (what Redis should have and what it has), writer (tells it by the protocol of
- * producer), audit (what it should not have), settings, warm (what is done before), redis (a connection), health.
+ * producer), audit (what it should not have), settings, warm (what is done before), redis (a
+ * connection), health.
  */
 #include "apps/neigh_sync/neigh_sync.h"
 

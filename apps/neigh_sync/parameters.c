@@ -92,9 +92,11 @@ int neigh_sync_databases(const struct neigh_sync_conf *conf,
     const struct database_owner owner = { conf->namespace, conf->container };
     int error = database_config_read(conf->database_config ? conf->database_config : "",
                                      &owner, config, err);
-    if (!error && conf->redis && strcmp(conf->redis, NEIGH_SYNC_ALONE))
+    if (error || (conf->redis && !strcmp(conf->redis, NEIGH_SYNC_ALONE)))
+        return error;
+    if (conf->redis)
         error = database_config_server(conf->redis, config, err);
-    return error;
+    return error ? error : database_config_look_up(config, err);
 }
 
 int neigh_sync_verify(const void *conf, struct error *err)

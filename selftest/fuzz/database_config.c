@@ -1,4 +1,5 @@
-/* fuzz/database_config: any bytes as SONiC's database_config.json, and as database_global.json.
+/* fuzz/database_config: any bytes as SONiC's database_config.json, as database_global.json, and
+ * as the server of all databases.
  * What comes of it is within its bounds, and nothing is left out that a connection needs.
  */
 #include <stdio.h>
@@ -44,6 +45,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(&config);
     else
         require(*err.text, "an error without a text");
+    char server[300] = { 0 };
+    memcpy(server, data, size < sizeof(server) ? size : sizeof(server) - 1);
+    if (!database_config_parse("{}", 2, "", &config, &err) &&
+        !database_config_server(server, &config, &err))
+        check(&config);
     for (unsigned i = 0; i < sizeof(owners) / sizeof(*owners); i++) {
         memset(path, 0xff, sizeof(path));
         if (database_config_include(text, size, "/run/database_global.json", &owners[i],
