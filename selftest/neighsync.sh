@@ -226,7 +226,8 @@ asics() {
     echo '{ "INSTANCES": { "redis": { "unix_socket_path": "'"$tmp"'/redis.sock" } } }' >"$tmp/redis0/database_config.json"
     echo "return { redis = { database_config = '$tmp/sonic-db/database_config.json' } }" >"$tmp/asic.lua"
     batch add 0 2 01
-    n timeout 20 "$VANGUARD" neighsync --once --config "$tmp/asic.lua" --namespace asic0 2>>"$tmp/daemon.log"
+    n timeout 20 "$VANGUARD" neighsync --once --config "$tmp/asic.lua" --namespace asic0 2>>"$tmp/daemon.log" ||
+        fail "exit code $?"
     in_step 2
     n "$VANGUARD" neighsync --check-config --config "$tmp/asic.lua" --namespace asic7 2>"$tmp/said" || status=$?
     equal "another namespace" "$status" 3
