@@ -286,6 +286,8 @@ START_TEST(flapping_meanwhile)
 {
     if (!neigh_begin())
         return;
+    neigh_add("Ethernet0", "10.0.0.2", NUD_PERMANENT); /* it knows the script */
+    neigh_settle();
     neigh_redis_stop(true);
     for (unsigned i = 0; i < 50; i++) {
         neigh_many(0, 1000, i % 2 ? NULL : mac1);
@@ -294,10 +296,11 @@ START_TEST(flapping_meanwhile)
     neigh_many(0, 500, mac2);
     neigh_breathe(20);
     ck_assert_uint_gt(neigh_counter("neighbors_processed"), 50000);
-    ck_assert_uint_le(neigh_counter("redis_commands"), 24 * 128);
+    ck_assert_uint_gt(neigh_counter("redis_commands"), 1);
+    ck_assert_uint_le(neigh_counter("redis_commands"), 24 * 128 + 1);
     neigh_redis_stop(false);
     neigh_settle();
-    ck_assert_uint_eq(neigh_equal(), 500);
+    ck_assert_uint_eq(neigh_equal(), 501);
     ck_assert_uint_le(neigh_counter("redis_commands"), 24 * 128 + 2000);
     neigh_end();
 }
