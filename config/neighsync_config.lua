@@ -1,7 +1,7 @@
 -- neighsync_config: the configuration of vanguard neighsync, with the keys of sonic-neighsyncd.
 --
 --   neighsync_config.read(path or nil, warn) -> settings; nil, what is wrong
---   neighsync_config.parameters(settings, server) -> of the app NeighSync
+--   neighsync_config.parameters(settings, server, namespace) -> of the app NeighSync; what is not nil outweighs
 --
 -- A file is Lua that returns a table of tables. An unknown key is worth a warning, a value of another type or
 -- out of its range an error. What the environment says (NEIGHSYNCD_REDIS_HOST ...) outweighs the file.
@@ -25,7 +25,8 @@ end
 
 local SECTIONS = {
    redis = {
-      host = text(), port = integer(1, 65535, 6379), socket = text(), database_config = text(),
+      host = text(), port = integer(1, 65535), socket = text(), database_config = text(),
+      namespace = text(), container = text(),
       timeout_ms = integer(100, 3600000, 30000),
    },
    netlink = { socket_buffer_size = integer(4096, 1 << 30, 16 << 20) },
@@ -93,6 +94,7 @@ local function take_environment (settings)
          if place[3] then value = math.tointeger(place[3](value)) or value end
          if not row.good(value) then return wrong(place[1], place[2], row, value, variable .. ": ") end
          settings[place[1]][place[2]] = value
+         if place[1] == "redis" then settings.redis.socket = nil end
       end
    end
 end
@@ -121,13 +123,15 @@ end
 
 local function server_of (redis)
    if redis.socket then return redis.socket end
-   if not redis.host then return nil end
-   return (redis.host:find(":", 1, true) and "[%s]:%d" or "%s:%d"):format(redis.host, redis.port)
+   if not redis.host and not redis.port then return nil end
+   local host = redis.host or "127.0.0.1"
+   return (host:find(":", 1, true) and "[%s]:%d" or "%s:%d"):format(host, redis.port or 6379)
 end
 
-function neighsync.parameters (s, server)
+function neighsync.parameters (s, server, namespace)
    local dual_tor = s.deployment.dual_tor
    return {
+      namespace = namespace or s.redis.namespace, container = s.redis.container,
       redis = server or server_of(s.redis), database_config = s.redis.database_config,
       redis_timeout = s.redis.timeout_ms / 1000, socket_buffer_size = s.netlink.socket_buffer_size,
       batch_size = s.performance.batch_size, neighbors = s.performance.neighbors, interfaces = s.performance.interfaces,

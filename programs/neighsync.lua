@@ -11,7 +11,8 @@ local program = {
    options = {
       { name = "config", short = "c", type = "string", arg = "FILE.lua", doc = "returns tables: redis, netlink, logging ..." },
       { name = "check-config", type = "flag", doc = "say whether the configuration is right, and end" },
-      { name = "redis", type = "string", arg = "SERVER", doc = "path of a socket, or ADDRESS:PORT, for all databases" },
+      { name = "redis", type = "string", arg = "SERVER", doc = "path of a socket, or HOST:PORT, for all databases" },
+      { name = "namespace", type = "string", arg = "NAME", doc = "whose databases, of several ASICs (asic0)" },
       { name = "once", type = "flag", doc = "tell Redis of what there is now, and end" },
       { name = "dump", type = "flag", doc = "print what would be in the table, and end; needs no Redis" },
       { name = "name", short = "n", type = "string", arg = "NAME", doc = "what top and ctl know it by (neighsync)" },
@@ -45,7 +46,7 @@ local function start (server, o)
    engine.setup { name = o.name or "neighsync", any_name = not o.name, log_json = settings.logging.format == "json",
                   checking = o["check-config"], packets = 256 }
    local c = config.new()
-   config.app(c, APP, NeighSync, configuration.parameters(settings, server))
+   config.app(c, APP, NeighSync, configuration.parameters(settings, server, o.namespace))
    engine.configure(c)
 end
 

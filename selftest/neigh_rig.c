@@ -21,7 +21,7 @@
 const uint8_t mac1[6] = { 0, 1, 2, 0xaa, 0xbb, 0xcc };
 const uint8_t mac2[6] = { 0, 1, 2, 0xaa, 0xbb, 0xdd };
 
-bool neigh_consumes;
+bool neigh_consumes, neigh_clock;
 struct consumer neigh_orchagent;
 struct engine *neigh_engine;
 const char *neigh_socket;
@@ -30,6 +30,7 @@ static char directory[64], socket_path[80];
 static pid_t server;
 static redisContext *redis;
 static struct netlink *netlink;
+static char logged[65536];
 
 /* The latest of each key, as far as there is room. */
 static struct {
@@ -42,11 +43,14 @@ static size_t popped_count;
 
 static void forget_directory(void)
 {
+    char saved[80];
+    snprintf(saved, sizeof(saved), "%s/dump.rdb", directory);
+    unlink(saved);
     unlink(socket_path);
     rmdir(directory);
 }
 
-static void exec_server(void)
+static void exec_server(const char *delay)
 {
     int null = open("/dev/null", O_RDWR);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -54,16 +58,13 @@ static void exec_server(void)
     dup2(null, 2);
     execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_path,
            "--save", "", "--appendonly", "no", "--notify-keyspace-events", "AKE", "--dir",
-           directory, NULL);
+           directory, "--key-load-delay", delay,
+           "--loading-process-events-interval-bytes", "1024", NULL);
     _exit(127);
 }
 
-void neigh_redis_start(void)
+static void connect_to_server(void)
 {
-    server = fork();
-    ck_assert_int_ge(server, 0);
-    if (!server)
-        exec_server();
     for (unsigned i = 0; i < PATIENCE / 10; i++) {
         redis = redisConnectUnix(socket_path);
         if (redis && !redis->err)
@@ -72,6 +73,22 @@ void neigh_redis_start(void)
         usleep(10000);
     }
     ck_abort_msg("redis-server does not start");
+}
+
+void neigh_redis_start_slowly(unsigned microseconds)
+{
+    char delay[16];
+    snprintf(delay, sizeof(delay), "%u", microseconds);
+    server = fork();
+    ck_assert_int_ge(server, 0);
+    if (!server)
+        exec_server(delay);
+    connect_to_server();
+}
+
+void neigh_redis_start(void)
+{
+    neigh_redis_start_slowly(0);
 }
 
 void neigh_redis_kill(void)
@@ -285,8 +302,22 @@ static uint64_t milliseconds_now(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+static void breathe_by_clock(unsigned milliseconds)
+{
+    unsigned step = 1 + milliseconds / 2000;
+    for (unsigned passed = 0; passed < milliseconds; passed += step) {
+        engine_set_time(neigh_engine, engine_clock(neigh_engine) + step * 1000000ull);
+        engine_breathe(neigh_engine);
+        usleep(20); /* Redis works meanwhile */
+    }
+}
+
 void neigh_breathe(unsigned milliseconds)
 {
+    if (neigh_clock) {
+        breathe_by_clock(milliseconds);
+        return;
+    }
     uint64_t end = milliseconds_now() + milliseconds;
     do
         engine_run(neigh_engine, engine_clock(neigh_engine) + 1000000);
@@ -335,12 +366,24 @@ void neigh_until(const char *counter, uint64_t least)
 
 static void print_log(const char *line, void *user)
 {
+    size_t length = strlen(logged);
     fprintf(stderr, "%s\n", line);
+    snprintf(logged + length, sizeof(logged) - length, "%s\n", line);
+}
+
+unsigned neigh_logged(const char *text)
+{
+    unsigned count = 0;
+    for (const char *at = logged; (at = strstr(at, text)); at++)
+        count++;
+    return count;
 }
 
 void neigh_run(const char *name, ...)
 {
-    const struct engine_options options = { .log = print_log, .seed = 1 };
+    const struct engine_options options = { .log = print_log,
+                                            .seed = 1,
+                                            .virtual_time = neigh_clock };
     struct error err;
     struct graph *graph = graph_new();
     struct value args = value_table();
@@ -354,6 +397,8 @@ void neigh_run(const char *name, ...)
     extern const struct app_class neigh_sync_class;
     neigh_engine = engine_new(&options, &err);
     ck_assert_msg(neigh_engine != NULL, "%s", err.text);
+    if (neigh_clock)
+        engine_set_time(neigh_engine, 1000000000);
     ck_assert_msg(!graph_add_app(graph, "neigh", &neigh_sync_class, &args, NULL, &err),
                   "%s", err.text);
     ck_assert_msg(!engine_configure(neigh_engine, graph, &err), "%s", err.text);

@@ -12,7 +12,8 @@
  *   neigh_row         a field of a row of NEIGH_TABLE, "" when there is none
  *   neigh_many, neigh_equal   many neighbours; is the table what the kernel has?
  *   neigh_redis       a command; neigh_redis_text: its answer as text
- *   neigh_redis_kill, neigh_redis_start
+ *   neigh_redis_kill, neigh_redis_start      it has what it saved last, by SAVE
+ *   neigh_logged      lines of the app that have such a text
  *   neigh_end         stops everything
  */
 #pragma once
@@ -45,7 +46,11 @@ void neigh_add(const char *ifname, const char *ip, uint16_t state);
 void neigh_delete(const char *ifname, const char *ip);
 
 void neigh_settle(void);
+/* With neigh_clock, which is chosen before neigh_run, the app's clock stands still but for this:
+ * a test of 20 s takes 2. */
+extern bool neigh_clock;
 void neigh_breathe(unsigned milliseconds);
+unsigned neigh_logged(const char *text);
 void neigh_until(const char *counter, uint64_t least);
 uint64_t neigh_counter(const char *counter);
 const char *neigh_popped(const char *key);
@@ -73,4 +78,6 @@ __attribute__((format(printf, 1, 2))) void neigh_do(const char *format, ...);
 __attribute__((format(printf, 1, 2))) const char *neigh_text(const char *format, ...);
 void neigh_redis_kill(void);
 void neigh_redis_start(void);
+/* So many microseconds to read each key that it had saved; not waited for. */
+void neigh_redis_start_slowly(unsigned microseconds);
 void neigh_redis_stop(bool stop); /* SIGSTOP, SIGCONT */

@@ -8,19 +8,22 @@
 #
 # usage: selftest/neighsync.sh [SCENARIO...]      selftest/neighsync.sh --list
 #
-# Rows are taken by what orchagent does: EVAL of one pop. Needs root and redis-server. Exit code: 0
+# CHURN_NEIGHBOURS (20000) and CHURN_SECONDS (5) say how much comes and goes, for how long. Rows are taken by what orchagent does: EVAL of one pop. Needs root and redis-server. Exit code: 0
 # passed, 1 failed, 43 cannot run here.
 # shellcheck disable=SC2016 # it is Lua in Redis that is quoted
 set -euo pipefail
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
-SUITE="dump once config churn stopped signals warm"
+SUITE="dump once config environment asics churn steady stopped signals warm"
 
 id=vn$$
 tmp=$(mktemp -d)
+CHURN_NEIGHBOURS=${CHURN_NEIGHBOURS:-20000}
+CHURN_SECONDS=${CHURN_SECONDS:-5}
 server=
 daemon=
+consumer=
 scenario=setup
 tries=600
 # shellcheck source=selftest/scenario.sh
@@ -40,7 +43,7 @@ redis() { redis-cli -s "$tmp/redis.sock" "$@"; }
 # --- what it builds and takes down ------------------------------------------------------
 
 start_redis() {
-    redis-server --port 0 --unixsocket "$tmp/redis.sock" --save '' --appendonly no --dir "$tmp" \
+    ip netns exec "$id" redis-server --port 0 --unixsocket "$tmp/redis.sock" --save '' --appendonly no --dir "$tmp" \
         --notify-keyspace-events AKE >"$tmp/redis.log" 2>&1 &
     server=$!
     wait_for redis redis ping
@@ -64,6 +67,7 @@ stop_daemon() {
 cleanup() {
     set +e
     [ -n "$daemon" ] && kill -CONT "$daemon" && kill -9 "$daemon"
+    [ -n "$consumer" ] && kill "$consumer"
     [ -n "$server" ] && kill -9 "$server"
     ip netns del "$id" 2>/dev/null
     rm -rf "$tmp"
@@ -170,39 +174,138 @@ END
     batch add 0 2 01
     n "$VANGUARD" neighsync --once --config "$tmp/database.lua" 2>>"$tmp/daemon.log"
     equal "in database 7" "$(redis -n 7 scard NEIGH_TABLE_KEY_SET)" 2
-    NEIGHSYNCD_BATCH_SIZE=x "$VANGUARD" neighsync --check-config 2>"$tmp/said" && fail "a batch size of x"
     grep -q '"level":"info"' "$tmp/daemon.log" || fail "no JSON"
 }
 
-# Neighbours come and go all the time, a buffer for fewer, Redis killed twice.
+# What is said where: options before the environment, that before the file.
+environment() {
+    begin
+    local wrong status
+    batch add 0 2 01
+    ip -n "$id" link set lo up
+    redis config set port 6390 >/dev/null
+    echo "return { redis = { socket = '/nowhere' }, logging = { level = 'error', format = 'text' } }" >"$tmp/env.lua"
+    echo "return { redis = { host = 'localhost', port = 6390 } }" >"$tmp/tcp.lua"
+    tells() { # what, variables and arguments
+        local what=$1
+        shift
+        redis flushall >/dev/null
+        n env "$@" 2>>"$tmp/daemon.log" || fail "$what: exit code $?"
+        equal "$what" "$(redis scard NEIGH_TABLE_KEY_SET)" 2
+    }
+    local once=(timeout 20 "$VANGUARD" neighsync --once)
+    tells "the file" NEIGHSYNCD_CONFIG="$tmp/tcp.lua" "${once[@]}"
+    tells "host and port, not the file" NEIGHSYNCD_CONFIG="$tmp/env.lua" NEIGHSYNCD_REDIS_HOST=localhost \
+        NEIGHSYNCD_REDIS_PORT=6390 "${once[@]}"
+    tells "a port alone" NEIGHSYNCD_REDIS_PORT=6390 "${once[@]}"
+    tells "an option, not the environment" NEIGHSYNCD_REDIS_PORT=1 "${once[@]}" --redis "$tmp/redis.sock"
+    tells "--config, not the environment" NEIGHSYNCD_CONFIG=/no/such/file "${once[@]}" --config "$tmp/tcp.lua"
+    : >"$tmp/daemon.log"
+    tells "the log level of the file" NEIGHSYNCD_CONFIG="$tmp/env.lua" NEIGHSYNCD_REDIS_PORT=6390 "${once[@]}"
+    [ ! -s "$tmp/daemon.log" ] || fail "said too much"
+    tells "that of the environment" NEIGHSYNCD_CONFIG="$tmp/env.lua" NEIGHSYNCD_REDIS_PORT=6390 \
+        NEIGHSYNCD_LOG_LEVEL=info "${once[@]}"
+    grep -q cold "$tmp/daemon.log" || fail "said nothing"
+    env NEIGHSYNCD_BATCH_SIZE=1000 "$VANGUARD" neighsync --check-config >/dev/null || fail "a batch size of 1000"
+    for wrong in NEIGHSYNCD_BATCH_SIZE=x NEIGHSYNCD_BATCH_SIZE=1001 NEIGHSYNCD_BATCH_SIZE=0 NEIGHSYNCD_REDIS_PORT=0 \
+        NEIGHSYNCD_LOG_LEVEL=loud NEIGHSYNCD_CONFIG=/no/such/file; do
+        status=0
+        env "$wrong" "$VANGUARD" neighsync --check-config >"$tmp/said" 2>&1 || status=$?
+        equal "$wrong" "$status" 3
+    done
+}
+
+# One of several has its databases where database_global.json says.
+asics() {
+    begin
+    local status=0
+    mkdir "$tmp/sonic-db" "$tmp/redis0"
+    echo '{}' >"$tmp/sonic-db/database_config.json"
+    echo '{ "INCLUDES": [ { "include": "database_config.json" },
+            { "namespace": "asic0", "include": "../redis0/database_config.json" } ] }' >"$tmp/sonic-db/database_global.json"
+    echo '{ "INSTANCES": { "redis": { "unix_socket_path": "'"$tmp"'/redis.sock" } } }' >"$tmp/redis0/database_config.json"
+    echo "return { redis = { database_config = '$tmp/sonic-db/database_config.json' } }" >"$tmp/asic.lua"
+    batch add 0 2 01
+    n timeout 20 "$VANGUARD" neighsync --once --config "$tmp/asic.lua" --namespace asic0 2>>"$tmp/daemon.log" ||
+        fail "exit code $?"
+    in_step 2
+    n "$VANGUARD" neighsync --check-config --config "$tmp/asic.lua" --namespace asic7 2>"$tmp/said" || status=$?
+    equal "another namespace" "$status" 3
+    grep -q asic7 "$tmp/said" || fail "said: $(cat "$tmp/said")"
+}
+
+# Many neighbours come, go and change, a buffer for few of them, Redis killed twice.
 churn() {
     begin
-    echo "return { netlink = { socket_buffer_size = 65536 } }" >"$tmp/small.lua"
+    local all=$CHURN_NEIGHBOURS part=$((CHURN_NEIGHBOURS / 4)) first before after round
+    echo "return { netlink = { socket_buffer_size = 65536 }, performance = { neighbors = $((2 * all)) } }" >"$tmp/small.lua"
     start_daemon --config "$tmp/small.lua"
-    batch add 0 20000 01
-    in_step 20000
-    local before
+    batch add 0 "$all" 01
+    in_step "$all"
+    first=$(memory)
     for round in 1 2; do
-        batch del 0 5000 01
+        batch del 0 "$part" 01
         kill_redis
         kill -STOP "$daemon" # how fast it is must not matter: now it loses some
-        batch replace 5000 5000 "1$round"
-        batch add 0 5000 02
+        batch replace "$part" "$part" "1$round"
+        batch add 0 "$part" 02
         kill -CONT "$daemon"
         start_redis
-        batch del 10000 3000 01
-        batch add 10000 3000 "2$round"
-        in_step 20000
+        batch del $((2 * part)) "$part" 01
+        batch add $((2 * part)) "$part" "2$round"
+        in_step "$all"
         [ "$round" = 2 ] || before=$(memory)
     done
-    batch del 0 20000 01
+    batch del 0 "$all" 01
     in_step 0
-    local after
     after=$(memory)
-    [ "$after" -le $((before + 3072)) ] || fail "memory: $before kB became $after kB"
-    say "memory: $before kB, then $after kB"
+    say "memory: $first kB, after the first restart of Redis $before kB, in the end $after kB"
+    [ "$before" -le $((first + 4096)) ] || fail "memory grows"
+    [ "$after" -le $((before + 512)) ] || fail "memory grows"
     stop_daemon
     grep -q 'asking for everything' "$tmp/daemon.log" || fail "nothing was lost, so nothing was shown"
+    equal "Redis was gone" "$(grep -c 'Redis is gone' "$tmp/daemon.log")" 2
+}
+
+# So many a second, at random among 10,000, some of which are there: every run does the same.
+random_changes() { # seed
+    awk -v seed="$1" 'BEGIN {
+        srand(seed)
+        for (i = 0; i < 1000; i++) {
+            n = int(rand() * 10000)
+            ip = "10.1." int(n / 256) "." n % 256 " dev Ethernet0"
+            if (rand() < 0.5) print "neigh del " ip
+            else print "neigh replace " ip " lladdr 02:00:00:00:00:0" int(rand() * 4) " nud permanent"
+        }
+    }' >"$tmp/batch"
+    ip -n "$id" -force -batch "$tmp/batch" >/dev/null 2>&1 || true
+}
+microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
+steady() {
+    begin
+    local begun next before seed=0
+    start_daemon
+    batch add 0 5000 01
+    in_step 5000
+    before=$(memory)
+    (while :; do consume; sleep 0.02; done) 2>/dev/null &
+    consumer=$!
+    begun=$(microseconds)
+    next=$begun
+    while [ "$next" -lt $((begun + CHURN_SECONDS * 1000000)) ]; do
+        random_changes $((seed += 1))
+        next=$((next + 200000))
+        local rest=$((next - $(microseconds)))
+        [ "$rest" -le 0 ] || sleep "$(printf '0.%06d' "$rest")"
+    done
+    say "$((seed * 1000)) changes in $((($(microseconds) - begun) / 1000)) ms"
+    kill "$consumer"
+    wait "$consumer" 2>/dev/null || true
+    consumer=
+    wait_for "the table to be the kernel's" is_kernel
+    say "memory: $before kB, then $(memory) kB; $(grep -c . "$tmp/table") rows"
+    [ "$(memory)" -le $((before + 2048)) ] || fail "memory grows"
+    stop_daemon
 }
 
 # It stands still while 32,000 come and 10,000 go.
@@ -241,6 +344,10 @@ warm() {
     redis -n 6 hset 'WARM_RESTART_ENABLE_TABLE|swss' enable true >/dev/null
     redis -n 6 hset 'WARM_RESTART_TABLE|neighsyncd' restore_count 1 >/dev/null
     redis -n 4 hset 'WARM_RESTART|swss' neighsyncd_timer 1 >/dev/null
+    start_daemon
+    wait_for "the wait" eval '[ "$(redis -n 6 hget "WARM_RESTART_TABLE|neighsyncd" state)" = restored ]'
+    stop_daemon
+    equal "keys written" "$(redis scard NEIGH_TABLE_KEY_SET)" 0
     local status=0
     echo "return { deployment = { restore_timeout_s = 1 } }" >"$tmp/short.lua"
     n "$VANGUARD" neighsync --redis "$tmp/redis.sock" --config "$tmp/short.lua" 2>>"$tmp/daemon.log" || status=$?
@@ -251,7 +358,7 @@ warm() {
     start_daemon
     wait_for reconciled eval '[ "$(redis -n 6 hget "WARM_RESTART_TABLE|neighsyncd" state)" = reconciled ]'
     equal "keys written" "$(redis scard NEIGH_TABLE_KEY_SET)" 15
-    equal restore_count "$(redis -n 6 hget 'WARM_RESTART_TABLE|neighsyncd' restore_count)" 3
+    equal restore_count "$(redis -n 6 hget 'WARM_RESTART_TABLE|neighsyncd' restore_count)" 4
     in_step 995
     stop_daemon
 }

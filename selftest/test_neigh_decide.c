@@ -4,8 +4,11 @@
 #include <linux/rtnetlink.h>
 #include <string.h>
 
+#include "apps/neigh_sync/counts.h"
 #include "apps/neigh_sync/decide.h"
 #include "apps/neigh_sync/health.h"
+#include "apps/neigh_sync/kernel.h"
+#include "lib/error.h"
 #include "selftest/selftest.h"
 
 #define ROOM 256
@@ -214,6 +217,34 @@ START_TEST(parse_truncated)
 }
 END_TEST
 
+/* Neighbours of an interface that nobody has announced, or that went. */
+START_TEST(unknown_interface)
+{
+    static uint64_t counters[COUNTS];
+    struct kernel kernel = { .mirror = mirror_new(16, 4),
+                             .mode = { .ipv4 = true, .ipv6 = true },
+                             .counters = counters };
+    struct neighbour_link link = { .index = 7, .name = "Ethernet0" };
+    struct error err;
+    ck_assert_int_eq(kernel_open(&kernel, 4, 0, &err), 0);
+    const struct nlmsghdr *m = message(RTM_NEWNEIGH, AF_INET, NUD_STALE, "\x0a\0\0\x02",
+                                       4, "\x00\x01\x02\xaa\xbb\xcc", 6);
+    kernel_take_neighbour(&kernel, m, false);
+    ck_assert_uint_eq(counters[COUNT_DROP_UNKNOWN_INTERFACE], 1);
+    ck_assert_uint_eq(mirror_count(kernel.mirror), 0);
+    kernel_take_link(&kernel, &link);
+    kernel_take_neighbour(&kernel, m, false);
+    ck_assert_uint_eq(mirror_count(kernel.mirror), 1);
+    link.deleted = true;
+    kernel_take_link(&kernel, &link);
+    kernel_take_neighbour(&kernel, m, false);
+    ck_assert_uint_eq(counters[COUNT_DROP_UNKNOWN_INTERFACE], 2);
+    ck_assert_uint_eq(counters[COUNT_NEIGHBORS_PROCESSED], 1);
+    kernel_close(&kernel);
+    mirror_free(kernel.mirror);
+}
+END_TEST
+
 #define SECOND 1000000000ull
 
 START_TEST(health_levels)
@@ -253,6 +284,7 @@ static Suite *suite_neigh_decide(void)
     tcase_add_test(tcase, parse_good);
     tcase_add_test(tcase, parse_lengths);
     tcase_add_test(tcase, parse_truncated);
+    tcase_add_test(tcase, unknown_interface);
     tcase_add_test(tcase, health_levels);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -27,7 +27,8 @@ START_TEST(basic)
     neigh_expect("Ethernet0:10.0.0.2", "S " MAC2);
     ck_assert_int_eq(
         neigh_change(true, "Ethernet0", "10.0.0.2", NUD_PERMANENT, 0, mac2, 6), 0);
-    neigh_expect("Ethernet0:10.0.0.9", "");
+    neigh_settle(); /* nothing changed */
+    ck_assert_uint_eq(neigh_times("Ethernet0:10.0.0.2"), 0);
     ck_assert_str_eq(neigh_row("Ethernet0:10.0.0.2", "neigh"), MAC2);
     neigh_delete("Ethernet0", "10.0.0.2");
     neigh_expect("Ethernet0:10.0.0.2", "D");
@@ -138,6 +139,8 @@ START_TEST(filters)
     neigh_expect("Ethernet0:10.0.0.5", "D");
     neigh_change(true, "Ethernet0", "10.0.0.6", NUD_NOARP, 0, mac1, 6);
     neigh_expect("Ethernet0:10.0.0.6", "");
+    neigh_delete("Ethernet0", "10.0.0.6");
+    neigh_expect("Ethernet0:10.0.0.6", "D");
     neigh_change(true, "Ethernet0", "10.0.0.7", NUD_NOARP, NTF_EXT_LEARNED, mac1, 6);
     neigh_expect("Ethernet0:10.0.0.7", "S " MAC);
     neigh_delete("Ethernet0", "10.0.0.7");

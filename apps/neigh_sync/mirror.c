@@ -15,6 +15,13 @@ struct key {
     uint8_t address[16];
 };
 
+/* ... and of one that went, whose interface may have gone as well. */
+struct gone {
+    char name[INTERFACE_NAME_SIZE];
+    uint64_t family;
+    uint8_t address[16];
+};
+
 struct mirror *mirror_new(uint32_t rows, uint32_t ports)
 {
     struct siphash_key seed;
@@ -29,7 +36,9 @@ struct mirror *mirror_new(uint32_t rows, uint32_t ports)
                              TABLE_REFUSE);
     mirror->ports = table_new(INTERFACE_NAME_SIZE, sizeof(struct mirror_port), ports,
                               &seed, TABLE_REFUSE);
-    if (mirror->rows && mirror->ports)
+    mirror->gone =
+        table_new(sizeof(struct gone), sizeof(uint64_t), rows, &seed, TABLE_LRU);
+    if (mirror->rows && mirror->ports && mirror->gone)
         return mirror;
     mirror_free(mirror);
     return NULL;
@@ -41,6 +50,7 @@ void mirror_free(struct mirror *mirror)
         return;
     table_free(mirror->rows);
     table_free(mirror->ports);
+    table_free(mirror->gone);
     free(mirror);
 }
 
@@ -82,11 +92,22 @@ static bool row_differs(const struct mirror_row *row)
            mirror_differs(&row->side[SIDE_FAILED]);
 }
 
+static struct gone gone_of(const char *name, uint8_t family, const uint8_t *address)
+{
+    struct gone gone = { .family = family };
+    memcpy(gone.name, name, strnlen(name, sizeof(gone.name) - 1));
+    memcpy(gone.address, address, family == AF_INET ? 4 : 16);
+    return gone;
+}
+
 static void release(struct mirror *mirror, struct mirror_row *row)
 {
     struct mirror_port *port = row->port;
     struct mirror_row *next = row->port_next, *before = row->port_before;
     struct key key;
+    struct gone gone = gone_of(port->name, row->family, row->address);
+    if (row->ours)
+        table_insert(mirror->gone, &gone);
     if (next)
         next->port_before = before;
     if (before)
@@ -205,6 +226,7 @@ void mirror_want(struct mirror_row *row, unsigned side, const uint8_t *mac)
 void mirror_had(struct mirror_row *row, unsigned side, enum have have, const uint8_t *mac)
 {
     row->side[side].have = (uint8_t)have;
+    row->ours |= have == HAVE_ROW;
     if (have == HAVE_ROW)
         memcpy(row->side[side].had, mac, sizeof(row->side[side].had));
 }
@@ -271,4 +293,34 @@ void mirror_distrust(struct mirror *mirror, uint64_t now)
                 row->side[i].have = HAVE_UNKNOWN;
         mirror_settle(mirror, row, now);
     }
+}
+
+/* The row that Redis has, if it is there, or was, and ours. */
+static struct mirror_row *row_of_ours(struct mirror *mirror, const char *name,
+                                      uint8_t family, const uint8_t *address)
+{
+    struct gone gone = gone_of(name, family, address);
+    bool went = table_find(mirror->gone, &gone);
+    struct mirror_port *port = table_find(mirror->ports, gone.name);
+    struct mirror_row *row = port ? mirror_row(mirror, port, family, address) : NULL;
+    if (row || !went)
+        return row && (row->ours || went) ? row : NULL;
+    port = mirror_port(mirror, name);
+    row = port ? mirror_make(mirror, port, family, address) : NULL;
+    if (row)
+        mirror_had(row, SIDE_NEIGHBOUR, HAVE_NOTHING, NULL);
+    else if (port)
+        mirror_port_forget(mirror, port);
+    return row;
+}
+
+void mirror_found(struct mirror *mirror, unsigned side, const char *name, uint8_t family,
+                  const uint8_t *address, uint64_t now)
+{
+    struct mirror_row *row = row_of_ours(mirror, name, family, address);
+    if (!row)
+        return;
+    if (!row->side[side].want && row->side[side].have == HAVE_NOTHING)
+        row->side[side].have = HAVE_UNKNOWN;
+    mirror_settle(mirror, row, now);
 }

@@ -12,6 +12,7 @@
  *   mirror_begin, mirror_complete     a round of everything the kernel has
  *   mirror_next          the row that waits longest for Redis to be told
  *   mirror_distrust      Redis may be another, or have forgotten
+ *   mirror_found         ... or have a row that it should not have any more
  *   mirror_next_row      every row in turn
  *
  *      kernel --> want                      have --> Redis
@@ -22,6 +23,9 @@
  * neighbours. A row goes when both sides are nothing. Memory is bounded by the capacity. When
  * it is reached, neighbours are left out (mirror->full tells how often), and a later round finds
  * them.
+ *
+ * The last rows of ours that went are remembered, as many as there is room for: when Redis turns
+ * out to have one of those after all, it is to go once more. A row that was never ours stays.
  *
  * Rows that the kernel did not tell of in a complete round are not wanted any more. One that an
  * event told of in the round is newer than what the round's rows say of it (by_event).
@@ -72,11 +76,13 @@ struct mirror_row {
     uint32_t in_flight; /* commands that Redis has not answered */
     uint8_t family;     /* AF_INET, AF_INET6 */
     bool waits;
+    bool ours; /* Redis has or had it from us */
     uint8_t address[16];
 };
 
 struct mirror {
     struct table *rows, *ports;
+    struct table *gone;              /* rows of ours that went */
     struct mirror_row *first, *last; /* waiting */
     uint32_t waiting;
     uint32_t round;
@@ -122,6 +128,10 @@ void mirror_complete(struct mirror *mirror, uint64_t now);
 struct mirror_row *mirror_next(struct mirror *mirror);
 
 void mirror_distrust(struct mirror *mirror, uint64_t now);
+
+/* Redis has this row of that side's table. */
+void mirror_found(struct mirror *mirror, unsigned side, const char *name, uint8_t family,
+                  const uint8_t *address, uint64_t now);
 
 uint32_t mirror_count(const struct mirror *mirror); /* rows */
 bool mirror_has_room(const struct mirror *mirror);  /* for an eighth of all, at least */

@@ -9,7 +9,8 @@
  * to be told. Everything goes by descriptors that never block, so a breath is short, however
  * much waits. The parts, each in a file: kernel (netlink into the mirror, by the rules of
  * decide), mirror (what Redis should have and what it has), writer (tells it by the protocol of
- * producer), settings, warm (what is done before), redis (a connection), health.
+ * producer), audit (what it should not have), settings, warm (what is done before), redis (a
+ * connection), health.
  */
 #include "apps/neigh_sync/neigh_sync.h"
 
@@ -24,11 +25,10 @@
 #include "engine/counters.h"
 #include "engine/engine.h"
 
-#define WINDOW   4096          /* commands without an answer */
-#define READS    256           /* datagrams of the kernel per breath */
-#define LOOK     1000000000ull /* ns between two looks at how things are */
-#define REOPEN   1000000000ull /* ns to the next try at the kernel's socket */
-#define NO_REDIS "none"
+#define WINDOW 4096          /* commands without an answer */
+#define READS  256           /* datagrams of the kernel per breath */
+#define LOOK   1000000000ull /* ns between two looks at how things are */
+#define REOPEN 1000000000ull /* ns to the next try at the kernel's socket */
 
 /* --- Redis ----------------------------------------------------------------------------------- */
 
@@ -37,8 +37,11 @@ static void redis_came(void *user)
     struct app *app = user;
     struct neigh_sync *sync = app->state;
     writer_ready(&sync->writer, sync->now);
-    if (redis_counts(sync->redis)->connects > 1)
-        app_log(app, "Redis is back");
+    if (redis_counts(sync->redis)->connects == 1)
+        return;
+    app_log(app, "Redis is back");
+    if (!sync->writer.hold)
+        audit_ask(&sync->audit);
 }
 
 static void redis_went(void *user)
@@ -73,7 +76,12 @@ static int open_writer(struct app *app, const struct neigh_sync_conf *conf)
                                .batch_size = add_histogram(app, "batch_size"),
                                .vrf = kernel_vrf,
                                .user = &sync->kernel,
-                               .batch = (uint32_t)conf->batch_size };
+                               .batch = (uint32_t)conf->batch_size,
+                               .separator = sync->databases.separators[DATABASE_APPL] };
+    sync->audit = (struct audit){ .mirror = sync->mirror,
+                                  .redis = sync->redis,
+                                  .now = &sync->now,
+                                  .separator = writer->separator };
     int error = writer_open(writer, place->database);
     return sync->redis && writer->event_latency && writer->redis_latency &&
                    writer->batch_size
@@ -114,21 +122,11 @@ static int open_redis(struct app *app, const struct neigh_sync_conf *conf)
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-static int find_databases(struct neigh_sync *sync, const struct neigh_sync_conf *conf,
-                          struct error *err)
-{
-    int error = database_config_read(conf->database_config ? conf->database_config : "",
-                                     &sync->databases, err);
-    if (!error && conf->redis)
-        error = database_config_server(conf->redis, &sync->databases, err);
-    return error;
-}
-
 static int start(struct app *app, struct error *err)
 {
     struct neigh_sync *sync = app->state;
     const struct neigh_sync_conf *conf = app->conf;
-    bool alone = conf->redis && !strcmp(conf->redis, NO_REDIS);
+    bool alone = conf->redis && !strcmp(conf->redis, NEIGH_SYNC_ALONE);
     sync->now = engine_clock(app->engine);
     sync->mirror = mirror_new((uint32_t)conf->neighbors, (uint32_t)conf->interfaces);
     if (!sync->mirror)
@@ -140,7 +138,7 @@ static int start(struct app *app, struct error *err)
                                               .ipv6 = conf->ipv6_enabled };
     if (alone)
         return 0;
-    int error = find_databases(sync, conf, err);
+    int error = neigh_sync_databases(conf, &sync->databases, err);
     if (error)
         return error;
     return open_redis(app, conf) ? error_set(err, ERROR_RUN, ENOMEM, "out of memory") : 0;
@@ -338,6 +336,8 @@ void neigh_sync_resync(struct neigh_sync *sync)
 {
     if (sync->redis)
         mirror_distrust(sync->mirror, sync->now);
+    if (sync->redis && !sync->writer.hold)
+        audit_ask(&sync->audit);
     kernel_again(&sync->kernel);
 }
 

@@ -1,5 +1,6 @@
 /* neigh_sync: the parts of one NeighSync, and what people may ask of it. */
 #pragma once
+#include "apps/neigh_sync/audit.h"
 #include "apps/neigh_sync/database_config.h"
 #include "apps/neigh_sync/health.h"
 #include "apps/neigh_sync/kernel.h"
@@ -14,6 +15,7 @@ struct neigh_sync {
     struct kernel kernel;
     struct redis *redis; /* APPL_DB; NULL: nobody is told */
     struct writer writer;
+    struct audit audit;
     struct settings settings;
     struct warm warm;
     struct health health;

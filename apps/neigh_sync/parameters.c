@@ -4,18 +4,21 @@
 #include <string.h>
 
 #include "apps/neigh_sync/counts.h"
-#include "apps/neigh_sync/database_config.h"
 
 static const char *const dual_tors[] = { "auto", "on", "off", NULL };
 
 const struct param neigh_sync_params[] = {
-    PARAM_STRING(
-        struct neigh_sync_conf, redis, "",
-        "server of all databases: path of a socket, ADDRESS:PORT, or none; as the "
-        "database configuration says unless given"),
+    PARAM_STRING(struct neigh_sync_conf, redis, "",
+                 "server of all databases: path of a socket, HOST:PORT, or none; as the "
+                 "database configuration says unless given"),
     PARAM_STRING(struct neigh_sync_conf, database_config,
                  "/var/run/redis/sonic-db/database_config.json",
                  "SONiC's database configuration"),
+    PARAM_STRING(
+        struct neigh_sync_conf, namespace, "",
+        "whose databases, of several ASICs: as in database_global.json, which is "
+        "beside the database configuration"),
+    PARAM_STRING(struct neigh_sync_conf, container, "", "... of which container"),
     PARAM_DURATION(struct neigh_sync_conf, redis_timeout, "30s", "100ms", "1h",
                    "a server that is silent for so long is connected to anew"),
     PARAM_SIZE(struct neigh_sync_conf, socket_buffer_size, "16mib", "4kb", "1gb",
@@ -83,13 +86,21 @@ const struct counter_row neigh_sync_counters[] = {
     { NULL, NULL },
 };
 
+int neigh_sync_databases(const struct neigh_sync_conf *conf,
+                         struct database_config *config, struct error *err)
+{
+    const struct database_owner owner = { conf->namespace, conf->container };
+    int error = database_config_read(conf->database_config ? conf->database_config : "",
+                                     &owner, config, err);
+    if (error || (conf->redis && !strcmp(conf->redis, NEIGH_SYNC_ALONE)))
+        return error;
+    if (conf->redis)
+        error = database_config_server(conf->redis, config, err);
+    return error ? error : database_config_look_up(config, err);
+}
+
 int neigh_sync_verify(const void *conf, struct error *err)
 {
-    const struct neigh_sync_conf *c = conf;
     struct database_config config;
-    int error =
-        c->database_config ? database_config_read(c->database_config, &config, err) : 0;
-    if (!error && c->redis && strcmp(c->redis, "none"))
-        error = database_config_server(c->redis, &config, err);
-    return error;
+    return neigh_sync_databases(conf, &config, err);
 }

@@ -53,12 +53,14 @@ struct row {
 struct producer {
     char table[TABLE_NAME_SIZE], channel[TABLE_NAME_SIZE + 16],
         keys[TABLE_NAME_SIZE + 16], deletes[TABLE_NAME_SIZE + 16];
+    char separator;
     uint32_t count, room;
     struct row *rows;
     const char **argv;
 };
 
-struct producer *producer_new(const char *table, int database, uint32_t rows)
+struct producer *producer_new(const char *table, int database, char separator,
+                              uint32_t rows)
 {
     struct producer *producer = calloc(1, sizeof(*producer));
     if (!producer)
@@ -68,6 +70,7 @@ struct producer *producer_new(const char *table, int database, uint32_t rows)
              producer->table, database);
     snprintf(producer->keys, sizeof(producer->keys), "%s_KEY_SET", producer->table);
     snprintf(producer->deletes, sizeof(producer->deletes), "%s_DEL_SET", producer->table);
+    producer->separator = separator;
     producer->room = rows;
     producer->rows = calloc(rows, sizeof(*producer->rows));
     producer->argv = calloc(FIXED + (size_t)rows * PER_ROW, sizeof(*producer->argv));
@@ -105,7 +108,7 @@ bool producer_clear(const struct producer *producer, struct redis *redis,
                     const struct redis_request *request)
 {
     char staged[TABLE_NAME_SIZE + 4];
-    snprintf(staged, sizeof(staged), "_%s:*", producer->table);
+    snprintf(staged, sizeof(staged), "_%s%c*", producer->table, producer->separator);
     const char *const argv[] = { "EVAL",         clear_script,      "2",
                                  producer->keys, producer->deletes, staged };
     return redis_send(redis, request, sizeof(argv) / sizeof(*argv), argv, NULL);
@@ -116,7 +119,8 @@ bool producer_clear(const struct producer *producer, struct redis *redis,
 static struct row *add_row(struct producer *producer, const char *key)
 {
     struct row *row = &producer->rows[producer->count++];
-    int length = snprintf(row->staged, sizeof(row->staged), "_%s:", producer->table);
+    int length = snprintf(row->staged, sizeof(row->staged), "_%s%c", producer->table,
+                          producer->separator);
     row->key = row->staged + length;
     memccpy(row->staged + length, key, 0, PRODUCER_KEY_SIZE);
     row->names[0] = row->names[1] = NULL;

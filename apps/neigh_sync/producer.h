@@ -37,9 +37,10 @@ struct producer_script {
     char name[48];
 };
 
-/* table: NEIGH_TABLE; database: in the channel's name; rows: between two producer_send, at most.
- * NULL: out of memory. */
-struct producer *producer_new(const char *table, int database, uint32_t rows);
+/* table: NEIGH_TABLE; database: in the channel's name; separator: between table and key, ":";
+ * rows: between two producer_send, at most. NULL: out of memory. */
+struct producer *producer_new(const char *table, int database, char separator,
+                              uint32_t rows);
 void producer_free(struct producer *producer); /* or NULL */
 
 bool producer_load(struct redis *redis, const struct redis_request *request);

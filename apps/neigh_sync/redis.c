@@ -89,10 +89,17 @@ static void fail(struct redis *redis, const char *why)
 
 /* --- commands ------------------------------------------------------------------------------ */
 
+/* What has left makes way when it is more than what has not: then nothing is moved twice, and
+ * the buffer does not grow with what goes through it. */
 static bool reserve(struct redis *redis, size_t size)
 {
-    if (redis->out_begin == redis->out_end)
-        redis->out_begin = redis->out_end = 0;
+    size_t waits = redis->out_end - redis->out_begin;
+    if (redis->out_begin >= waits) {
+        if (waits)
+            memmove(redis->out, redis->out + redis->out_begin, waits);
+        redis->out_begin = 0;
+        redis->out_end = waits;
+    }
     if (redis->out_end + size <= redis->out_size)
         return true;
     size_t more = 2 * (redis->out_end + size);
@@ -169,15 +176,16 @@ static bool write_out(struct redis *redis)
 
 /* --- the connection comes about ------------------------------------------------------------ */
 
+/* Two answers; the second one comes when it can do more than choose a database. */
 static void take_greeting(const struct redis_request *request, const redisReply *reply)
 {
     struct redis *redis = request->user;
     if (!reply)
         return;
-    if (reply->type == REDIS_REPLY_ERROR) {
+    if (reply->type == REDIS_REPLY_ERROR)
         fail(redis, reply->str);
+    if (reply->type == REDIS_REPLY_ERROR || redis->pending)
         return;
-    }
     redis->state = READY;
     redis->retry = RETRY_MIN;
     redis->counts.connects++;
@@ -193,7 +201,8 @@ static void greet(struct redis *redis)
     redis->reader = redisReaderCreate();
     redis->state = GREETING;
     if (!redis->reader ||
-        !append(redis, &request, 2, (const char *const[]){ "SELECT", number }, NULL))
+        !append(redis, &request, 2, (const char *const[]){ "SELECT", number }, NULL) ||
+        !append(redis, &request, 1, (const char *const[]){ "PING" }, NULL))
         fail(redis, "out of memory");
 }
 
@@ -272,9 +281,21 @@ static bool is_message(const redisReply *reply)
     return kind && (!strcmp(kind, "message") || !strcmp(kind, "pmessage"));
 }
 
+/* It will answer, but not now: a server that reads its file, or runs somebody's script. */
+static bool is_absent(const redisReply *reply)
+{
+    return redis_is_error(reply, "LOADING ") || redis_is_error(reply, "BUSY ") ||
+           redis_is_error(reply, "MASTERDOWN ");
+}
+
 static void take_reply(struct redis *redis, const redisReply *reply)
 {
     struct redis_request request;
+    if (is_absent(reply)) {
+        redis->counts.errors++;
+        fail(redis, reply->str);
+        return;
+    }
     if (redis->handlers.message && is_message(reply)) {
         redis->handlers.message(redis->handlers.user, reply);
     } else if (take_request(redis, &request)) {

@@ -11,7 +11,8 @@
  * one write. Every command that redis_send took is answered exactly once, in order: by a reply,
  * or by NULL when the connection broke, so that nobody knows whether Redis did it. Memory is
  * bounded by the window, and replies by what Redis sends; a server that answers what is no
- * reply, or nothing for the time of the timeout, loses the connection.
+ * reply, or nothing for the time of the timeout, loses the connection. So does one that says
+ * that it cannot answer yet (-LOADING, -BUSY): a command is answered by what it did, or by NULL.
  *
  * hiredis reads replies; the socket is ours, because a breath must not wait for it.
  */
@@ -34,7 +35,7 @@ struct redis_request {
 
 struct redis_place {
     char path[108]; /* of a Unix socket; empty: host and port */
-    char host[64];  /* a number: 127.0.0.1, ::1 */
+    char host[256]; /* when it is connected to, a number: 127.0.0.1, ::1 */
     uint16_t port;
     int database;
 };

@@ -8,7 +8,8 @@
 #include "engine/app.h"
 #include "lib/table.h"
 
-#define WINDOW 16384 /* questions: an interface each */
+#define WINDOW 16384         /* questions: an interface each */
+#define ASK    5000000000ull /* ns between two times, where it tells of no changes */
 
 /* Ports are asked about by the prefix of their name. */
 static const struct {
@@ -141,11 +142,15 @@ static void take_notify(const struct redis_request *request, const redisReply *r
                              : NULL;
     bool told = events && strchr(events, 'K') &&
                 (strchr(events, 'A') || (strchr(events, 'h') && strchr(events, 'g')));
-    if (events && !told && !settings->quiet)
+    if (reply && !told && !settings->quiet)
         app_log(settings->app,
-                "CONFIG_DB tells of no changes: notify-keyspace-events is \"%s\"",
-                events);
-    settings->quiet = events && !told;
+                "CONFIG_DB tells of no changes (notify-keyspace-events is \"%s\", not "
+                "\"AKE\"): it is read every %llu s",
+                events ? events : "?", ASK / 1000000000);
+    if (reply && !told)
+        settings->next = settings->now + ASK;
+    if (reply)
+        settings->quiet = !told;
     answered(settings, reply);
 }
 
@@ -247,12 +252,21 @@ void settings_close(struct settings *settings)
 
 void settings_serve(struct settings *settings, uint64_t now)
 {
+    settings->now = now;
     redis_serve(settings->hears, now);
+    redis_serve(settings->reads, now);
+    if (!settings->quiet || now < settings->next)
+        return;
+    settings->next = now + ASK;
+    if (!settings->questions)
+        ask_everything(settings);
     redis_serve(settings->reads, now);
 }
 
 uint64_t settings_due(const struct settings *settings)
 {
     uint64_t reads = redis_due(settings->reads), hears = redis_due(settings->hears);
-    return reads < hears ? reads : hears;
+    uint64_t next = settings->quiet ? settings->next : UINT64_MAX;
+    uint64_t due = reads < hears ? reads : hears;
+    return due < next ? due : next;
 }

@@ -12,7 +12,8 @@
  *
  * Two connections: one that is told of changes (keyspace notifications), one that reads. What
  * changed is read anew after it was told of, and everything once the subscription stands, so
- * nothing is missed. While Redis is away the last settings hold.
+ * nothing is missed. A server that does not send such notifications (notify-keyspace-events) is
+ * asked for everything every few seconds. While Redis is away the last settings hold.
  */
 #pragma once
 #include "apps/neigh_sync/decide.h"
@@ -32,6 +33,7 @@ struct settings {
     bool changed; /* since the user of this cleared it */
     bool subscribed;
     bool quiet;         /* Redis tells of no changes */
+    uint64_t now, next; /* next: when it is asked then */
     uint32_t questions; /* without an answer */
 };
 

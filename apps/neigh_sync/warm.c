@@ -150,7 +150,7 @@ static struct mirror_row *row_of(struct warm *warm, const char *key)
 static void take_row_keys(const struct redis_request *request, const redisReply *reply)
 {
     struct warm *warm = request->user;
-    size_t skip = strlen("NEIGH_TABLE:");
+    size_t skip = strlen("NEIGH_TABLE") + 1;
     warm->questions--;
     if (!reply || reply->type != REDIS_REPLY_ARRAY || !reply->elements) {
         warm->again |= !reply || reply->type != REDIS_REPLY_ARRAY;
@@ -201,7 +201,7 @@ static void take_failed_keys(const struct redis_request *request, const redisRep
 {
     static const uint8_t none[6];
     struct warm *warm = request->user;
-    size_t skip = strlen("NEIGH_FAILED_TABLE:");
+    size_t skip = strlen("NEIGH_FAILED_TABLE") + 1;
     warm->questions--;
     warm->again |= !reply || reply->type != REDIS_REPLY_ARRAY;
     for (size_t i = 0; !warm->again && i < reply->elements; i++) {

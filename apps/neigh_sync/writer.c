@@ -32,7 +32,8 @@ int writer_open(struct writer *writer, int database)
     bool good = true;
     writer->pause = PAUSE_MIN;
     for (unsigned i = 0; i < WRITER_TABLES; i++) {
-        writer->producers[i] = producer_new(tables[i], database, writer->batch);
+        writer->producers[i] =
+            producer_new(tables[i], database, writer->separator, writer->batch);
         good &= writer->producers[i] != NULL;
     }
     writer->flights = calloc(FLIGHTS, sizeof(*writer->flights));

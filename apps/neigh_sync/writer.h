@@ -33,6 +33,7 @@ struct writer {
     const char *(*vrf)(void *user, const struct mirror_port *port);
     void *user;
     uint32_t batch; /* rows */
+    char separator; /* between table and key */
     bool hold;      /* nothing is told */
 
     struct producer *producers[WRITER_TABLES];

@@ -5,7 +5,10 @@
  * Three processes and a redis-server in a network namespace of its own: this one adds
  * neighbours, a NeighSync runs, a consumer pops as orchagent does. Beside it a loop that does
  * nothing but the same scripted commands, pipelined, over the same socket, in the same run:
- * how fast Redis is here. All of them go before whatever else the machine does. Needs root. Exit code 1 when a goal is missed, 43 when it cannot run.
+ * how fast Redis is here. All of them go before whatever else the machine does. How late the
+ * machine is itself is measured beside lone events, by a sleep before each: when that misses the
+ * goal of the events, theirs says nothing. Needs root. Exit code 1 when a goal is missed, 43
+ * when it cannot run.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -28,11 +31,12 @@
 #include "lib/netlink.h"
 #include "selftest/neigh_consumer.h"
 
-#define BATCH  10000
-#define RUNS   5
-#define LONE   1000
-#define EVENTS 4000000
-#define DEPTH  128 /* commands of the bare loop under way */
+#define BATCH   10000
+#define RUNS    5
+#define LONE    1000
+#define LONE_MS 2 /* goal of its p99 */
+#define EVENTS  4000000
+#define DEPTH   128 /* commands of the bare loop under way */
 
 extern const struct app_class neigh_sync_class;
 
@@ -260,21 +264,30 @@ static double bare(void)
     return rate;
 }
 
-/* ms from asking the kernel to the consumer's pop, of one in a hundred. */
-static double lone(void)
+/* ms: so late is one in a hundred. */
+static double p99(double times[LONE])
 {
-    static double times[LONE];
+    qsort(times, LONE, sizeof(*times), ascending);
+    return times[LONE * 99 / 100];
+}
+
+/* From asking the kernel to the consumer's pop, and by how much a sleep of 2 ms is longer. */
+static double lone(double *late)
+{
+    static double times[LONE], sleeps[LONE];
     for (unsigned i = 0; i < LONE; i++) {
+        uint64_t slept = now();
+        usleep(2000);
+        sleeps[i] = (double)(now() - slept) / 1e6 - 2;
         unsigned before = atomic_load(&shared->popped);
         uint64_t start = now();
         change(true, 20000 + i, 1);
         while (atomic_load(&shared->popped) == before)
             usleep(100);
         times[i] = (double)(shared->last - start) / 1e6;
-        usleep(2000);
     }
-    qsort(times, LONE, sizeof(*times), ascending);
-    return times[LONE * 99 / 100];
+    *late = p99(sleeps);
+    return p99(times);
 }
 
 static void ask(redisContext *context, const char *command)
@@ -383,7 +396,9 @@ int main(int argc, char **argv)
     figure(json, "bare", reference, 0, true);
     missed += figure(json, "neighbours_per_second", rate, goal, true);
     missed += figure(json, "cpu_us_per_event", median(cpu, RUNS), 16.0 / 3, false);
-    missed += figure(json, "lone_event_p99_ms", lone(), 2, false);
+    double late, event = lone(&late);
+    bool inconclusive = figure(json, "machine_late_p99_ms", late, LONE_MS, false);
+    missed += figure(json, "lone_event_p99_ms", event, LONE_MS, false) && !inconclusive;
     missed += figure(json, "warm_reconcile_ms", warm(), 200, false);
     missed += figure(json, "events_parsed_per_second", parse(), 2e6, true);
     printf("%s", json ? "}\n" : "");

@@ -73,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     redis_serve(redis, now);
     int peer = accept(listener, NULL, NULL);
     redis_serve(redis, now++);
-    require(write(peer, "+OK\r\n", 5) == 5, "write");
+    require(write(peer, "+OK\r\n+PONG\r\n", 12) == 12, "write");
     redis_serve(redis, now++);
     require(redis_ready(redis), "not ready");
     asked = data[0] % WINDOW;
