@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/error.h"
+#include "lib/netlink.h"
 
 #define CHAIN      "postrouting"
 #define PRIORITY   100 /* NF_IP_PRI_NAT_SRC */
@@ -139,7 +140,7 @@ static int take_answers(int fd)
             return -1;
         int rest = (int)length;
         for (const struct nlmsghdr *header = (const void *)reply;
-             mnl_nlmsg_ok(header, rest); header = mnl_nlmsg_next(header, &rest)) {
+             netlink_message_ok(header, rest); header = mnl_nlmsg_next(header, &rest)) {
             const struct nlmsgerr *answer = mnl_nlmsg_get_payload(header);
             if (header->nlmsg_type != NLMSG_ERROR ||
                 mnl_nlmsg_get_payload_len(header) < sizeof(*answer))

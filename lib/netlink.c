@@ -253,7 +253,7 @@ static int talk(struct netlink *netlink, struct exchange *exchange)
             return (int)got;
         int rest = (int)got;
         const struct nlmsghdr *message = &netlink->datagram.header;
-        for (; !last && mnl_nlmsg_ok(message, rest);
+        for (; !last && netlink_message_ok(message, rest);
              message = mnl_nlmsg_next(message, &rest))
             last = message->nlmsg_seq == request->nlmsg_seq &&
                    take_message(exchange, message);

@@ -9,6 +9,7 @@
  *   netlink_family       number of a generic netlink family
  *   netlink_attribute    an attribute of an answer; netlink_payload, netlink_string
  *   netlink_close
+ *   netlink_message_ok   does a message end within what came?
  *
  *     struct ifaddrmsg header = { .ifa_family = AF_INET, .ifa_prefixlen = 24,
  *                                 .ifa_index = index };
@@ -25,6 +26,7 @@
  */
 #pragma once
 #include <linux/netlink.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -82,3 +84,11 @@ const void *netlink_payload_within(const void *bytes, size_t length, uint16_t ty
                                    size_t *size);
 /* NULL also when no NUL is in it. */
 const char *netlink_string(const struct nlmsghdr *message, size_t header, uint16_t type);
+
+/* rest: bytes that came, from its header on. libmnl's own takes a length of 2^31 and more for a
+ * negative one, which is small. */
+static inline bool netlink_message_ok(const struct nlmsghdr *message, int rest)
+{
+    return rest >= (int)sizeof(*message) && message->nlmsg_len >= sizeof(*message) &&
+           message->nlmsg_len <= (uint32_t)rest;
+}

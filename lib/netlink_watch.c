@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 
 #include "lib/error.h"
+#include "lib/netlink.h"
 
 #define DATAGRAM_SIZE 32768 /* the largest that the kernel makes of a dump */
 #define HEADER_MAX    64
@@ -132,18 +133,12 @@ static int take_message(struct netlink_watch *watch, const struct nlmsghdr *mess
     return 0;
 }
 
-/* libmnl takes a length of 2^31 and more for a negative one, which is small. */
-static bool is_whole(const struct nlmsghdr *message, int rest)
-{
-    return mnl_nlmsg_ok(message, rest) && message->nlmsg_len <= (uint32_t)rest;
-}
-
 static int take_datagram(struct netlink_watch *watch, size_t length,
                          const struct sink *sink)
 {
     const struct nlmsghdr *message = &watch->datagram.header;
     int rest = (int)length, error = 0;
-    while (!error && is_whole(message, rest)) {
+    while (!error && netlink_message_ok(message, rest)) {
         error = take_message(watch, message, sink);
         message = mnl_nlmsg_next(message, &rest);
     }

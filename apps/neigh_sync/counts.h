@@ -41,4 +41,6 @@ enum {
     COUNTS,
 };
 
-extern const struct counter_row neigh_sync_counters[];
+enum { EVENT_LATENCY, REDIS_LATENCY, BATCH_SIZE };
+
+extern const struct counter_row neigh_sync_counters[], neigh_sync_histograms[];

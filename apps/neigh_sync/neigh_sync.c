@@ -52,13 +52,6 @@ static void redis_went(void *user)
     app_log(app, "Redis is gone: %s", redis_counts(sync->redis)->why);
 }
 
-static struct histogram *add_histogram(struct app *app, const char *of)
-{
-    char name[128];
-    snprintf(name, sizeof(name), "apps/%s/%s", app->name, of);
-    return counters_add_histogram(app->engine->counters, name);
-}
-
 static int open_writer(struct app *app, const struct neigh_sync_conf *conf)
 {
     struct neigh_sync *sync = app->state;
@@ -71,9 +64,7 @@ static int open_writer(struct app *app, const struct neigh_sync_conf *conf)
     *writer = (struct writer){ .mirror = sync->mirror,
                                .redis = sync->redis,
                                .counters = app->counters,
-                               .event_latency = add_histogram(app, "event_latency_ns"),
-                               .redis_latency = add_histogram(app, "redis_latency_ns"),
-                               .batch_size = add_histogram(app, "batch_size"),
+                               .histograms = app->histograms,
                                .vrf = kernel_vrf,
                                .user = &sync->kernel,
                                .batch = (uint32_t)conf->batch_size,
@@ -83,10 +74,7 @@ static int open_writer(struct app *app, const struct neigh_sync_conf *conf)
                                   .now = &sync->now,
                                   .separator = writer->separator };
     int error = writer_open(writer, place->database);
-    return sync->redis && writer->event_latency && writer->redis_latency &&
-                   writer->batch_size
-               ? error
-               : -ENOMEM;
+    return sync->redis ? error : -ENOMEM;
 }
 
 static int open_redis(struct app *app, const struct neigh_sync_conf *conf)
@@ -152,12 +140,6 @@ static void hang_up(struct app *app)
     kernel_hang_up(&sync->kernel);
 }
 
-static void remove_histogram(struct app *app, struct histogram *histogram)
-{
-    if (histogram)
-        counters_remove(app->engine->counters, histogram);
-}
-
 static void stop(struct app *app)
 {
     struct neigh_sync *sync = app->state;
@@ -167,9 +149,6 @@ static void stop(struct app *app)
     writer_close(&sync->writer);
     settings_close(&sync->settings);
     warm_close(&sync->warm);
-    remove_histogram(app, sync->writer.event_latency);
-    remove_histogram(app, sync->writer.redis_latency);
-    remove_histogram(app, sync->writer.batch_size);
     mirror_free(sync->mirror);
 }
 
@@ -354,6 +333,7 @@ const struct app_class neigh_sync_class = {
     .params = neigh_sync_params,
     .conf_size = sizeof(struct neigh_sync_conf),
     .counters = neigh_sync_counters,
+    .histograms = neigh_sync_histograms,
     .state_size = sizeof(struct neigh_sync),
     .start = start,
     .stop = stop,

@@ -86,6 +86,13 @@ const struct counter_row neigh_sync_counters[] = {
     { NULL, NULL },
 };
 
+const struct counter_row neigh_sync_histograms[] = {
+    [EVENT_LATENCY] = { "event_latency_ns", "from reading an event to Redis' answer" },
+    [REDIS_LATENCY] = { "redis_latency_ns", "from a command to its answer" },
+    [BATCH_SIZE] = { "batch_size", "rows told in one step" },
+    { NULL },
+};
+
 int neigh_sync_databases(const struct neigh_sync_conf *conf,
                          struct database_config *config, struct error *err)
 {

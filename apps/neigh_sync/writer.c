@@ -98,7 +98,8 @@ static void land(struct writer *writer, struct flight *flight, unsigned table, b
     for (uint32_t i = 0; i < flight->count; i++) {
         struct mirror_row *row = flight->rows[i].row;
         if (good && table == SIDE_NEIGHBOUR && writer->now > flight->rows[i].since)
-            histogram_add(writer->event_latency, writer->now - flight->rows[i].since);
+            histogram_add(writer->histograms[EVENT_LATENCY],
+                          writer->now - flight->rows[i].since);
         if (!good && table < MIRROR_SIDES)
             mirror_had(row, table, HAVE_UNKNOWN, NULL);
         row->in_flight--;
@@ -115,7 +116,7 @@ static void answered(const struct redis_request *request, const redisReply *repl
     bool good = reply && reply->type != REDIS_REPLY_ERROR;
     if (good) {
         writer->pause = PAUSE_MIN;
-        histogram_add(writer->redis_latency, writer->now - request->sent);
+        histogram_add(writer->histograms[REDIS_LATENCY], writer->now - request->sent);
     } else if (reply) {
         refused(writer, reply);
     }
@@ -231,7 +232,7 @@ bool writer_flush(struct writer *writer, uint64_t now)
         told++;
     }
     take_off(writer);
-    histogram_add(writer->batch_size, told);
+    histogram_add(writer->histograms[BATCH_SIZE], told);
     return true;
 }
 

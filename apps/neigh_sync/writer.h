@@ -27,8 +27,8 @@ struct writer {
     /* of the caller */
     struct mirror *mirror;
     struct redis *redis;
-    uint64_t *counters; /* of counts.h */
-    struct histogram *event_latency, *redis_latency, *batch_size;
+    uint64_t *counters;            /* of counts.h */
+    struct histogram **histograms; /* of counts.h */
     /* The name of the VRF whose host route makes way for a neighbour on the port, or NULL. */
     const char *(*vrf)(void *user, const struct mirror_port *port);
     void *user;
