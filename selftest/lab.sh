@@ -41,6 +41,7 @@ code() { # expected exit code, arguments of vanguard lab
 }
 # A shell lets what it starts in the background ignore SIGINT and SIGQUIT, and so do those who started us.
 begin() { # arguments: in the background; sets $pid, which is vanguard's
+    forget out err
     (cd "$tmp" && exec env --default-signal "${user[@]}" ./vanguard lab "$@") >"$tmp/out" 2>"$tmp/err" &
     pid=$!
 }

@@ -28,6 +28,13 @@ wait_for() { # what, command...: until it succeeds
     fail "waited in vain for $what"
 }
 
+# What a program in the background says goes to files, and is waited for: not what another one said there
+# before.
+forget() { # files of $tmp
+    local file
+    for file in "$@"; do : >"$tmp/$file"; done
+}
+
 # Microseconds for which programs waited for a processor, since the machine was started.
 waited() { sed -n 's/^some.* total=//p' /proc/pressure/cpu 2>/dev/null || echo 0; }
 

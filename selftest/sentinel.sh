@@ -110,7 +110,7 @@ enter=(ip netns exec "$id-dut")
 
 start() { # arguments: vanguard sentinel in dut; sets $pid; what it prints goes to $tmp/out
     trace "dut: vanguard sentinel $*"
-    : >"$tmp/out"
+    forget out
     "${enter[@]}" "$VANGUARD" sentinel "$@" --name "$id" >"$tmp/out" 2>"$tmp/log" &
     pid=$!
     wait_for "the program on its interfaces" grep -q '"type":"watch"' "$tmp/out"

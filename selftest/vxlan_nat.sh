@@ -53,6 +53,8 @@ put_up() {
     ip -n "$id-dut" addr add 2001:db8:30::1/64 dev b0 nodad
     ip -n "$id-dst" addr add 172.30.82.95/24 dev d0
     ip -n "$id-dst" addr add 2001:db8:30::95/64 dev d0 nodad
+    # what waits for an answer of ARP, a second or more, would come when nobody thinks of it
+    ip -n "$id-src" neigh add 192.0.2.2 lladdr "$(n dut cat /sys/class/net/a0/address)" dev s0
     ip -n "$id-src" link add vx0 type vxlan id 42 remote 192.0.2.2 local 192.0.2.1 dstport 4789 dev s0
     ip -n "$id-src" link set vx0 up
     ip -n "$id-src" addr add 10.42.0.1/24 dev vx0
@@ -77,6 +79,7 @@ ${2:-}
 engine.configure(c)
 engine.main {}
 LUA
+    forget run.log tcpdump.log
     ip netns exec "$id-dut" "$VANGUARD" run --name "$id" "$tmp/graph.lua" >"$tmp/run.log" 2>&1 &
     pid=$!
     wait_for "the graph to run" "$VANGUARD" ctl "$id" get nat.mtu
@@ -113,6 +116,7 @@ digest='use Digest::SHA; my ($count, $size, $step) = @ARGV; my $d = Digest::SHA-
     for my $i (0 .. $count - 1) { $d->add(pack("N", $i) . join "", map { chr(($i * 7 + $_) & 255) } 1 .. $size + $step * $i) } print $d->hexdigest, "\n"'
 
 transfer() { # to, port, where it is received, port there, count, size, step
+    forget received
     n dst perl -e "$receive" "$3" "$4" "$5" >"$tmp/received" 2>"$tmp/receive.log" &
     local receiver=$!
     wait_for "the receiver" grep -q ready "$tmp/received"
@@ -128,6 +132,7 @@ test_datagrams() {
     stop
     # the control: who is not allowed
     start 'allow = "10.43.0.0/24", rules = { { to = "172.30.82.95" } }'
+    forget seen.log
     n dst timeout 3 tcpdump -c 1 -i d0 -n src 10.42.0.1 >/dev/null 2>"$tmp/seen.log" &
     local seen=$!
     wait_for "tcpdump in dst" grep -q "listening on" "$tmp/seen.log"
@@ -173,6 +178,7 @@ test_route() {
     for offloads in on off; do
         n src ethtool -K vx0 tx $offloads >/dev/null
         n src ethtool -K s0 tx $offloads >/dev/null
+        forget served
         n dst perl -e "$served" 172.30.82.95 8081 "$bytes" >"$tmp/served" 2>"$tmp/served.log" &
         server=$!
         wait_for "the server" grep -q ready "$tmp/served"
@@ -191,6 +197,7 @@ test_route() {
 by_iperf() { # bytes
     local way server
     for way in "" --reverse; do
+        forget iperf3.log
         n dst timeout 300 iperf3 -s -1 -B 172.30.82.95 -p 8081 --forceflush >"$tmp/iperf3.log" 2>&1 &
         server=$!
         wait_for "iperf3" grep -q listening "$tmp/iperf3.log"
@@ -266,6 +273,7 @@ said() { # what the last command must have said
 }
 run() { # arguments of the program
     n dut ping -c 1 -W 5 -q 172.30.82.95 >/dev/null # only three packets wait for a MAC
+    forget out program.log tcpdump.log
     ip netns exec "$id-dut" "$VANGUARD" vxlan-nat a0 b0 --name "$id" --interval 100ms --json "$@" >"$tmp/out" 2>"$tmp/program.log" &
     pid=$!
     wait_for "the program" grep -q '"type":"start"' "$tmp/out"

@@ -89,17 +89,20 @@ ${2:-}
 engine.configure(c)
 engine.main {}
 LUA
+    forget run.log
     ip netns exec "$id-dut" "$VANGUARD" run --name "$id" "$tmp/graph.lua" >"$tmp/run.log" 2>&1 &
     pid=$!
     wait_for "the graph to run" "$VANGUARD" ctl "$id" get nat.mtu
 }
 start_program() { # its --fastpath, parameters
     echo "return { vnis = '42', $2 }" >"$tmp/rules.lua"
+    forget run.log
     ip netns exec "$id-dut" "$VANGUARD" vxlan-nat a0 b0 --name "$id" -c "$tmp/rules.lua" --fastpath "$1" >"$tmp/run.log" 2>&1 &
     pid=$!
     wait_for "the program to run" "$VANGUARD" ctl "$id" get nat.mtu
 }
 watch() { # namespace, interface, filter: what comes in there is in INTERFACE.pcap
+    forget "$2.log"
     ip netns exec "$id-$1" tcpdump -i "$2" -Q in -U -w "$tmp/$2.pcap" "$3" >"$tmp/$2.log" 2>&1 &
     others+=($!)
     wait_for "tcpdump" grep -q "listening on" "$tmp/$2.log"
@@ -233,6 +236,7 @@ test_mtu() {
     # and the other way: what the tunnel's interface takes, less 50
     ip -n "$id-dut" link set b0 mtu 1600
     ip -n "$id-dst" link set d0 mtu 1600
+    forget answer.log
     n dst /usr/bin/python3 selftest/oracle/asks.py answer 172.30.82.95 8081 1551 >"$tmp/answer.log" 2>&1 &
     others+=($!)
     wait_for "who answers" grep -q ready "$tmp/answer.log"
@@ -301,6 +305,7 @@ test_lists() {
 }
 
 load() { # frames a second, seconds, one damaged of so many
+    forget load.log
     /usr/bin/python3 selftest/oracle/load.py "$id-src" "$@" >"$tmp/load.log" 2>&1 &
     sender=$!
     others+=("$sender")
@@ -507,6 +512,7 @@ test_soak() {
     equal "REDIRECTED, less what is lost behind it" "$(($(seeded 6) - behind))" "$(tallied d0)"
 }
 tally() { # namespace, interface, filter: tcpdump counts
+    forget "tally.$2"
     ip netns exec "$id-$1" tcpdump -i "$2" -s 64 -B 32768 -w /dev/null "$3" >"$tmp/tally.$2" 2>&1 &
     others+=($!)
     wait_for "tcpdump" grep -q "listening on" "$tmp/tally.$2"
