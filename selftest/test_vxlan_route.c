@@ -316,6 +316,10 @@ START_TEST(sources_that_are_tried)
         seen[source.port] = true;
     }
     ck_assert_uint_eq(n, 32);
+    uint16_t before = source.port;
+    ck_assert(snat_choose(&snat, &f, 31, &source) && source.port == before);
+    snat.secret.a = 1; /* who does not know it cannot say */
+    ck_assert(snat_choose(&snat, &f, 31, &source) && source.port != before);
     ck_assert_int_ne(snat_read(&snat, "192.0.2.0/24", NULL, &err), 0);
     ck_assert_int_ne(snat_read(&snat, "interface", NULL, &err), 0);
 }
