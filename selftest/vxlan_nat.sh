@@ -67,6 +67,9 @@ put_up() {
     # in dst no reverse path leads to who sends
     n dst sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.d0.rp_filter=0
     ip -n "$id-dst" route add default dev d0
+    for host in 172.30.82.95 2001:db8:30::95; do # only three packets wait for a MAC
+        n dut ping -c 1 -W 5 -q "$host" >/dev/null
+    done
 }
 start() { # parameters of VxlanNat; what else is linked
     cat >"$tmp/graph.lua" <<LUA
@@ -231,6 +234,7 @@ test_fast() {
 # The first packet waits until its next hop is known; who gets another MAC gets the next packet by it.
 test_neighbour() {
     n dst ethtool -K d0 gro on
+    ip -n "$id-dut" neigh flush dev b0
     start 'allow = "10.42.0.0/24", rules = { { proto = "udp", port = "8080", to = "172.30.82.95:8081" } }'
     transfer 10.42.0.2 8080 172.30.82.95 8081 3 100 0
     sleep 1.1 # a neighbour is not believed to move twice in a second
@@ -272,7 +276,6 @@ said() { # what the last command must have said
     grep -q -- "$1" "$tmp/answer" || fail "\"$1\" is not in: $(cat "$tmp/answer")"
 }
 run() { # arguments of the program
-    n dut ping -c 1 -W 5 -q 172.30.82.95 >/dev/null # only three packets wait for a MAC
     forget out program.log tcpdump.log
     ip netns exec "$id-dut" "$VANGUARD" vxlan-nat a0 b0 --name "$id" --interval 100ms --json "$@" >"$tmp/out" 2>"$tmp/program.log" &
     pid=$!
