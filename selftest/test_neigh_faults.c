@@ -224,7 +224,10 @@ START_TEST(redis_absent)
     neigh_redis_kill();
     neigh_add("Ethernet0", "10.0.0.2", NUD_PERMANENT);
     neigh_run(NULL);
-    neigh_until("redis_errors", 3); /* it tries again and again */
+    neigh_until("redis_errors", 3); /* it tries again and again ... */
+    uint64_t slept = neigh_engine->counter[ENGINE_SLEPT_NS];
+    engine_run(neigh_engine, engine_clock(neigh_engine) + 1000000000);
+    ck_assert_uint_gt(neigh_engine->counter[ENGINE_SLEPT_NS] - slept, 500000000);
     neigh_redis_start();
     neigh_consumes = true;
     neigh_settle();

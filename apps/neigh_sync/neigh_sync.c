@@ -285,7 +285,8 @@ static void sleep_until_due(struct app *app, bool more)
     if (sync->redis) {
         due = earlier(due, settings_due(&sync->settings));
         due = earlier(due, redis_due(sync->redis));
-        due = earlier(due, warm_due(&sync->warm));
+        if (sync->settings.known) /* before, it is not served */
+            due = earlier(due, warm_due(&sync->warm));
         due = earlier(due, writer_due(&sync->writer));
     }
     app_wake_at(app, more || due < sync->now ? sync->now : due);
