@@ -245,6 +245,34 @@ START_TEST(unknown_interface)
 }
 END_TEST
 
+/* The rename of the first was lost: the name is the second's, and goes with it. */
+START_TEST(name_of_two_interfaces)
+{
+    static uint64_t counters[COUNTS];
+    struct kernel kernel = { .mirror = mirror_new(16, 4),
+                             .mode = { .ipv4 = true, .ipv6 = true },
+                             .counters = counters };
+    struct neighbour_link first = { .index = 7, .name = "Ethernet0" };
+    struct neighbour_link second = { .index = 8, .name = "Ethernet0" };
+    struct neighbour_link other = { .index = 9, .name = "Ethernet4" };
+    struct error err;
+    ck_assert_int_eq(kernel_open(&kernel, 4, 0, &err), 0);
+    kernel_take_link(&kernel, &first);
+    kernel_take_link(&kernel, &second);
+    second.deleted = true;
+    kernel_take_link(&kernel, &second);
+    kernel_take_link(&kernel, &other);
+    kernel_take_neighbour(&kernel,
+                          message(RTM_NEWNEIGH, AF_INET, NUD_STALE, "\x0a\0\0\x02", 4,
+                                  "\x00\x01\x02\xaa\xbb\xcc", 6),
+                          false);
+    ck_assert_uint_eq(counters[COUNT_DROP_UNKNOWN_INTERFACE], 1);
+    ck_assert_uint_eq(mirror_count(kernel.mirror), 0);
+    kernel_close(&kernel);
+    mirror_free(kernel.mirror);
+}
+END_TEST
+
 #define SECOND 1000000000ull
 
 START_TEST(health_levels)
@@ -285,6 +313,7 @@ static Suite *suite_neigh_decide(void)
     tcase_add_test(tcase, parse_lengths);
     tcase_add_test(tcase, parse_truncated);
     tcase_add_test(tcase, unknown_interface);
+    tcase_add_test(tcase, name_of_two_interfaces);
     tcase_add_test(tcase, health_levels);
     suite_add_tcase(suite, tcase);
     return suite;
