@@ -273,6 +273,26 @@ START_TEST(name_of_two_interfaces)
 }
 END_TEST
 
+/* What was counted stays when the socket is another. */
+START_TEST(counters_stay)
+{
+    static uint64_t counters[COUNTS] = {
+        [COUNT_NETLINK_ERRORS] = 1, [COUNT_NETLINK_FOREIGN] = 2
+    };
+    struct kernel kernel = { .mirror = mirror_new(16, 4), .counters = counters };
+    struct error err;
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_int_eq(kernel_open(&kernel, 4, 0, &err), 0);
+        ck_assert_int_ge(kernel_read(&kernel, 1, 1), 0);
+        kernel_hang_up(&kernel);
+    }
+    ck_assert_uint_eq(counters[COUNT_NETLINK_ERRORS], 1);
+    ck_assert_uint_eq(counters[COUNT_NETLINK_FOREIGN], 2);
+    kernel_close(&kernel);
+    mirror_free(kernel.mirror);
+}
+END_TEST
+
 #define SECOND 1000000000ull
 
 START_TEST(health_levels)
@@ -314,6 +334,7 @@ static Suite *suite_neigh_decide(void)
     tcase_add_test(tcase, parse_truncated);
     tcase_add_test(tcase, unknown_interface);
     tcase_add_test(tcase, name_of_two_interfaces);
+    tcase_add_test(tcase, counters_stay);
     tcase_add_test(tcase, health_levels);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -193,14 +193,22 @@ static void take(enum netlink_news news, const struct nlmsghdr *message, void *u
     }
 }
 
-int kernel_read(struct kernel *kernel, uint64_t now, int most)
+/* Each watch begins at zero; the app's own failures are among the errors. */
+static void count_watch(struct kernel *kernel)
 {
     const struct netlink_watch_counts *counts = netlink_watch_counts(kernel->watch);
+    uint64_t errors = counts->errors + counts->malformed + counts->lost;
+    kernel->counters[COUNT_NETLINK_ERRORS] += errors - kernel->errors;
+    kernel->counters[COUNT_NETLINK_FOREIGN] += counts->foreign - kernel->foreign;
+    kernel->errors = errors;
+    kernel->foreign = counts->foreign;
+}
+
+int kernel_read(struct kernel *kernel, uint64_t now, int most)
+{
     kernel->now = now;
     int got = netlink_watch_read(kernel->watch, now, most, take, kernel);
-    kernel->counters[COUNT_NETLINK_FOREIGN] = counts->foreign;
-    kernel->counters[COUNT_NETLINK_ERRORS] =
-        counts->errors + counts->malformed + counts->lost;
+    count_watch(kernel);
     return got;
 }
 
@@ -232,6 +240,7 @@ int kernel_open(struct kernel *kernel, uint32_t links, size_t buffer, struct err
     kernel->watch = netlink_watch_open(&options, err);
     if (!kernel->watch)
         return -EIO;
+    kernel->errors = kernel->foreign = 0;
     kernel->counters[COUNT_NETLINK_BUFFER] = netlink_watch_counts(kernel->watch)->buffer;
     return 0;
 }

@@ -25,7 +25,8 @@ struct kernel {
     uint64_t *counters; /* of counts.h */
     struct table *links;
     uint64_t now;
-    bool complete; /* a round was, since kernel_open or the last loss */
+    uint64_t errors, foreign; /* of the watch, as far as they are counted */
+    bool complete;            /* a round was, since kernel_open or the last loss */
 };
 
 /* The mirror, mode and counters are set by the caller. links: how many there may be. buffer:
