@@ -2,6 +2,7 @@
 #include "apps/neigh_sync/kernel.h"
 
 #include <errno.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
 #include <sys/random.h>
@@ -123,6 +124,20 @@ static struct mirror_row *row_for(struct kernel *kernel, struct mirror_port *por
     return row;
 }
 
+/* A host that moves here from behind another switch keeps its MAC address, so its row is as it
+ * should be; but it is told of anew, for the route of before goes with it. */
+static void note_move(struct kernel *kernel, struct mirror_row *row,
+                      const struct neighbour *n, enum verdict verdict)
+{
+    bool remote = verdict == VERDICT_SET && n->flags & NTF_EXT_LEARNED;
+    bool moved = row->remote && !remote && verdict == VERDICT_SET;
+    if (verdict != VERDICT_IGNORE)
+        row->remote = remote;
+    if (moved && kernel_vrf(kernel, row->port) &&
+        row->side[SIDE_NEIGHBOUR].have == HAVE_ROW)
+        mirror_had(row, SIDE_NEIGHBOUR, HAVE_UNKNOWN, NULL);
+}
+
 static void apply(struct kernel *kernel, struct mirror_port *port,
                   const struct neighbour *n, bool dumped)
 {
@@ -138,6 +153,7 @@ static void apply(struct kernel *kernel, struct mirror_port *port,
     row->round = kernel->mirror->round;
     if (!dumped)
         row->event_round = kernel->mirror->round;
+    note_move(kernel, row, n, d.verdict);
     if (d.failed != FAILED_KEEP)
         mirror_want(row, SIDE_FAILED, d.failed == FAILED_SET ? none : NULL);
     if (d.verdict != VERDICT_IGNORE)

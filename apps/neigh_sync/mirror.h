@@ -76,7 +76,8 @@ struct mirror_row {
     uint32_t in_flight; /* commands that Redis has not answered */
     uint8_t family;     /* AF_INET, AF_INET6 */
     bool waits;
-    bool ours; /* Redis has or had it from us */
+    bool ours;   /* Redis has or had it from us */
+    bool remote; /* EVPN told of it */
     uint8_t address[16];
 };
 
