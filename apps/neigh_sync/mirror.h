@@ -86,6 +86,7 @@ struct mirror {
     struct table *gone;              /* rows of ours that went */
     struct mirror_row *first, *last; /* waiting */
     uint32_t waiting;
+    uint32_t owed; /* new rows until room is looked for again: as many as were in vain */
     uint32_t round;
     bool in_round;
     uint8_t fresh; /* enum have of a new row */
