@@ -196,7 +196,7 @@ static void look(struct app *app)
         .connected = (!sync->redis || redis_ready(sync->redis)) &&
                      (sync->kernel.watch || !sync->warm.listen),
         .waiting = sync->redis && !sync->writer.hold && !writer_idle(&sync->writer),
-        .done = counters[COUNT_REDIS_COMMANDS] - counters[COUNT_QUEUE_DEPTH],
+        .done = sync->writer.done,
         .failed = counters[COUNT_EVENTS_FAILED],
     };
     if (sync->mirror->full && sync->kernel.complete && mirror_has_room(sync->mirror)) {
