@@ -17,7 +17,7 @@
 struct known_link {
     struct mirror_port *port;
     uint32_t index;
-    uint32_t round;
+    uint32_t round, event_round;
 };
 
 static void count(struct kernel *kernel, unsigned counter)
@@ -55,10 +55,13 @@ static void forget_link(struct kernel *kernel, uint32_t index)
     table_remove(kernel->links, &key);
 }
 
-void kernel_take_link(struct kernel *kernel, const struct neighbour_link *heard)
+void kernel_take_link(struct kernel *kernel, const struct neighbour_link *heard, bool row)
 {
     uint64_t key = heard->index;
     struct known_link *link = find_link(kernel, heard->index);
+    uint32_t round = kernel->mirror->round, event_round = row ? 0 : round;
+    if (row && link && link->event_round == round)
+        return; /* an event said what is newer */
     if (link && (heard->deleted || strcmp(link->port->name, heard->name))) {
         forget_link(kernel, heard->index);
         if (!heard->deleted) /* neighbours may have outlived the old name */
@@ -82,7 +85,7 @@ void kernel_take_link(struct kernel *kernel, const struct neighbour_link *heard)
             mirror_port_forget(kernel->mirror, port);
         return;
     }
-    *link = (struct known_link){ port, heard->index, kernel->mirror->round };
+    *link = (struct known_link){ port, heard->index, round, event_round };
     port->index = heard->index;
     port->master = heard->master;
 }
@@ -205,7 +208,7 @@ static void take(enum netlink_news news, const struct nlmsghdr *message, void *u
                message->nlmsg_type == RTM_DELNEIGH) {
         kernel_take_neighbour(kernel, message, news == NETLINK_ROW);
     } else if (neighbour_link_parse(message, &link)) {
-        kernel_take_link(kernel, &link);
+        kernel_take_link(kernel, &link, news == NETLINK_ROW);
     }
 }
 
