@@ -232,14 +232,92 @@ START_TEST(unknown_interface)
     kernel_take_neighbour(&kernel, m, false);
     ck_assert_uint_eq(counters[COUNT_DROP_UNKNOWN_INTERFACE], 1);
     ck_assert_uint_eq(mirror_count(kernel.mirror), 0);
-    kernel_take_link(&kernel, &link);
+    kernel_take_link(&kernel, &link, false);
     kernel_take_neighbour(&kernel, m, false);
     ck_assert_uint_eq(mirror_count(kernel.mirror), 1);
     link.deleted = true;
-    kernel_take_link(&kernel, &link);
+    kernel_take_link(&kernel, &link, false);
     kernel_take_neighbour(&kernel, m, false);
     ck_assert_uint_eq(counters[COUNT_DROP_UNKNOWN_INTERFACE], 2);
     ck_assert_uint_eq(counters[COUNT_NEIGHBORS_PROCESSED], 1);
+    kernel_close(&kernel);
+    mirror_free(kernel.mirror);
+}
+END_TEST
+
+/* The rename of the first was lost: the name is the second's, and goes with it. */
+START_TEST(name_of_two_interfaces)
+{
+    static uint64_t counters[COUNTS];
+    struct kernel kernel = { .mirror = mirror_new(16, 4),
+                             .mode = { .ipv4 = true, .ipv6 = true },
+                             .counters = counters };
+    struct neighbour_link first = { .index = 7, .name = "Ethernet0" };
+    struct neighbour_link second = { .index = 8, .name = "Ethernet0" };
+    struct neighbour_link other = { .index = 9, .name = "Ethernet4" };
+    struct error err;
+    ck_assert_int_eq(kernel_open(&kernel, 4, 0, &err), 0);
+    kernel_take_link(&kernel, &first, false);
+    kernel_take_link(&kernel, &second, false);
+    second.deleted = true;
+    kernel_take_link(&kernel, &second, false);
+    kernel_take_link(&kernel, &other, false);
+    kernel_take_neighbour(&kernel,
+                          message(RTM_NEWNEIGH, AF_INET, NUD_STALE, "\x0a\0\0\x02", 4,
+                                  "\x00\x01\x02\xaa\xbb\xcc", 6),
+                          false);
+    ck_assert_uint_eq(counters[COUNT_DROP_UNKNOWN_INTERFACE], 1);
+    ck_assert_uint_eq(mirror_count(kernel.mirror), 0);
+    kernel_close(&kernel);
+    mirror_free(kernel.mirror);
+}
+END_TEST
+
+/* A row of a round says what was before an event that came first. */
+START_TEST(row_after_event)
+{
+    static uint64_t counters[COUNTS];
+    struct kernel kernel = { .mirror = mirror_new(16, 4),
+                             .mode = { .evpn = true },
+                             .counters = counters };
+    struct neighbour_link vrf = { .index = 8, .name = "Vrf1" };
+    struct neighbour_link link = { .index = 7, .name = "Ethernet0" };
+    struct neighbour_link changed = { .index = 7, .master = 8, .name = "Ethernet4" };
+    struct error err;
+    ck_assert_int_eq(kernel_open(&kernel, 4, 0, &err), 0);
+    kernel_take_link(&kernel, &link, false);
+    mirror_begin(kernel.mirror);
+    kernel_take_link(&kernel, &vrf, true);
+    kernel_take_link(&kernel, &changed, false);
+    kernel_take_link(&kernel, &link, true);
+    struct mirror_port *port = mirror_port(kernel.mirror, "Ethernet4");
+    ck_assert_uint_eq(port->index, 7);
+    const char *name = kernel_vrf(&kernel, port);
+    ck_assert_ptr_nonnull(name);
+    ck_assert_str_eq(name, "Vrf1");
+    mirror_begin(kernel.mirror); /* those of the next round are newer */
+    kernel_take_link(&kernel, &link, true);
+    ck_assert_uint_eq(mirror_port(kernel.mirror, "Ethernet0")->index, 7);
+    kernel_close(&kernel);
+    mirror_free(kernel.mirror);
+}
+END_TEST
+
+/* What was counted stays when the socket is another. */
+START_TEST(counters_stay)
+{
+    static uint64_t counters[COUNTS] = {
+        [COUNT_NETLINK_ERRORS] = 1, [COUNT_NETLINK_FOREIGN] = 2
+    };
+    struct kernel kernel = { .mirror = mirror_new(16, 4), .counters = counters };
+    struct error err;
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_int_eq(kernel_open(&kernel, 4, 0, &err), 0);
+        ck_assert_int_ge(kernel_read(&kernel, 1, 1), 0);
+        kernel_hang_up(&kernel);
+    }
+    ck_assert_uint_eq(counters[COUNT_NETLINK_ERRORS], 1);
+    ck_assert_uint_eq(counters[COUNT_NETLINK_FOREIGN], 2);
     kernel_close(&kernel);
     mirror_free(kernel.mirror);
 }
@@ -285,6 +363,9 @@ static Suite *suite_neigh_decide(void)
     tcase_add_test(tcase, parse_lengths);
     tcase_add_test(tcase, parse_truncated);
     tcase_add_test(tcase, unknown_interface);
+    tcase_add_test(tcase, name_of_two_interfaces);
+    tcase_add_test(tcase, row_after_event);
+    tcase_add_test(tcase, counters_stay);
     tcase_add_test(tcase, health_levels);
     suite_add_tcase(suite, tcase);
     return suite;

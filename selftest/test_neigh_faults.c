@@ -224,7 +224,10 @@ START_TEST(redis_absent)
     neigh_redis_kill();
     neigh_add("Ethernet0", "10.0.0.2", NUD_PERMANENT);
     neigh_run(NULL);
-    neigh_until("redis_errors", 3); /* it tries again and again */
+    neigh_until("redis_errors", 3); /* it tries again and again ... */
+    uint64_t slept = neigh_engine->counter[ENGINE_SLEPT_NS];
+    engine_run(neigh_engine, engine_clock(neigh_engine) + 1000000000);
+    ck_assert_uint_gt(neigh_engine->counter[ENGINE_SLEPT_NS] - slept, 500000000);
     neigh_redis_start();
     neigh_consumes = true;
     neigh_settle();
@@ -319,6 +322,26 @@ START_TEST(redis_refuses)
 }
 END_TEST
 
+/* However little is refused: what waits does not get on. */
+START_TEST(redis_refuses_one)
+{
+    neigh_clock = true;
+    if (!neigh_begin())
+        return;
+    neigh_do("REPLICAOF 127.0.0.1 1");
+    neigh_add("Ethernet0", "10.0.0.2", NUD_PERMANENT);
+    neigh_breathe(20000);
+    ck_assert_uint_eq(neigh_counter("health_status"), 0);
+    ck_assert_uint_eq(neigh_counter("neighbors_added"), 0);
+    neigh_do("REPLICAOF NO ONE");
+    neigh_settle();
+    neigh_breathe(1100);
+    ck_assert_uint_eq(neigh_counter("health_status"), 100);
+    ck_assert_uint_eq(neigh_counter("neighbors_added"), 1);
+    neigh_end();
+}
+END_TEST
+
 /* A process may send netlink messages to others; it is not the kernel. */
 START_TEST(foreign_sender)
 {
@@ -399,6 +422,7 @@ static Suite *suite_neigh_faults(void)
     tcase_add_test(tcase, redis_stalls);
     tcase_add_test(tcase, redis_is_silent);
     tcase_add_loop_test(tcase, redis_refuses, 0, 3);
+    tcase_add_test(tcase, redis_refuses_one);
     tcase_add_test(tcase, foreign_sender);
     tcase_add_test(tcase, table_full);
     suite_add_tcase(suite, tcase);

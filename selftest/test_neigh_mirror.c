@@ -161,6 +161,52 @@ START_TEST(full)
 }
 END_TEST
 
+/* Who has no room looks for some, but not through all that waits each time: a hundred thousand
+ * times as many would take minutes. */
+START_TEST(full_for_long)
+{
+    const uint32_t many = 200000;
+    uint8_t address[16] = { 10 };
+    mirror_free(mirror);
+    mirror = mirror_new(many, 8);
+    mirror->fresh = HAVE_FOREIGN;
+    port = mirror_port(mirror, "Ethernet0");
+    port->index = 1;
+    for (uint32_t i = 0; i < 2 * many; i++) {
+        memcpy(address + 1, &i, 3);
+        struct mirror_row *row = mirror_make(mirror, port, AF_INET, address);
+        ck_assert_int_eq(row != NULL, i < many);
+        if (row)
+            mirror_want(row, SIDE_NEIGHBOUR, macs[0]);
+        if (row)
+            mirror_settle(mirror, row, 1);
+    }
+    ck_assert_uint_eq(mirror->full, many);
+    /* What is not wanted any more makes way all the same, though not at once. */
+    mirror_clear_port(mirror, port, 2);
+    for (uint32_t i = 0; i < many && mirror_count(mirror) == many; i++)
+        mirror_make(mirror, port, AF_INET, address);
+    ck_assert_uint_le(mirror_count(mirror), 1);
+}
+END_TEST
+
+/* The last row of an interface that is gone makes way for another of its own. */
+START_TEST(full_of_the_same)
+{
+    uint8_t address[16] = { 10, 1 };
+    mirror->fresh = HAVE_FOREIGN;
+    port->index = 0;
+    for (unsigned i = 0; i < 64; i++) {
+        address[3] = (uint8_t)i;
+        want(address, NULL);
+    }
+    struct mirror_row *row = mirror_make(mirror, port, AF_INET, address1);
+    ck_assert_ptr_nonnull(row);
+    ck_assert_ptr_eq(mirror_port(mirror, "Ethernet0"), port);
+    ck_assert_ptr_eq(port->first, row);
+}
+END_TEST
+
 START_TEST(found_again)
 {
     mirror_found(mirror, SIDE_NEIGHBOUR, "Ethernet0", AF_INET, address1, 1);
@@ -417,6 +463,8 @@ static Suite *suite_neigh_mirror(void)
     tcase_add_test(tcase, rounds);
     tcase_add_test(tcase, port_goes);
     tcase_add_test(tcase, full);
+    tcase_add_test(tcase, full_for_long);
+    tcase_add_test(tcase, full_of_the_same);
     tcase_add_test(tcase, found_again);
     tcase_add_test(tcase, found_too_late);
     tcase_add_loop_test(tcase, random_operations, 0, 3);

@@ -217,6 +217,32 @@ START_TEST(evpn)
 }
 END_TEST
 
+/* A host that moves here keeps its MAC address: its row stays as it is, its route goes. */
+START_TEST(evpn_moves)
+{
+    struct consumer routes;
+    if (!neigh_begin())
+        return;
+    consumer_open(&routes, neigh_socket, "ROUTE_TABLE", 128);
+    configure_and_wait("HSET VXLAN_EVPN_NVO|nvo source_vtep vtep");
+    in_vrf();
+    neigh_change(true, "Ethernet0", "10.0.0.4", NUD_NOARP, NTF_EXT_LEARNED, mac1, 6);
+    neigh_expect("Ethernet0:10.0.0.4", "S " MAC);
+    while (consumer_step(&routes, 50))
+        ;
+    unsigned long before = routes.deletes;
+    neigh_change(true, "Ethernet0", "10.0.0.4", NUD_REACHABLE, 0, mac1, 6);
+    neigh_expect("Ethernet0:10.0.0.4", "S " MAC);
+    ck_assert_uint_eq(consumer_step(&routes, 50), 1);
+    ck_assert_uint_eq(routes.deletes, before + 1);
+    neigh_change(true, "Ethernet0", "10.0.0.4", NUD_STALE, 0, mac1, 6);
+    neigh_settle();
+    ck_assert_uint_eq(neigh_times("Ethernet0:10.0.0.4"), 0); /* it is here already */
+    consumer_close(&routes);
+    neigh_end();
+}
+END_TEST
+
 START_TEST(evpn_before_start)
 {
     struct consumer routes;
@@ -252,6 +278,7 @@ static Suite *suite_neigh_modes(void)
     tcase_add_test(tcase, failed_table);
     tcase_add_test(tcase, forced_dual_tor);
     tcase_add_test(tcase, evpn);
+    tcase_add_test(tcase, evpn_moves);
     tcase_add_test(tcase, evpn_before_start);
     suite_add_tcase(suite, tcase);
     return suite;

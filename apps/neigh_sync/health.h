@@ -29,10 +29,10 @@ struct health {
 };
 
 struct health_facts {
-    bool connected; /* to Redis and the kernel */
-    bool waiting;   /* there is work */
-    uint64_t done;  /* commands answered, since the start */
-    uint64_t failed;
+    bool connected;  /* to Redis and the kernel */
+    bool waiting;    /* there is work */
+    uint64_t done;   /* commands that Redis took, since the start */
+    uint64_t failed; /* ... and those that it did not */
 };
 
 enum health_status health_look(struct health *health, const struct health_facts *facts,

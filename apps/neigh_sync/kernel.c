@@ -2,6 +2,7 @@
 #include "apps/neigh_sync/kernel.h"
 
 #include <errno.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
 #include <sys/random.h>
@@ -16,7 +17,7 @@
 struct known_link {
     struct mirror_port *port;
     uint32_t index;
-    uint32_t round;
+    uint32_t round, event_round;
 };
 
 static void count(struct kernel *kernel, unsigned counter)
@@ -54,10 +55,13 @@ static void forget_link(struct kernel *kernel, uint32_t index)
     table_remove(kernel->links, &key);
 }
 
-void kernel_take_link(struct kernel *kernel, const struct neighbour_link *heard)
+void kernel_take_link(struct kernel *kernel, const struct neighbour_link *heard, bool row)
 {
     uint64_t key = heard->index;
     struct known_link *link = find_link(kernel, heard->index);
+    uint32_t round = kernel->mirror->round, event_round = row ? 0 : round;
+    if (row && link && link->event_round == round)
+        return; /* an event said what is newer */
     if (link && (heard->deleted || strcmp(link->port->name, heard->name))) {
         forget_link(kernel, heard->index);
         if (!heard->deleted) /* neighbours may have outlived the old name */
@@ -67,6 +71,13 @@ void kernel_take_link(struct kernel *kernel, const struct neighbour_link *heard)
     if (heard->deleted)
         return;
     struct mirror_port *port = mirror_port(kernel->mirror, heard->name);
+    if (port && port->index && port->index != heard->index) {
+        /* What became of the one that had the name was lost. The port stays. */
+        port->asked++;
+        forget_link(kernel, port->index);
+        port->asked--;
+        kernel_again(kernel);
+    }
     link = port ? table_insert(kernel->links, &key) : NULL;
     if (!link) {
         count(kernel, COUNT_DROP_FULL);
@@ -74,7 +85,7 @@ void kernel_take_link(struct kernel *kernel, const struct neighbour_link *heard)
             mirror_port_forget(kernel->mirror, port);
         return;
     }
-    *link = (struct known_link){ port, heard->index, kernel->mirror->round };
+    *link = (struct known_link){ port, heard->index, round, event_round };
     port->index = heard->index;
     port->master = heard->master;
 }
@@ -116,6 +127,20 @@ static struct mirror_row *row_for(struct kernel *kernel, struct mirror_port *por
     return row;
 }
 
+/* A host that moves here from behind another switch keeps its MAC address, so its row is as it
+ * should be; but it is told of anew, for the route of before goes with it. */
+static void note_move(struct kernel *kernel, struct mirror_row *row,
+                      const struct neighbour *n, enum verdict verdict)
+{
+    bool remote = verdict == VERDICT_SET && n->flags & NTF_EXT_LEARNED;
+    bool moved = row->remote && !remote && verdict == VERDICT_SET;
+    if (verdict != VERDICT_IGNORE)
+        row->remote = remote;
+    if (moved && kernel_vrf(kernel, row->port) &&
+        row->side[SIDE_NEIGHBOUR].have == HAVE_ROW)
+        mirror_had(row, SIDE_NEIGHBOUR, HAVE_UNKNOWN, NULL);
+}
+
 static void apply(struct kernel *kernel, struct mirror_port *port,
                   const struct neighbour *n, bool dumped)
 {
@@ -131,6 +156,7 @@ static void apply(struct kernel *kernel, struct mirror_port *port,
     row->round = kernel->mirror->round;
     if (!dumped)
         row->event_round = kernel->mirror->round;
+    note_move(kernel, row, n, d.verdict);
     if (d.failed != FAILED_KEEP)
         mirror_want(row, SIDE_FAILED, d.failed == FAILED_SET ? none : NULL);
     if (d.verdict != VERDICT_IGNORE)
@@ -182,18 +208,26 @@ static void take(enum netlink_news news, const struct nlmsghdr *message, void *u
                message->nlmsg_type == RTM_DELNEIGH) {
         kernel_take_neighbour(kernel, message, news == NETLINK_ROW);
     } else if (neighbour_link_parse(message, &link)) {
-        kernel_take_link(kernel, &link);
+        kernel_take_link(kernel, &link, news == NETLINK_ROW);
     }
+}
+
+/* Each watch begins at zero; the app's own failures are among the errors. */
+static void count_watch(struct kernel *kernel)
+{
+    const struct netlink_watch_counts *counts = netlink_watch_counts(kernel->watch);
+    uint64_t errors = counts->errors + counts->malformed + counts->lost;
+    kernel->counters[COUNT_NETLINK_ERRORS] += errors - kernel->errors;
+    kernel->counters[COUNT_NETLINK_FOREIGN] += counts->foreign - kernel->foreign;
+    kernel->errors = errors;
+    kernel->foreign = counts->foreign;
 }
 
 int kernel_read(struct kernel *kernel, uint64_t now, int most)
 {
-    const struct netlink_watch_counts *counts = netlink_watch_counts(kernel->watch);
     kernel->now = now;
     int got = netlink_watch_read(kernel->watch, now, most, take, kernel);
-    kernel->counters[COUNT_NETLINK_FOREIGN] = counts->foreign;
-    kernel->counters[COUNT_NETLINK_ERRORS] =
-        counts->errors + counts->malformed + counts->lost;
+    count_watch(kernel);
     return got;
 }
 
@@ -225,6 +259,7 @@ int kernel_open(struct kernel *kernel, uint32_t links, size_t buffer, struct err
     kernel->watch = netlink_watch_open(&options, err);
     if (!kernel->watch)
         return -EIO;
+    kernel->errors = kernel->foreign = 0;
     kernel->counters[COUNT_NETLINK_BUFFER] = netlink_watch_counts(kernel->watch)->buffer;
     return 0;
 }

@@ -25,7 +25,8 @@ struct kernel {
     uint64_t *counters; /* of counts.h */
     struct table *links;
     uint64_t now;
-    bool complete; /* a round was, since kernel_open or the last loss */
+    uint64_t errors, foreign; /* of the watch, as far as they are counted */
+    bool complete;            /* a round was, since kernel_open or the last loss */
 };
 
 /* The mirror, mode and counters are set by the caller. links: how many there may be. buffer:
@@ -42,7 +43,7 @@ void kernel_again(struct kernel *kernel);
 /* row: it answers a dump, and is no event. */
 void kernel_take_neighbour(struct kernel *kernel, const struct nlmsghdr *message,
                            bool row);
-void kernel_take_link(struct kernel *kernel, const struct neighbour_link *link);
+void kernel_take_link(struct kernel *kernel, const struct neighbour_link *link, bool row);
 
 /* NULL when it is part of none. VRFs are the interfaces whose names start with "Vrf". */
 const char *kernel_vrf(void *kernel, const struct mirror_port *port);

@@ -177,14 +177,15 @@ struct mirror_row *mirror_row(struct mirror *mirror, struct mirror_port *port,
 /* Rows that are not wanted and were never ours: to delete them is courtesy. */
 static void drop_courtesies(struct mirror *mirror)
 {
-    uint32_t n = mirror->waiting;
-    while (n--) {
+    uint32_t looked = mirror->waiting, before = table_count(mirror->rows);
+    for (uint32_t n = looked; n; n--) {
         struct mirror_row *row = mirror_next(mirror);
         struct mirror_side *side = row->side;
         if (!side->want && side->have == HAVE_FOREIGN && !row->in_flight)
             side->have = HAVE_NOTHING;
         mirror_settle(mirror, row, row->since);
     }
+    mirror->owed = looked - (before - table_count(mirror->rows));
 }
 
 struct mirror_row *mirror_make(struct mirror *mirror, struct mirror_port *port,
@@ -193,8 +194,12 @@ struct mirror_row *mirror_make(struct mirror *mirror, struct mirror_port *port,
     struct key key = key_of(port, family, address);
     uint32_t before = table_count(mirror->rows);
     struct mirror_row *row = table_insert(mirror->rows, &key);
-    if (!row) {
+    bool pays = mirror->owed && (!row || before != table_count(mirror->rows));
+    mirror->owed -= pays;
+    if (!row && !pays) {
+        port->asked++; /* its last row may go */
         drop_courtesies(mirror);
+        port->asked--;
         before = table_count(mirror->rows);
         row = table_insert(mirror->rows, &key);
     }

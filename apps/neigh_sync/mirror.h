@@ -76,7 +76,8 @@ struct mirror_row {
     uint32_t in_flight; /* commands that Redis has not answered */
     uint8_t family;     /* AF_INET, AF_INET6 */
     bool waits;
-    bool ours; /* Redis has or had it from us */
+    bool ours;   /* Redis has or had it from us */
+    bool remote; /* EVPN told of it */
     uint8_t address[16];
 };
 
@@ -85,6 +86,7 @@ struct mirror {
     struct table *gone;              /* rows of ours that went */
     struct mirror_row *first, *last; /* waiting */
     uint32_t waiting;
+    uint32_t owed; /* new rows until room is looked for again: as many as were in vain */
     uint32_t round;
     bool in_round;
     uint8_t fresh; /* enum have of a new row */

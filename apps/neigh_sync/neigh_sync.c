@@ -196,7 +196,7 @@ static void look(struct app *app)
         .connected = (!sync->redis || redis_ready(sync->redis)) &&
                      (sync->kernel.watch || !sync->warm.listen),
         .waiting = sync->redis && !sync->writer.hold && !writer_idle(&sync->writer),
-        .done = counters[COUNT_REDIS_COMMANDS] - counters[COUNT_QUEUE_DEPTH],
+        .done = sync->writer.done,
         .failed = counters[COUNT_EVENTS_FAILED],
     };
     if (sync->mirror->full && sync->kernel.complete && mirror_has_room(sync->mirror)) {
@@ -285,7 +285,8 @@ static void sleep_until_due(struct app *app, bool more)
     if (sync->redis) {
         due = earlier(due, settings_due(&sync->settings));
         due = earlier(due, redis_due(sync->redis));
-        due = earlier(due, warm_due(&sync->warm));
+        if (sync->settings.known) /* before, it is not served */
+            due = earlier(due, warm_due(&sync->warm));
         due = earlier(due, writer_due(&sync->writer));
     }
     app_wake_at(app, more || due < sync->now ? sync->now : due);

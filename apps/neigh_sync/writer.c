@@ -20,6 +20,7 @@ struct flight {
     struct passenger {
         struct mirror_row *row;
         uint64_t since; /* ns: when what it tells of was heard */
+        bool set;
     } * rows;
 };
 
@@ -74,7 +75,8 @@ static void board(struct writer *writer, struct mirror_row *row, unsigned table)
         writer->boarding[table] = flight;
         flight->count = 0;
     }
-    flight->rows[flight->count++] = (struct passenger){ row, row->since };
+    flight->rows[flight->count++] =
+        (struct passenger){ row, row->since, row->side[SIDE_NEIGHBOUR].want };
     row->in_flight++;
 }
 
@@ -97,6 +99,9 @@ static void land(struct writer *writer, struct flight *flight, unsigned table, b
 {
     for (uint32_t i = 0; i < flight->count; i++) {
         struct mirror_row *row = flight->rows[i].row;
+        if (good && table == SIDE_NEIGHBOUR)
+            writer->counters[flight->rows[i].set ? COUNT_NEIGHBORS_ADDED
+                                                 : COUNT_NEIGHBORS_DELETED]++;
         if (good && table == SIDE_NEIGHBOUR && writer->now > flight->rows[i].since)
             histogram_add(writer->histograms[EVENT_LATENCY],
                           writer->now - flight->rows[i].since);
@@ -106,6 +111,7 @@ static void land(struct writer *writer, struct flight *flight, unsigned table, b
         mirror_settle(writer->mirror, row, row->since);
     }
     writer->counters[COUNT_EVENTS_FAILED] += good ? 0 : flight->count;
+    writer->done += good ? flight->count : 0;
     flight->next = writer->free;
     writer->free = flight;
 }
@@ -162,7 +168,6 @@ static void tell_neighbour(struct writer *writer, struct mirror_row *row, const 
     }
     mirror_had(row, SIDE_NEIGHBOUR, want ? HAVE_ROW : HAVE_NOTHING, side->mac);
     board(writer, row, SIDE_NEIGHBOUR);
-    writer->counters[want ? COUNT_NEIGHBORS_ADDED : COUNT_NEIGHBORS_DELETED]++;
 }
 
 static void tell_failed(struct writer *writer, struct mirror_row *row, const char *key)

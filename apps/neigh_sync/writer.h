@@ -41,6 +41,7 @@ struct writer {
     struct producer_script script;
     bool scripted; /* Redis knows it */
     bool loading;
+    uint64_t done; /* commands about rows that Redis took */
     uint64_t pause, not_before;
     uint64_t now; /* kept by the caller while answers come */
 };

@@ -353,7 +353,7 @@ static double parse(void)
                              .counters = counters };
     struct error err;
     require(!kernel_open(&kernel, 64, 0, &err), "no netlink");
-    kernel_take_link(&kernel, &link);
+    kernel_take_link(&kernel, &link, false);
     uint64_t start = now();
     for (unsigned i = 0; i < EVENTS; i++) {
         message.address[2] = (uint8_t)(i >> 8);

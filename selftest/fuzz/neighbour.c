@@ -63,7 +63,7 @@ static void take(struct kernel *kernel, const struct nlmsghdr *message)
     if (message->nlmsg_type == RTM_NEWNEIGH || message->nlmsg_type == RTM_DELNEIGH)
         kernel_take_neighbour(kernel, message, message->nlmsg_flags & NLM_F_MULTI);
     else if (neighbour_link_parse(message, &link))
-        kernel_take_link(kernel, &link);
+        kernel_take_link(kernel, &link, message->nlmsg_flags & NLM_F_MULTI);
     else if (message->nlmsg_type == NLMSG_DONE && kernel->mirror->in_round)
         mirror_complete(kernel->mirror, 1);
     else if (message->nlmsg_type == NLMSG_NOOP)
@@ -90,7 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                        .ipv6 = !(data[0] & 8) } };
     require(kernel.mirror && !kernel_open(&kernel, 8, 0, &err), "memory");
     const struct neighbour_link link = { .index = 1, .name = "Ethernet0" };
-    kernel_take_link(&kernel, &link);
+    kernel_take_link(&kernel, &link, false);
     memcpy(room.bytes, data + 1, size - 1);
     int rest = (int)size - 1; /* the last one may be rounded up past it */
     const struct nlmsghdr *message = &room.header;
