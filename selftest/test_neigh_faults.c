@@ -322,6 +322,28 @@ START_TEST(redis_refuses)
 }
 END_TEST
 
+/* One row that Redis does not take, whose staging key is no hash, keeps nothing from the others. */
+START_TEST(redis_refuses_a_row)
+{
+    neigh_clock = true;
+    if (!neigh_begin())
+        return;
+    neigh_do("SET _NEIGH_TABLE:Ethernet0:10.1.0.50 text");
+    neigh_many(0, 100, mac1);
+    neigh_until("neighbors_added", 99);
+    neigh_breathe(5000);
+    ck_assert_uint_eq(neigh_counter("neighbors_added"), 99);
+    uint64_t failed = neigh_counter("events_failed");
+    neigh_breathe(10000);
+    ck_assert_uint_le(neigh_counter("events_failed") - failed, 12);
+    neigh_do("DEL _NEIGH_TABLE:Ethernet0:10.1.0.50");
+    neigh_settle();
+    ck_assert_uint_eq(neigh_counter("neighbors_added"), 100);
+    ck_assert_uint_eq(neigh_equal(), 100);
+    neigh_end();
+}
+END_TEST
+
 /* However little is refused: what waits does not get on. */
 START_TEST(redis_refuses_one)
 {
@@ -422,6 +444,7 @@ static Suite *suite_neigh_faults(void)
     tcase_add_test(tcase, redis_stalls);
     tcase_add_test(tcase, redis_is_silent);
     tcase_add_loop_test(tcase, redis_refuses, 0, 3);
+    tcase_add_test(tcase, redis_refuses_a_row);
     tcase_add_test(tcase, redis_refuses_one);
     tcase_add_test(tcase, foreign_sender);
     tcase_add_test(tcase, table_full);

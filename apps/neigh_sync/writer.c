@@ -32,6 +32,7 @@ int writer_open(struct writer *writer, int database)
                                           "ROUTE_TABLE" };
     bool good = true;
     writer->pause = PAUSE_MIN;
+    writer->limit = writer->batch;
     for (unsigned i = 0; i < WRITER_TABLES; i++) {
         writer->producers[i] =
             producer_new(tables[i], database, writer->separator, writer->batch);
@@ -82,12 +83,20 @@ static void board(struct writer *writer, struct mirror_row *row, unsigned table)
 
 /* --- answers --------------------------------------------------------------------------------- */
 
-static void refused(struct writer *writer, const redisReply *reply)
+/* One row may be the reason: fewer together find it, and the others are told without it. */
+static void tell_fewer(struct writer *writer, uint32_t count)
+{
+    if (count / 2 < writer->limit)
+        writer->limit = count > 1 ? count / 2 : 1;
+}
+
+static void refused(struct writer *writer, const redisReply *reply, uint32_t count)
 {
     if (redis_is_error(reply, "NOSCRIPT")) { /* nothing was done; say it once more */
         writer->scripted = false;
         return;
     }
+    tell_fewer(writer, count);
     if (writer->now < writer->not_before)
         return; /* it was told before the last refusal */
     writer->not_before = writer->now + writer->pause;
@@ -119,14 +128,17 @@ static void land(struct writer *writer, struct flight *flight, unsigned table, b
 static void answered(const struct redis_request *request, const redisReply *reply)
 {
     struct writer *writer = request->user;
+    struct flight *flight = request->object;
     bool good = reply && reply->type != REDIS_REPLY_ERROR;
     if (good) {
         writer->pause = PAUSE_MIN;
+        writer->limit =
+            writer->limit < writer->batch / 2 ? 2 * writer->limit : writer->batch;
         histogram_add(writer->histograms[REDIS_LATENCY], writer->now - request->sent);
     } else if (reply) {
-        refused(writer, reply);
+        refused(writer, reply, flight->count);
     }
-    land(writer, request->object, (unsigned)request->number, good);
+    land(writer, flight, (unsigned)request->number, good);
 }
 
 static void learnt(const struct redis_request *request, const redisReply *reply)
@@ -135,7 +147,7 @@ static void learnt(const struct redis_request *request, const redisReply *reply)
     writer->loading = false;
     writer->scripted = producer_learn(&writer->script, reply);
     if (reply && !writer->scripted)
-        refused(writer, reply);
+        refused(writer, reply, writer->limit);
 }
 
 /* --- telling --------------------------------------------------------------------------------- */
@@ -232,7 +244,7 @@ bool writer_flush(struct writer *writer, uint64_t now)
         return load(writer);
     if (!flights_are_free(writer) || redis_room(writer->redis) < WRITER_TABLES)
         return false;
-    while (told < writer->batch && (row = mirror_next(writer->mirror))) {
+    while (told < writer->limit && (row = mirror_next(writer->mirror))) {
         tell(writer, row);
         told++;
     }

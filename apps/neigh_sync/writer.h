@@ -10,7 +10,8 @@
  *
  * As many rows as wait leave together, up to the batch, in one step of Redis: a batch is one row
  * when there is little to do, and grows with what waits. What is refused or not answered is
- * told again, after a pause that gets longer. A batch under way is a flight: its rows are not
+ * told again, after a pause that gets longer, and in smaller batches, so that one row which
+ * Redis does not take keeps nothing from the others. A batch under way is a flight: its rows are not
  * freed meanwhile.
  */
 #pragma once
@@ -41,7 +42,8 @@ struct writer {
     struct producer_script script;
     bool scripted; /* Redis knows it */
     bool loading;
-    uint64_t done; /* commands about rows that Redis took */
+    uint64_t done;  /* commands about rows that Redis took */
+    uint32_t limit; /* rows of the next batch */
     uint64_t pause, not_before;
     uint64_t now; /* kept by the caller while answers come */
 };
