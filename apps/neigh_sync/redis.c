@@ -3,6 +3,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -228,12 +230,28 @@ static socklen_t address_of(const struct redis_place *place, struct sockaddr_sto
     return sizeof(*ipv4);
 }
 
+/* A server that is gone without a word is noticed though nothing is asked of it. */
+static void keep_alive(int fd)
+{
+    const struct {
+        int level, name, value;
+    } options[] = {
+        { SOL_SOCKET, SO_KEEPALIVE, 1 },   { IPPROTO_TCP, TCP_KEEPIDLE, 10 }, /* s */
+        { IPPROTO_TCP, TCP_KEEPINTVL, 5 }, { IPPROTO_TCP, TCP_KEEPCNT, 3 },
+        { IPPROTO_TCP, TCP_NODELAY, 1 },
+    };
+    for (unsigned i = 0; i < sizeof(options) / sizeof(*options); i++)
+        setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
+}
+
 static void begin(struct redis *redis)
 {
     struct sockaddr_storage to;
     socklen_t size = address_of(&redis->place, &to);
     redis->fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     redis->heard = redis->now;
+    if (redis->fd >= 0 && to.ss_family != AF_UNIX)
+        keep_alive(redis->fd);
     if (redis->fd < 0 ||
         (connect(redis->fd, (struct sockaddr *)&to, size) < 0 && errno != EINPROGRESS)) {
         fail(redis, strerror(errno));
