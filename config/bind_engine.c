@@ -72,8 +72,8 @@ static void find_cores(lua_State *L, struct cores *cores)
     vm_raise_here(L, &err);
 }
 
-/* engine.setup{name=, any_name=, seed=, packets=, chunk_size=, virtual_time=, cores=, log_json=}:
- * before anything needs the engine. virtual_time is true, or where its clock begins, in ns. */
+/* engine.setup{name=, any_name=, seed=, packets=, chunk_size=, virtual_time=, cores=, log_json=,
+ * log_nothing=}: before anything needs the engine. virtual_time is true, or where its clock begins, in ns. */
 static int engine_setup(lua_State *L)
 {
     struct vm *vm = vm_of(L);
@@ -85,6 +85,7 @@ static int engine_setup(lua_State *L)
     vm->settings.any_name = boolean_field(L, 1, "any_name");
     vm->settings.virtual_time = boolean_field(L, 1, "virtual_time");
     vm->settings.log_json = boolean_field(L, 1, "log_json");
+    vm->settings.log_nothing = boolean_field(L, 1, "log_nothing");
     lua_getfield(L, 1, "virtual_time");
     vm->settings.virtual_start = (uint64_t)lua_tointeger(L, -1);
     lua_pop(L, 1);

@@ -52,6 +52,7 @@ struct settings {
     uint64_t virtual_start; /* ns: where its clock begins */
     char cores[256];        /* the list of CPUs; "": any */
     bool log_json;          /* what a person should know is written as JSON */
+    bool log_nothing;       /* ... or not at all */
 };
 
 struct vm {

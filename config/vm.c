@@ -87,6 +87,8 @@ static int open_all(lua_State *L)
 static void default_log(const char *line, void *user)
 {
     struct vm *vm = user;
+    if (vm->settings.log_nothing)
+        return;
     if (vm->settings.log_json)
         json_log(line);
     else if (vm->options.log)

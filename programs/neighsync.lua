@@ -44,7 +44,7 @@ end
 -- Starts it; `server` outweighs the configuration.
 local function start (server, o)
    engine.setup { name = o.name or "neighsync", any_name = not o.name, log_json = settings.logging.format == "json",
-                  checking = o["check-config"], packets = 256 }
+                  log_nothing = LEVELS[settings.logging.level] > LEVELS.warn, checking = o["check-config"], packets = 256 }
    local c = config.new()
    config.app(c, APP, NeighSync, configuration.parameters(settings, server, o.namespace))
    engine.configure(c)

@@ -198,6 +198,13 @@ environment() {
     tells "host and port, not the file" NEIGHSYNCD_CONFIG="$tmp/env.lua" NEIGHSYNCD_REDIS_HOST=localhost \
         NEIGHSYNCD_REDIS_PORT=6390 "${once[@]}"
     tells "a port alone" NEIGHSYNCD_REDIS_PORT=6390 "${once[@]}"
+    # an app's own lines have a level, too
+    redis config set notify-keyspace-events '' >/dev/null
+    for level in error warn; do
+        : >"$tmp/daemon.log"
+        tells "level $level" NEIGHSYNCD_LOG_LEVEL=$level NEIGHSYNCD_CONFIG="$tmp/tcp.lua" "${once[@]}"
+        equal "lines at level $level" "$(wc -l <"$tmp/daemon.log")" "$([ $level = error ] && echo 0 || echo 1)"
+    done
     tells "an option, not the environment" NEIGHSYNCD_REDIS_PORT=1 "${once[@]}" --redis "$tmp/redis.sock"
     tells "--config, not the environment" NEIGHSYNCD_CONFIG=/no/such/file "${once[@]}" --config "$tmp/tcp.lua"
     : >"$tmp/daemon.log"
