@@ -8,6 +8,8 @@ TSAN     ?= 0
 DEBUG    ?= 0
 PREFIX   ?= /usr/local
 LIBDIR   ?= $(PREFIX)/lib
+UNITDIR  ?= $(LIBDIR)/systemd/system
+DOCDIR   ?= $(PREFIX)/share/doc/vanguard
 DESTDIR  ?=
 ifeq ($(origin CC),default)
 CC := gcc
@@ -143,7 +145,7 @@ layers: ## fail when an include points up
 format: ## let clang-format rewrite the tree
 	$(Q)clang-format -i $(CORE_SRC) $(BPF_SRC) $(MAIN_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(HEADERS)
 
-install: all lib ## copy vanguard, libvanguard and its headers to $(PREFIX)
+install: all lib ## copy vanguard, libvanguard, its headers, documents and units to $(PREFIX)
 	install -D -m 755 $(BUILD)/vanguard $(DESTDIR)$(PREFIX)/bin/vanguard
 	install -D -m 644 $(BUILD)/libvanguard.a $(DESTDIR)$(LIBDIR)/libvanguard.a
 	install -D -m 644 $(BUILD)/libvanguard.so.0 $(DESTDIR)$(LIBDIR)/libvanguard.so.0
@@ -153,11 +155,18 @@ install: all lib ## copy vanguard, libvanguard and its headers to $(PREFIX)
 	done
 	mkdir -p $(DESTDIR)$(LIBDIR)/pkgconfig
 	printf '%s\n' $(PC_FILE) >$(DESTDIR)$(LIBDIR)/pkgconfig/vanguard.pc
+	install -D -m 644 -t $(DESTDIR)$(DOCDIR) README.md doc/*.md
+	mkdir -p $(DESTDIR)$(UNITDIR)
+	for unit in packaging/systemd/*; do \
+	    sed 's,/usr/local/bin,$(PREFIX)/bin,; s,/usr/local/share/doc/vanguard,$(DOCDIR),' $$unit \
+	        >$(DESTDIR)$(UNITDIR)/$${unit##*/} || exit; \
+	done
 
 uninstall: ## remove what install copied
 	rm -f $(DESTDIR)$(PREFIX)/bin/vanguard $(addprefix $(DESTDIR)$(LIBDIR)/,\
 	    libvanguard.a libvanguard.so.0 libvanguard.so pkgconfig/vanguard.pc)
-	rm -rf $(DESTDIR)$(PREFIX)/include/vanguard
+	rm -rf $(DESTDIR)$(PREFIX)/include/vanguard $(DESTDIR)$(DOCDIR)
+	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(wildcard packaging/systemd/*)))
 
 clean: ## remove build/
 	rm -rf build

@@ -17,6 +17,7 @@
 #include "lib/file_watch.h"
 #include "lib/nearest.h"
 #include "lib/param.h"
+#include "lib/service.h"
 #include "lib/units.h"
 
 #define PROGRAMS_MAX 64
@@ -529,6 +530,13 @@ static int process_file_mark(lua_State *L)
     return 1;
 }
 
+/* process.notify(state): did whoever started this program hear it (lib/service.h)? */
+static int process_notify(lua_State *L)
+{
+    lua_pushboolean(L, service_notify(luaL_checkstring(L, 1)));
+    return 1;
+}
+
 /* process.absolute(path): the path of a file that is there, from the root on; nil and why not. */
 static int process_absolute(lua_State *L)
 {
@@ -546,12 +554,15 @@ static int process_absolute(lua_State *L)
 
 void open_program(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        { "absolute", process_absolute },   { "alive", process_alive },
-        { "file_mark", process_file_mark }, { "mkdir", process_mkdir },
-        { "sleep", process_sleep },         { "tty", process_tty },
-        { "terminal", process_terminal },   { NULL, NULL }
-    };
+    static const luaL_Reg functions[] = { { "absolute", process_absolute },
+                                          { "alive", process_alive },
+                                          { "file_mark", process_file_mark },
+                                          { "mkdir", process_mkdir },
+                                          { "notify", process_notify },
+                                          { "sleep", process_sleep },
+                                          { "terminal", process_terminal },
+                                          { "tty", process_tty },
+                                          { NULL, NULL } };
     luaL_newlib(L, functions);
     lua_setglobal(L, "process");
     lua_getglobal(L, "app");

@@ -1,5 +1,6 @@
 -- vanguard neighsync: SONiC's neighbour table in Redis, in place of neighsyncd.
 local configuration = require "config.neighsync_config"
+local service = require "config.service"
 
 local program = {
    doc = "the kernel's neighbours in SONiC's database",
@@ -72,7 +73,10 @@ local function watch_state ()
    return function ()
       local s = status()
       local now = s.state .. (s.complete and ", complete" or "") .. (s.redis and "" or ", no Redis") .. ", " .. s.status
-      if now ~= before then log(s.status == "healthy" and "info" or "warn", now, s) end
+      if now ~= before then
+         log(s.status == "healthy" and "info" or "warn", now, s)
+         service.status(now)
+      end
       before = now
       if s.failed then engine.stop() end
    end
@@ -82,6 +86,7 @@ local function serve (o)
    start(o.redis, o)
    local look = watch_state()
    timer.every("500ms", look)
+   service.begin()
    engine.main {
       no_report = true,
       done = o.once and function ()
@@ -93,6 +98,7 @@ local function serve (o)
          engine.call(APP, "resync")
       end,
    }
+   service.stop()
    look()
    return status().failed and 1 or 0
 end

@@ -15,7 +15,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
-SUITE="dump once config environment asics churn steady stopped signals warm"
+SUITE="dump once config environment asics churn steady stopped signals service warm"
 
 id=vn$$
 tmp=$(mktemp -d)
@@ -368,6 +368,33 @@ warm() {
     equal restore_count "$(redis -n 6 hget 'WARM_RESTART_TABLE|neighsyncd' restore_count)" 4
     in_step 995
     stop_daemon
+}
+
+# Who starts it as a service hears that it is ready, how it is, that it lives, and that it ends.
+service() {
+    begin
+    forget heard.log
+    perl -MIO::Socket::UNIX -e '$| = 1; my $s = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => $ARGV[0]) or die $!;
+        alarm 60; while (defined recv $s, my $m, 1000, 0) { print "$m\n" }' "$tmp/notify" >"$tmp/heard.log" &
+    consumer=$!
+    wait_for "who hears it" test -S "$tmp/notify"
+    NOTIFY_SOCKET=$tmp/notify WATCHDOG_USEC=100000 start_daemon
+    wait_for "READY=1" grep -qx READY=1 "$tmp/heard.log"
+    equal "the first word" "$(head -1 "$tmp/heard.log")" READY=1
+    wait_for "the state" grep -qx "STATUS=cold, complete, healthy" "$tmp/heard.log"
+    wait_for "signs of life" sh -c "[ \$(grep -cx WATCHDOG=1 '$tmp/heard.log') -ge 5 ]"
+    kill -STOP "$daemon"
+    sleep 0.2
+    local before
+    before=$(wc -l <"$tmp/heard.log")
+    sleep 0.3
+    equal "signs of life while it stands still" "$(wc -l <"$tmp/heard.log")" "$before"
+    kill -CONT "$daemon"
+    stop_daemon
+    wait_for "STOPPING=1" grep -qx STOPPING=1 "$tmp/heard.log"
+    kill "$consumer"
+    wait "$consumer" || true
+    consumer=
 }
 
 if [ "${1-}" = --list ]; then
