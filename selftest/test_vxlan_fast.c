@@ -84,6 +84,26 @@ START_TEST(who_is_refused)
 }
 END_TEST
 
+/* One's refusal says nothing of a tunnel that ends elsewhere. */
+START_TEST(refused_for_others)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    uint32_t length, made_length;
+    FAST("vteps=10.0.0.77", "port=81 to=172.30.82.95");
+    length = wrapped(&made);
+    ck_assert_int_eq(by_app(outer, length, &made_length), 0);
+    ck_assert_int_eq(by_program(outer, length), XDP_DROP);
+    outer[33] ^= 7; /* its destination, which is not ours */
+    put16(outer + 24, 0);
+    put16(outer + 24, ~naive_sum(outer + 14, 20, 0));
+    ck_assert_int_eq(by_program(outer, length), XDP_PASS);
+    ck_assert_int_eq(by_app(outer, length, &made_length), 0);
+    ck_assert_uint_eq(count("pass_not_ours"), 1);
+    engine_set_time(engine, engine_now(engine) + 200000000);
+    app->class->tick(app);
+}
+END_TEST
+
 /* --- what it leaves to the app ------------------------------------------------------- */
 
 static const struct {
@@ -273,6 +293,7 @@ static Suite *suite_vxlan_fast(void)
     tcase_add_test(tcase, known_flows);
     tcase_add_test(tcase, identifications);
     tcase_add_test(tcase, who_is_refused);
+    tcase_add_test(tcase, refused_for_others);
     tcase_add_loop_test(tcase, left_to_the_app, 0, (int)(sizeof(left) / sizeof(left[0])));
     tcase_add_test(tcase, nothing_while_packets_are_traced);
     tcase_add_test(tcase, sessions_by_the_app);

@@ -183,7 +183,11 @@ struct vxlan_flow {
     __u64 packets, bytes; /* inner frames that went on, or were dropped for `reason` */
     __u32 used;           /* vxlan_state.now when the last one came */
     __u32 vni;            /* of answers: where they go */
-    struct vxlan_rewrite to;
+    union {
+        struct vxlan_rewrite to;
+        __u32 refused_at
+            [4]; /* with a reason: which end of tunnels is ours, in place of to.src */
+    };
     __u16 hop;       /* vxlan_state.hops */
     __u16 tunnel;    /* vxlan_state.tunnels: whence it comes; of answers, where they go */
     __u16 rule;      /* as it was written, from 0; VXLAN_NO_RULE */
