@@ -104,6 +104,19 @@ START_TEST(refused_for_others)
 }
 END_TEST
 
+/* An ICMP error is about another flow than its own, though that is refused. */
+START_TEST(errors_of_the_refused)
+{
+    struct made made = { .protocol = IS_ICMP, .type = 13, .payload = 30 };
+    uint32_t length, made_length;
+    FAST("mode=route", "port=81 to=172.30.82.95");
+    length = wrapped(&made);
+    ck_assert_int_eq(by_app(outer, length, &made_length), 0);
+    outer[50 + 34] = 3;
+    ck_assert_int_eq(by_program(outer, length), XDP_PASS);
+}
+END_TEST
+
 /* --- what it leaves to the app ------------------------------------------------------- */
 
 static const struct {
@@ -294,6 +307,7 @@ static Suite *suite_vxlan_fast(void)
     tcase_add_test(tcase, identifications);
     tcase_add_test(tcase, who_is_refused);
     tcase_add_test(tcase, refused_for_others);
+    tcase_add_test(tcase, errors_of_the_refused);
     tcase_add_loop_test(tcase, left_to_the_app, 0, (int)(sizeof(left) / sizeof(left[0])));
     tcase_add_test(tcase, nothing_while_packets_are_traced);
     tcase_add_test(tcase, sessions_by_the_app);

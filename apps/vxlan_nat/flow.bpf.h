@@ -46,11 +46,16 @@ vxlan_inline int vxlan_is_from(const struct vxlan_frame *f,
            vxlan_same_address(f->outer_dst, tunnel->ours);
 }
 
-/* Of a flow that is refused. Whether the tunnel is ours nobody has asked but of its first packet. */
+/* Of a flow that is refused. Whether the tunnel is ours nobody has asked but of its first packet;
+ * with answers, an ICMP error belongs to another flow, and what is cut off to none. */
 vxlan_inline int vxlan_is_refused(const struct vxlan_frame *f,
-                                  const struct vxlan_flow *flow)
+                                  const struct vxlan_flow *flow,
+                                  const struct vxlan_state *state)
 {
-    return vxlan_same_address(f->outer_dst, flow->refused_at);
+    if (!vxlan_same_address(f->outer_dst, flow->refused_at))
+        return 0;
+    return !state->bidirectional ||
+           (!f->truncated && (f->echo || !vxlan_is_icmp(f->family, f->protocol)));
 }
 
 vxlan_inline int vxlan_goes(const struct vxlan_frame *f, const struct vxlan_flow *flow,
