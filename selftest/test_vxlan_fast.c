@@ -117,6 +117,27 @@ START_TEST(errors_of_the_refused)
 }
 END_TEST
 
+/* Whose answers are another one's by now does not go on as if they were still its own. */
+START_TEST(over_and_replaced)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    struct tunnel second = { .vni = 43 };
+    uint32_t made_length, length = frame_make(inner, &made);
+    FAST("mode=route df=keep", "to=172.30.82.95");
+    length = frame_wrap(outer, &usual, inner, frame_make(inner, &made));
+    ck_assert_int_eq(by_app(outer, length, &made_length), 1);
+    ck_assert_int_eq(by_program(outer, length), XDP_REDIRECT);
+    engine_set_time(engine, engine_now(engine) + 121000000000);
+    length = frame_wrap(outer, &second, inner, frame_make(inner, &made));
+    ck_assert_int_eq(by_app(outer, length, &made_length), 1);
+    length = frame_wrap(outer, &usual, inner, frame_make(inner, &made));
+    ck_assert_int_eq(by_program(outer, length), XDP_PASS);
+    ck_assert_int_eq(by_app(outer, length, &made_length), 0);
+    ck_assert_uint_eq(count("drop_ct_conflict"), 1);
+    app->class->tick(app);
+}
+END_TEST
+
 /* --- what it leaves to the app ------------------------------------------------------- */
 
 static const struct {
@@ -308,6 +329,7 @@ static Suite *suite_vxlan_fast(void)
     tcase_add_test(tcase, who_is_refused);
     tcase_add_test(tcase, refused_for_others);
     tcase_add_test(tcase, errors_of_the_refused);
+    tcase_add_test(tcase, over_and_replaced);
     tcase_add_loop_test(tcase, left_to_the_app, 0, (int)(sizeof(left) / sizeof(left[0])));
     tcase_add_test(tcase, nothing_while_packets_are_traced);
     tcase_add_test(tcase, sessions_by_the_app);
