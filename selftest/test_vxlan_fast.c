@@ -1,4 +1,6 @@
 /* VxlanNat's XDP program does what the app does, or nothing. */
+#include <unistd.h>
+
 #include "lib/random.h"
 #include "selftest/vxlan_fast_rig.h"
 
@@ -135,6 +137,38 @@ START_TEST(over_and_replaced)
     ck_assert_int_eq(by_app(outer, length, &made_length), 0);
     ck_assert_uint_eq(count("drop_ct_conflict"), 1);
     app->class->tick(app);
+}
+END_TEST
+
+/* What waited for a MAC while its link went away ends somewhere too. */
+START_TEST(nothing_is_linked_any_more)
+{
+    static const char settings[] = "ingress=a0 egress=b0 fastpath=off allow=10.0.0.0/8";
+    struct made made = { .to = 80, .payload = 30 };
+    if (!interfaces())
+        return;
+    shell("ip addr add 172.30.82.1/24 dev b0");
+    BUILD(settings, "to=172.30.82.95");
+    put_in(&usual, inner, frame_make(inner, &made));
+    ck_assert_uint_eq(count("held"), 1);
+    struct error err;
+    struct value args = test_table(settings), list = value_table();
+    value_table_add(&list, NULL, test_table("to=172.30.82.95"));
+    value_table_add(&args, "rules", list);
+    struct graph *graph = graph_new();
+    test_app(graph, "in", "Inject", NULL);
+    ck_assert_int_eq(
+        graph_add_app(graph, "nat", apps_find("VxlanNat"), &args, NULL, &err), 0);
+    test_link(graph, "in -> nat");
+    test_configure(engine, graph);
+    value_free(&args);
+    shell("ip neigh replace 172.30.82.95 lladdr 02:00:00:00:00:95 dev b0");
+    for (int i = 0; count("held") && i < 100; i++) {
+        engine_set_time(engine, engine_now(engine) + 20000000);
+        test_breathe(engine, 2);
+        usleep(10000);
+    }
+    ck_assert_uint_eq(count("drop_no_output"), 1);
 }
 END_TEST
 
@@ -330,6 +364,7 @@ static Suite *suite_vxlan_fast(void)
     tcase_add_test(tcase, refused_for_others);
     tcase_add_test(tcase, errors_of_the_refused);
     tcase_add_test(tcase, over_and_replaced);
+    tcase_add_test(tcase, nothing_is_linked_any_more);
     tcase_add_loop_test(tcase, left_to_the_app, 0, (int)(sizeof(left) / sizeof(left[0])));
     tcase_add_test(tcase, nothing_while_packets_are_traced);
     tcase_add_test(tcase, sessions_by_the_app);

@@ -179,6 +179,10 @@ void vxlan_emit(struct app *app, struct packet *p)
     const struct vxlan_nat *nat = app->state;
     uint32_t l3 = l3_of(p);
     uint32_t mtu = nat->state->mtu;
+    if (!app_output(app, TO_OUTPUT)) { /* not any more, for a frame that waited */
+        vxlan_refuse_packet(app, p, VX_NO_OUTPUT);
+        return;
+    }
     if (mtu && p->length - l3 > mtu && !may_cut(p->data + l3)) {
         vxlan_refuse_packet(app, p, VX_MTU); /* what it fitted has become narrower */
         return;
