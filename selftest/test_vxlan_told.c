@@ -159,6 +159,24 @@ START_TEST(too_long)
 }
 END_TEST
 
+/* In the VLAN that it is in. */
+START_TEST(too_long_with_tags)
+{
+    struct made made = { .to = 80, .tags = 2, .payload = 1000 };
+    uint32_t length;
+    BUILD(ROUTE "mtu=900 inner_vlan=keep", FORWARD);
+    ask(&made);
+    came(0);
+    const uint8_t *frame = uncovered(&length);
+    ck_assert_mem_eq(frame, inner + 6, 6);
+    ck_assert_mem_eq(frame + 6, inner, 6);
+    ck_assert_mem_eq(frame + 12, inner + 12, 10);
+    ck_assert_ptr_null(frame_problem(frame, length));
+    ck_assert_mem_eq(frame + 22 + 16, inner + 22 + 12, 4);
+    ck_assert_uint_eq(get16(frame + 22 + 20), 0x0304);
+}
+END_TEST
+
 START_TEST(answers_that_are_too_long)
 {
     struct made made = { .to = 80, .payload = 1000 };
@@ -206,6 +224,7 @@ static Suite *suite_vxlan_told(void)
     tcase_add_test(tests, errors_take_a_hop);
     tcase_add_test(tests, errors_about_nothing);
     tcase_add_test(tests, too_long);
+    tcase_add_test(tests, too_long_with_tags);
     tcase_add_test(tests, answers_that_are_too_long);
     tcase_add_test(tests, too_many_hops);
     suite_add_tcase(suite, tests);
