@@ -81,6 +81,24 @@ START_TEST(errors_go_on)
 }
 END_TEST
 
+/* Nor does it tell of addresses that others are not to see (RFC 5508, 4.2). */
+START_TEST(errors_get_other_sources)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    uint32_t length;
+    BUILD(ROUTE EXACT "snat=192.0.2.70", FORWARD);
+    ask(&made);
+    answer_last(0);
+    const uint8_t *frame = uncovered(&length);
+    uint32_t size = complain(inner, frame, 11, 0, 0x0a0000fe, 28);
+    put_in(&usual, inner, size);
+    const struct packet *p = came(2)[1];
+    ck_assert_ptr_null(frame_problem(p->data, p->length));
+    ck_assert_uint_eq(get32(p->data + 26), 0xc0000246);
+    ck_assert_mem_eq(p->data + 42 + 12, reply + 26, 8);
+}
+END_TEST
+
 /* They are forwarded as well, and must not go round for ever. */
 START_TEST(errors_take_a_hop)
 {
@@ -221,6 +239,7 @@ static Suite *suite_vxlan_told(void)
     tcase_add_loop_test(tests, errors_come_back, 0,
                         (int)(sizeof(errors) / sizeof(errors[0])));
     tcase_add_test(tests, errors_go_on);
+    tcase_add_test(tests, errors_get_other_sources);
     tcase_add_test(tests, errors_take_a_hop);
     tcase_add_test(tests, errors_about_nothing);
     tcase_add_test(tests, too_long);

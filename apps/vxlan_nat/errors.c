@@ -43,7 +43,9 @@ static void turn_round(const struct vxlan_seen *seen, const struct icmp_embedded
     };
     memcpy(how.outer_src, seen->f.src, 16);
     memcpy(how.outer_dst, to->dst, 16);
-    if (!memcmp(seen->f.src, e->dst, 16)) /* it is the other end itself who says it */
+    /* it is the other end itself who says it, or nobody is to see who does (RFC 5508, 4.2) */
+    if (!memcmp(seen->f.src, e->dst, 16) ||
+        (!seen->back && memcmp(to->src, e->dst, 16) != 0))
         memcpy(how.outer_src, to->src, 16);
     icmp_translate(seen->p->data, &seen->f, e, &how);
 }
