@@ -212,6 +212,20 @@ START_TEST(answers_that_are_too_long)
 }
 END_TEST
 
+/* Nor does an error itself go where it does not fit. */
+START_TEST(errors_that_are_too_long)
+{
+    struct made made = { .to = 80, .payload = 700 };
+    BUILD(ROUTE "tunnel_mtu=760", FORWARD);
+    ask(&made);
+    const struct packet *p = came(1)[0];
+    answer(reply, complain(reply, p->data, 3, 3, get32(p->data + 30), 700));
+    returned(0);
+    came(1); /* nobody is told of an error */
+    ck_assert_uint_eq(count("drop_back_mtu"), 1);
+}
+END_TEST
+
 START_TEST(too_many_hops)
 {
     struct made made = { .to = 80, .payload = 30 };
@@ -245,6 +259,7 @@ static Suite *suite_vxlan_told(void)
     tcase_add_test(tests, too_long);
     tcase_add_test(tests, too_long_with_tags);
     tcase_add_test(tests, answers_that_are_too_long);
+    tcase_add_test(tests, errors_that_are_too_long);
     tcase_add_test(tests, too_many_hops);
     suite_add_tcase(suite, tests);
     return suite;

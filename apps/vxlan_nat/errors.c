@@ -95,6 +95,11 @@ static void error_back(struct app *app, const struct vxlan_seen *seen,
         vxlan_refuse_packet(app, seen->p, VX_BACK_OTHER);
         return;
     }
+    uint32_t mtu = vxlan_back_mtu(nat, answer);
+    if (mtu && seen->f.end - seen->f.l3 > mtu) {
+        vxlan_refuse_packet(app, seen->p, VX_BACK_MTU); /* nobody is told of an error */
+        return;
+    }
     if (!take_hop(nat, seen)) {
         vxlan_refuse_packet(app, seen->p, VX_BACK_TTL);
         return;

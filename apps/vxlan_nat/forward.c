@@ -59,8 +59,7 @@ uint32_t vxlan_uncover(const struct app *app, struct packet *p,
     return l3;
 }
 
-/* The longest packet that goes back through its tunnel; 0: any. */
-static uint32_t back_mtu(const struct vxlan_nat *nat, const struct vxlan_flow *flow)
+uint32_t vxlan_back_mtu(const struct vxlan_nat *nat, const struct vxlan_flow *flow)
 {
     uint32_t overhead = encap_overhead(&nat->state->tunnels[flow->tunnel]);
     if (!nat->tunnel_mtu)
@@ -73,7 +72,7 @@ static uint32_t back_mtu(const struct vxlan_nat *nat, const struct vxlan_flow *f
 static uint32_t narrowest(const struct app *app, const struct vxlan_flow *flow)
 {
     const struct vxlan_nat *nat = app->state;
-    uint32_t on = nat->state->mtu, back = back_mtu(nat, flow);
+    uint32_t on = nat->state->mtu, back = vxlan_back_mtu(nat, flow);
     return on && (!back || on < back) ? on : back;
 }
 
@@ -285,7 +284,7 @@ void vxlan_return(struct app *app, const struct vxlan_seen *seen,
         .way = { answer->tunnel, answer->vni,
                  (to->src[3] ^ to->dst[3]) * 0x9e3779b1u ^ to->sport ^ to->dport },
     };
-    uint32_t l3, mtu = back_mtu(app->state, answer);
+    uint32_t l3, mtu = vxlan_back_mtu(app->state, answer);
     enum vxlan_reason reason = prepare(app, seen, answer, mtu, &l3);
     if (reason) {
         vxlan_refuse_packet(app, seen->p, back_reason(reason));
