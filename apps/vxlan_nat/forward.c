@@ -15,7 +15,8 @@ struct passage {
 };
 
 /* The packet in as many frames as it takes; it is freed. What came in a large packet goes out in
- * ordinary ones, whatever mtu allows. False: not all of it went out. */
+ * ordinary ones, whatever mtu allows. False: not all of it went out, for want of packets or, back,
+ * of a link. */
 static bool send_fragments(struct app *app, struct packet *p, uint32_t l3, uint32_t mtu,
                            const struct passage *passage)
 {
@@ -26,10 +27,8 @@ static bool send_fragments(struct app *app, struct packet *p, uint32_t l3, uint3
     do {
         struct packet *part = packet_allocate();
         uint32_t next = 0;
-        if (!part) {
-            app_count(app, DROP_NO_PACKET, 1);
+        if (!part)
             break;
-        }
         memcpy(part->data, p->data, l3);
         part->length = l3 + rewrite_fragment(part->data + l3, ip, total, at,
                                              mtu < room ? mtu : room, &next);
@@ -190,6 +189,7 @@ void vxlan_emit(struct app *app, struct packet *p)
                                               : send_fragments(app, p, l3, mtu, &passage);
     app_count(app, FORWARDED, sent);
     app_count(app, REDIRECTED, sent);
+    app_count(app, DROP_NO_PACKET, !sent);
     app_count(app, ERRORS, !sent);
 }
 
