@@ -20,7 +20,9 @@
 #define VXLAN_ICMP   1
 #define VXLAN_TCP    6
 #define VXLAN_UDP    17
+#define VXLAN_DCCP   33
 #define VXLAN_ICMPV6 58
+#define VXLAN_LITE   136 /* UDP-Lite */
 
 /* family: 4 or 6. Each has its own. */
 vxlan_inline int vxlan_is_icmp(__u8 family, __u8 protocol)
