@@ -1,4 +1,6 @@
 /* VxlanNat's XDP program does what the app does, or nothing. */
+#include <unistd.h>
+
 #include "lib/random.h"
 #include "selftest/vxlan_fast_rig.h"
 
@@ -81,6 +83,92 @@ START_TEST(who_is_refused)
     app->class->tick(app);
     ck_assert_uint_eq(count("drop_no_rule"), 6);
     ck_assert_uint_eq(count("drop_not_allowed"), 2);
+}
+END_TEST
+
+/* One's refusal says nothing of a tunnel that ends elsewhere. */
+START_TEST(refused_for_others)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    uint32_t length, made_length;
+    FAST("vteps=10.0.0.77", "port=81 to=172.30.82.95");
+    length = wrapped(&made);
+    ck_assert_int_eq(by_app(outer, length, &made_length), 0);
+    ck_assert_int_eq(by_program(outer, length), XDP_DROP);
+    outer[33] ^= 7; /* its destination, which is not ours */
+    put16(outer + 24, 0);
+    put16(outer + 24, ~naive_sum(outer + 14, 20, 0));
+    ck_assert_int_eq(by_program(outer, length), XDP_PASS);
+    ck_assert_int_eq(by_app(outer, length, &made_length), 0);
+    ck_assert_uint_eq(count("pass_not_ours"), 1);
+    engine_set_time(engine, engine_now(engine) + 200000000);
+    app->class->tick(app);
+}
+END_TEST
+
+/* An ICMP error is about another flow than its own, though that is refused. */
+START_TEST(errors_of_the_refused)
+{
+    struct made made = { .protocol = IS_ICMP, .type = 13, .payload = 30 };
+    uint32_t length, made_length;
+    FAST("mode=route", "port=81 to=172.30.82.95");
+    length = wrapped(&made);
+    ck_assert_int_eq(by_app(outer, length, &made_length), 0);
+    outer[50 + 34] = 3;
+    ck_assert_int_eq(by_program(outer, length), XDP_PASS);
+}
+END_TEST
+
+/* Whose answers are another one's by now does not go on as if they were still its own. */
+START_TEST(over_and_replaced)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    struct tunnel second = { .vni = 43 };
+    uint32_t made_length, length = frame_make(inner, &made);
+    FAST("mode=route df=keep", "to=172.30.82.95");
+    length = frame_wrap(outer, &usual, inner, frame_make(inner, &made));
+    ck_assert_int_eq(by_app(outer, length, &made_length), 1);
+    ck_assert_int_eq(by_program(outer, length), XDP_REDIRECT);
+    engine_set_time(engine, engine_now(engine) + 121000000000);
+    length = frame_wrap(outer, &second, inner, frame_make(inner, &made));
+    ck_assert_int_eq(by_app(outer, length, &made_length), 1);
+    length = frame_wrap(outer, &usual, inner, frame_make(inner, &made));
+    ck_assert_int_eq(by_program(outer, length), XDP_PASS);
+    ck_assert_int_eq(by_app(outer, length, &made_length), 0);
+    ck_assert_uint_eq(count("drop_ct_conflict"), 1);
+    app->class->tick(app);
+}
+END_TEST
+
+/* What waited for a MAC while its link went away ends somewhere too. */
+START_TEST(nothing_is_linked_any_more)
+{
+    static const char settings[] = "ingress=a0 egress=b0 fastpath=off allow=10.0.0.0/8";
+    struct made made = { .to = 80, .payload = 30 };
+    if (!interfaces())
+        return;
+    shell("ip addr add 172.30.82.1/24 dev b0");
+    BUILD(settings, "to=172.30.82.95");
+    put_in(&usual, inner, frame_make(inner, &made));
+    ck_assert_uint_eq(count("held"), 1);
+    struct error err;
+    struct value args = test_table(settings), list = value_table();
+    value_table_add(&list, NULL, test_table("to=172.30.82.95"));
+    value_table_add(&args, "rules", list);
+    struct graph *graph = graph_new();
+    test_app(graph, "in", "Inject", NULL);
+    ck_assert_int_eq(
+        graph_add_app(graph, "nat", apps_find("VxlanNat"), &args, NULL, &err), 0);
+    test_link(graph, "in -> nat");
+    test_configure(engine, graph);
+    value_free(&args);
+    shell("ip neigh replace 172.30.82.95 lladdr 02:00:00:00:00:95 dev b0");
+    for (int i = 0; count("held") && i < 100; i++) {
+        engine_set_time(engine, engine_now(engine) + 20000000);
+        test_breathe(engine, 2);
+        usleep(10000);
+    }
+    ck_assert_uint_eq(count("drop_no_output"), 1);
 }
 END_TEST
 
@@ -273,6 +361,10 @@ static Suite *suite_vxlan_fast(void)
     tcase_add_test(tcase, known_flows);
     tcase_add_test(tcase, identifications);
     tcase_add_test(tcase, who_is_refused);
+    tcase_add_test(tcase, refused_for_others);
+    tcase_add_test(tcase, errors_of_the_refused);
+    tcase_add_test(tcase, over_and_replaced);
+    tcase_add_test(tcase, nothing_is_linked_any_more);
     tcase_add_loop_test(tcase, left_to_the_app, 0, (int)(sizeof(left) / sizeof(left[0])));
     tcase_add_test(tcase, nothing_while_packets_are_traced);
     tcase_add_test(tcase, sessions_by_the_app);

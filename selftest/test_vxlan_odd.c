@@ -258,6 +258,51 @@ START_TEST(no_packet_for_a_fragment)
 }
 END_TEST
 
+/* ... and an answer is not counted among what goes on. */
+START_TEST(no_packet_for_a_fragment_back)
+{
+    static struct packet *held[1 << 17];
+    struct made made = { .payload = 1400 };
+    uint32_t n = 0;
+    BUILD("mode=route allow=10.0.0.0/8 df=clear tunnel_mtu=626", "to=172.30.82.95");
+    put_in(&usual, inner, frame_make(inner, &made));
+    const struct packet *p = came(1)[0];
+    memcpy(wanted, p->data, p->length);
+    frame_turn_round(wanted, p->length);
+    struct packet *back = packet_from_bytes(wanted, p->length);
+    while (n < 1 << 17 && (held[n] = packet_allocate()))
+        n++;
+    link_transmit(app_input(engine_find_app(engine, "nat"), 1), back);
+    answers++;
+    engine_find_app(engine, "nat")->class->push(engine_find_app(engine, "nat"));
+    while (n)
+        packet_free(held[--n]);
+    ck_assert_uint_eq(count("drop_back_no_output"), 1);
+    ck_assert_uint_eq(count("drop_no_packet"), 0);
+}
+END_TEST
+
+/* Addresses are in the checksums of protocols whose ports stay as they are. */
+START_TEST(other_checksums)
+{
+    static const uint8_t protocols[] = { 136, 33 }; /* UDP-Lite (RFC 3828), DCCP (4340) */
+    struct made made = { .v6 = _i & 1, .payload = 31 };
+    BUILD("allow=10.0.0.0/8,2001:db8::/32", "to=172.30.82.95", "to=2001:db8:9::1");
+    uint32_t length = frame_make(inner, &made);
+    inner[made.v6 ? 20 : 23] = protocols[_i / 2];
+    struct look look = frame_look(inner, length);
+    put16(inner + look.l4 + 6, 0);
+    put16(inner + look.l4 + 6, ~transport_sum(inner, &look));
+    if (!made.v6) {
+        put16(inner + 24, 0);
+        put16(inner + 24, ~naive_sum(inner + 14, 20, 0));
+    }
+    put_in(&usual, inner, length);
+    const struct packet *p = came(1)[0];
+    ck_assert_ptr_null(frame_problem(p->data, p->length));
+}
+END_TEST
+
 /* A super-frame that is wrongly described ends somewhere too. */
 START_TEST(bad_super_frames_are_counted)
 {
@@ -284,6 +329,8 @@ static Suite *suite_vxlan_odd(void)
     tcase_add_test(tests, nothing_of_the_outer_packet_stays);
     tcase_add_test(tests, unfinished_checksums);
     tcase_add_test(tests, no_packet_for_a_fragment);
+    tcase_add_test(tests, no_packet_for_a_fragment_back);
+    tcase_add_loop_test(tests, other_checksums, 0, 4);
     tcase_add_test(tests, bad_super_frames_are_counted);
     tcase_add_loop_test(tests, checksums_left_undone, 0, 3);
     tcase_add_test(tests, fragments_keep_their_id);

@@ -269,6 +269,23 @@ START_TEST(rules_come_and_go)
 }
 END_TEST
 
+/* However many came and went: it is those that are there of which there may be so many. */
+START_TEST(rules_come_and_go_for_long)
+{
+    BUILD("allow=10.0.0.0/24", "port=80 to=172.30.82.1");
+    for (int i = 0; i < 4100; i++) {
+        char number[32];
+        ck_assert_msg(!ask_with_rule("rules_add", NULL, "port=81 to=172.30.82.2"),
+                      "number %d: %s", i, err.text);
+        snprintf(number, sizeof(number), "number=%s", text);
+        OK("rules_del", number);
+    }
+    ck_assert(!ask_with_rule("rules_add", NULL, "port=81 to=172.30.82.3"));
+    goes(1, 80, "172.30.82.1");
+    goes(1, 81, "172.30.82.3");
+}
+END_TEST
+
 /* --- flows ------------------------------------------------------------------------------------- */
 
 START_TEST(flows_are_shown_and_forgotten)
@@ -391,6 +408,7 @@ static Suite *suite_vxlan_operations(void)
     tcase_add_test(tests, one_list_or_the_other);
     tcase_add_test(tests, what_others_complain_of);
     tcase_add_test(tests, rules_come_and_go);
+    tcase_add_test(tests, rules_come_and_go_for_long);
     tcase_add_test(tests, flows_are_shown_and_forgotten);
     tcase_add_test(tests, who_sends_how_much);
     tcase_add_test(tests, times);

@@ -81,6 +81,24 @@ START_TEST(errors_go_on)
 }
 END_TEST
 
+/* Nor does it tell of addresses that others are not to see (RFC 5508, 4.2). */
+START_TEST(errors_get_other_sources)
+{
+    struct made made = { .to = 80, .payload = 30 };
+    uint32_t length;
+    BUILD(ROUTE EXACT "snat=192.0.2.70", FORWARD);
+    ask(&made);
+    answer_last(0);
+    const uint8_t *frame = uncovered(&length);
+    uint32_t size = complain(inner, frame, 11, 0, 0x0a0000fe, 28);
+    put_in(&usual, inner, size);
+    const struct packet *p = came(2)[1];
+    ck_assert_ptr_null(frame_problem(p->data, p->length));
+    ck_assert_uint_eq(get32(p->data + 26), 0xc0000246);
+    ck_assert_mem_eq(p->data + 42 + 12, reply + 26, 8);
+}
+END_TEST
+
 /* They are forwarded as well, and must not go round for ever. */
 START_TEST(errors_take_a_hop)
 {
@@ -159,6 +177,24 @@ START_TEST(too_long)
 }
 END_TEST
 
+/* In the VLAN that it is in. */
+START_TEST(too_long_with_tags)
+{
+    struct made made = { .to = 80, .tags = 2, .payload = 1000 };
+    uint32_t length;
+    BUILD(ROUTE "mtu=900 inner_vlan=keep", FORWARD);
+    ask(&made);
+    came(0);
+    const uint8_t *frame = uncovered(&length);
+    ck_assert_mem_eq(frame, inner + 6, 6);
+    ck_assert_mem_eq(frame + 6, inner, 6);
+    ck_assert_mem_eq(frame + 12, inner + 12, 10);
+    ck_assert_ptr_null(frame_problem(frame, length));
+    ck_assert_mem_eq(frame + 22 + 16, inner + 22 + 12, 4);
+    ck_assert_uint_eq(get16(frame + 22 + 20), 0x0304);
+}
+END_TEST
+
 START_TEST(answers_that_are_too_long)
 {
     struct made made = { .to = 80, .payload = 1000 };
@@ -172,6 +208,20 @@ START_TEST(answers_that_are_too_long)
     ck_assert_uint_eq(get16(p->data + 40), 900 - 50);
     ck_assert_mem_eq(p->data, reply + 6, 6);
     ck_assert_mem_eq(p->data + 30, reply + 26, 4);
+    ck_assert_uint_eq(count("drop_back_mtu"), 1);
+}
+END_TEST
+
+/* Nor does an error itself go where it does not fit. */
+START_TEST(errors_that_are_too_long)
+{
+    struct made made = { .to = 80, .payload = 700 };
+    BUILD(ROUTE "tunnel_mtu=760", FORWARD);
+    ask(&made);
+    const struct packet *p = came(1)[0];
+    answer(reply, complain(reply, p->data, 3, 3, get32(p->data + 30), 700));
+    returned(0);
+    came(1); /* nobody is told of an error */
     ck_assert_uint_eq(count("drop_back_mtu"), 1);
 }
 END_TEST
@@ -203,10 +253,13 @@ static Suite *suite_vxlan_told(void)
     tcase_add_loop_test(tests, errors_come_back, 0,
                         (int)(sizeof(errors) / sizeof(errors[0])));
     tcase_add_test(tests, errors_go_on);
+    tcase_add_test(tests, errors_get_other_sources);
     tcase_add_test(tests, errors_take_a_hop);
     tcase_add_test(tests, errors_about_nothing);
     tcase_add_test(tests, too_long);
+    tcase_add_test(tests, too_long_with_tags);
     tcase_add_test(tests, answers_that_are_too_long);
+    tcase_add_test(tests, errors_that_are_too_long);
     tcase_add_test(tests, too_many_hops);
     suite_add_tcase(suite, tests);
     return suite;

@@ -43,7 +43,9 @@ static void turn_round(const struct vxlan_seen *seen, const struct icmp_embedded
     };
     memcpy(how.outer_src, seen->f.src, 16);
     memcpy(how.outer_dst, to->dst, 16);
-    if (!memcmp(seen->f.src, e->dst, 16)) /* it is the other end itself who says it */
+    /* it is the other end itself who says it, or nobody is to see who does (RFC 5508, 4.2) */
+    if (!memcmp(seen->f.src, e->dst, 16) ||
+        (!seen->back && memcmp(to->src, e->dst, 16) != 0))
         memcpy(how.outer_src, to->src, 16);
     icmp_translate(seen->p->data, &seen->f, e, &how);
 }
@@ -93,6 +95,11 @@ static void error_back(struct app *app, const struct vxlan_seen *seen,
         vxlan_refuse_packet(app, seen->p, VX_BACK_OTHER);
         return;
     }
+    uint32_t mtu = vxlan_back_mtu(nat, answer);
+    if (mtu && seen->f.end - seen->f.l3 > mtu) {
+        vxlan_refuse_packet(app, seen->p, VX_BACK_MTU); /* nobody is told of an error */
+        return;
+    }
     if (!take_hop(nat, seen)) {
         vxlan_refuse_packet(app, seen->p, VX_BACK_TTL);
         return;
@@ -131,16 +138,19 @@ static bool may_tell(struct vxlan_nat *nat, uint64_t now)
     return true;
 }
 
-/* To the sender of the frame, from the one it was meant for. */
-static struct packet *make_error(const struct vxlan_seen *seen, enum icmp_error error,
+/* To the sender of the frame, from the one it was meant for; in its VLAN, if there are any. */
+static struct packet *make_error(const struct vxlan_nat *nat,
+                                 const struct vxlan_seen *seen, enum icmp_error error,
                                  uint32_t mtu)
 {
     const struct vxlan_frame *f = &seen->f;
     const uint8_t *frame = seen->p->data, *ethernet = frame + f->inner;
+    bool tags = nat->plan.policy.inner_vlan == INNER_VLAN_KEEP;
+    uint32_t l3 = tags ? (uint32_t)f->l3 - f->inner : 14;
     struct packet *p = ethernet[0] & 1 ? NULL : packet_allocate();
     if (!p)
         return NULL;
-    uint32_t length = icmp_make(p->data + 14, ICMP_MOST, error, mtu, frame + f->l3,
+    uint32_t length = icmp_make(p->data + l3, ICMP_MOST, error, mtu, frame + f->l3,
                                 f->end - f->l3, (const uint8_t *)f->dst);
     if (!length) {
         packet_free(p);
@@ -148,9 +158,10 @@ static struct packet *make_error(const struct vxlan_seen *seen, enum icmp_error 
     }
     memcpy(p->data, ethernet + 6, 6);
     memcpy(p->data + 6, ethernet, 6);
-    p->data[12] = f->family == 4 ? 0x08 : 0x86;
-    p->data[13] = f->family == 4 ? 0x00 : 0xdd;
-    p->length = 14 + length;
+    memcpy(p->data + 12, ethernet + 12, l3 - 14);
+    p->data[l3 - 2] = f->family == 4 ? 0x08 : 0x86;
+    p->data[l3 - 1] = f->family == 4 ? 0x00 : 0xdd;
+    p->length = l3 + length;
     return p;
 }
 
@@ -160,7 +171,7 @@ void vxlan_tell(struct app *app, const struct vxlan_seen *seen,
     struct vxlan_nat *nat = app->state;
     struct packet *p = NULL;
     if (nat->state->bidirectional && may_tell(nat, engine_now(app->engine)))
-        p = make_error(seen, error, mtu);
+        p = make_error(nat, seen, error, mtu);
     if (!p)
         return;
     struct vxlan_way way = { flow->tunnel, flow->vni, flow->to.src[3] };

@@ -3,6 +3,7 @@
  *   vxlan_has_key     is there a flow for such packets?
  *   vxlan_key_of      its key
  *   vxlan_is_from     does the packet come from that tunnel?
+ *   vxlan_is_refused  does it end as its flow does?
  *   vxlan_goes        may it go on the way of its flow?
  *   vxlan_id_slot     where its next identification is counted
  *
@@ -43,6 +44,18 @@ vxlan_inline int vxlan_is_from(const struct vxlan_frame *f,
 {
     return tunnel->known && vxlan_same_address(f->outer_src, tunnel->peer) &&
            vxlan_same_address(f->outer_dst, tunnel->ours);
+}
+
+/* Of a flow that is refused. Whether the tunnel is ours nobody has asked but of its first packet;
+ * with answers, an ICMP error belongs to another flow, and what is cut off to none. */
+vxlan_inline int vxlan_is_refused(const struct vxlan_frame *f,
+                                  const struct vxlan_flow *flow,
+                                  const struct vxlan_state *state)
+{
+    if (!vxlan_same_address(f->outer_dst, flow->refused_at))
+        return 0;
+    return !state->bidirectional ||
+           (!f->truncated && (f->echo || !vxlan_is_icmp(f->family, f->protocol)));
 }
 
 vxlan_inline int vxlan_goes(const struct vxlan_frame *f, const struct vxlan_flow *flow,

@@ -15,7 +15,8 @@ struct passage {
 };
 
 /* The packet in as many frames as it takes; it is freed. What came in a large packet goes out in
- * ordinary ones, whatever mtu allows. False: not all of it went out. */
+ * ordinary ones, whatever mtu allows. False: not all of it went out, for want of packets or, back,
+ * of a link. */
 static bool send_fragments(struct app *app, struct packet *p, uint32_t l3, uint32_t mtu,
                            const struct passage *passage)
 {
@@ -26,10 +27,8 @@ static bool send_fragments(struct app *app, struct packet *p, uint32_t l3, uint3
     do {
         struct packet *part = packet_allocate();
         uint32_t next = 0;
-        if (!part) {
-            app_count(app, DROP_NO_PACKET, 1);
+        if (!part)
             break;
-        }
         memcpy(part->data, p->data, l3);
         part->length = l3 + rewrite_fragment(part->data + l3, ip, total, at,
                                              mtu < room ? mtu : room, &next);
@@ -59,8 +58,7 @@ uint32_t vxlan_uncover(const struct app *app, struct packet *p,
     return l3;
 }
 
-/* The longest packet that goes back through its tunnel; 0: any. */
-static uint32_t back_mtu(const struct vxlan_nat *nat, const struct vxlan_flow *flow)
+uint32_t vxlan_back_mtu(const struct vxlan_nat *nat, const struct vxlan_flow *flow)
 {
     uint32_t overhead = encap_overhead(&nat->state->tunnels[flow->tunnel]);
     if (!nat->tunnel_mtu)
@@ -73,7 +71,7 @@ static uint32_t back_mtu(const struct vxlan_nat *nat, const struct vxlan_flow *f
 static uint32_t narrowest(const struct app *app, const struct vxlan_flow *flow)
 {
     const struct vxlan_nat *nat = app->state;
-    uint32_t on = nat->state->mtu, back = back_mtu(nat, flow);
+    uint32_t on = nat->state->mtu, back = vxlan_back_mtu(nat, flow);
     return on && (!back || on < back) ? on : back;
 }
 
@@ -179,6 +177,10 @@ void vxlan_emit(struct app *app, struct packet *p)
     const struct vxlan_nat *nat = app->state;
     uint32_t l3 = l3_of(p);
     uint32_t mtu = nat->state->mtu;
+    if (!app_output(app, TO_OUTPUT)) { /* not any more, for a frame that waited */
+        vxlan_refuse_packet(app, p, VX_NO_OUTPUT);
+        return;
+    }
     if (mtu && p->length - l3 > mtu && !may_cut(p->data + l3)) {
         vxlan_refuse_packet(app, p, VX_MTU); /* what it fitted has become narrower */
         return;
@@ -187,6 +189,7 @@ void vxlan_emit(struct app *app, struct packet *p)
                                               : send_fragments(app, p, l3, mtu, &passage);
     app_count(app, FORWARDED, sent);
     app_count(app, REDIRECTED, sent);
+    app_count(app, DROP_NO_PACKET, !sent);
     app_count(app, ERRORS, !sent);
 }
 
@@ -281,7 +284,7 @@ void vxlan_return(struct app *app, const struct vxlan_seen *seen,
         .way = { answer->tunnel, answer->vni,
                  (to->src[3] ^ to->dst[3]) * 0x9e3779b1u ^ to->sport ^ to->dport },
     };
-    uint32_t l3, mtu = back_mtu(app->state, answer);
+    uint32_t l3, mtu = vxlan_back_mtu(app->state, answer);
     enum vxlan_reason reason = prepare(app, seen, answer, mtu, &l3);
     if (reason) {
         vxlan_refuse_packet(app, seen->p, back_reason(reason));

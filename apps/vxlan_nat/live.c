@@ -59,6 +59,17 @@ static void follow(struct app *app, const struct vxlan_nat_conf *conf,
     nat->live.before = NULL;
 }
 
+void live_forget_rule(struct vxlan_nat *nat, uint32_t number)
+{
+    const struct vxlan_key *key;
+    struct vxlan_flow *flow;
+    uint64_t at = 0;
+    while ((flow = sessions_next(&nat->sessions, &at, &key)))
+        if (flow->rule == number)
+            flow->rule = VXLAN_OLD_RULE;
+    usage_forget_rule(nat->live.usage, number);
+}
+
 /* Their numbers are those of others now. */
 static void forget_rules(struct vxlan_nat *nat)
 {
@@ -68,7 +79,8 @@ static void forget_rules(struct vxlan_nat *nat)
     while ((flow = sessions_next(&nat->sessions, &at, &key)))
         if (flow->rule != VXLAN_NO_RULE)
             flow->rule = VXLAN_OLD_RULE;
-    usage_forget_rules(nat->live.usage);
+    for (uint32_t number = 0; number < RULES_MAX; number++)
+        usage_forget_rule(nat->live.usage, number);
 }
 
 /* As the configuration has them. */

@@ -5,6 +5,7 @@
  *   live_list        another allowlist
  *   live_allow, live_disallow    one entry of it
  *   live_rules       other rules
+ *   live_forget_rule what one did whose number is another one's now
  *   live_reload      list and rules are those of the configuration and its file again
  *   live_use         what flows do, those that are over and those that are not
  *   live_trace       what becomes of the next packets
@@ -29,6 +30,7 @@
 #define VXLAN_OLD_RULE 0xfffe /* one of before the rules were others */
 
 struct app;
+struct vxlan_nat;
 
 struct live {
     struct timer timer;
@@ -61,6 +63,9 @@ bool live_disallow(struct app *app, const struct prefix *prefix);
 
 /* Takes the value, a list of rules or nils; on an error, too. */
 int live_rules(struct app *app, struct value rules, struct error *err);
+
+/* number: from 0. */
+void live_forget_rule(struct vxlan_nat *nat, uint32_t number);
 
 int live_reload(struct app *app, struct error *err);
 

@@ -148,9 +148,20 @@ static size_t number_of(const struct vxlan_nat *nat, const struct value *args,
     return 0;
 }
 
+/* Behind all others; when that is too far, where one was that is there no more. */
+static size_t place_of_another(const struct value *rules)
+{
+    size_t count = rules->table->count, place = 0;
+    if (count < RULES_MAX)
+        return count;
+    while (place < count && rules->table->fields[place].value.kind != VALUE_NIL)
+        place++;
+    return place;
+}
+
 static OPERATION(rules_add)
 {
-    const struct vxlan_nat *nat = app->state;
+    struct vxlan_nat *nat = app->state;
     const struct value *rule = rule_of(args);
     if (!rule)
         return error_set(err, ERROR_CONFIG, EINVAL, "rule: { port =, to =, ... }");
@@ -159,12 +170,19 @@ static OPERATION(rules_add)
         value_free(&rules);
         rules = value_table();
     }
-    value_table_add(&rules, NULL, value_copy(rule));
-    int64_t number = (int64_t)rules.table->count;
+    size_t place = place_of_another(&rules);
+    bool again = place < rules.table->count;
+    if (again)
+        rules.table->fields[place].value = value_copy(rule);
+    else
+        value_table_add(&rules, NULL, value_copy(rule));
     int error = live_rules(app, rules, err);
-    if (!error)
-        *answer = value_integer(number);
-    return error;
+    if (error)
+        return error;
+    if (again)
+        live_forget_rule(nat, (uint32_t)place);
+    *answer = value_integer((int64_t)place + 1);
+    return 0;
 }
 
 /* rule: in its place; NULL: none. */

@@ -84,10 +84,11 @@ vxlan_inline int vxlan_rewrite6(__u8 *ip, const __u8 *end, const struct vxlan_re
 /* Where the checksum is in the header of that protocol; 0: there is none that would change. */
 vxlan_inline __u32 vxlan_checksum_offset(const struct vxlan_frame *f)
 {
-    return f->protocol == VXLAN_TCP                ? 16
-           : f->protocol == VXLAN_UDP              ? 6
-           : vxlan_is_icmp(f->family, f->protocol) ? 2
-                                                   : 0;
+    return f->protocol == VXLAN_TCP                                 ? 16
+           : f->protocol == VXLAN_UDP                               ? 6
+           : vxlan_is_icmp(f->family, f->protocol)                  ? 2
+           : f->protocol == VXLAN_LITE || f->protocol == VXLAN_DCCP ? 6
+                                                                    : 0;
 }
 
 /* What of it is there. */
@@ -106,7 +107,7 @@ vxlan_inline void vxlan_rewrite_l4(__u8 *l4, const __u8 *end, const struct vxlan
     if (!offset || !to->l4_delta || f->l4 + offset + 2 > f->end || l4 + offset + 2 > end)
         return;
     __u8 *at = l4 + offset;
-    int udp = f->protocol == VXLAN_UDP;
+    int udp = f->protocol == VXLAN_UDP || f->protocol == VXLAN_LITE;
     if (udp && !at[0] && !at[1])
         return; /* it has none, and goes without */
     vxlan_update(at, to->l4_delta);

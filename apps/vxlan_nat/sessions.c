@@ -221,13 +221,26 @@ static bool put(struct sessions *s, const struct vxlan_key *key,
     return true;
 }
 
+/* False when the answers are those of another session. One that is over is not to go on beside the
+ * new one: an XDP program does not ask for the time. */
+static bool take_answers(struct sessions *s, const struct vxlan_key *answer_key)
+{
+    struct vxlan_key other;
+    struct vxlan_flow *answer;
+    if (sessions_answered(s, answer_key, &other, &answer))
+        return false;
+    if (answer)
+        sessions_remove(s, &other);
+    return true;
+}
+
 struct vxlan_flow *sessions_add(struct sessions *s, const struct vxlan_key *key,
                                 const struct vxlan_flow *flow,
                                 const struct vxlan_key *answer_key,
                                 const struct vxlan_flow *answer, int *error)
 {
     *error = -EEXIST;
-    if (answer && sessions_answer(s, answer_key))
+    if (answer && !take_answers(s, answer_key))
         return NULL;
     *error = -ENOSPC;
     if (!put(s, key, flow))

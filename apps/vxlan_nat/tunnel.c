@@ -133,6 +133,8 @@ static struct vxlan_flow *add_flow(struct app *app, const struct vxlan_seen *see
             return add_session(app, seen, own);
         own->reason = known ? VX_CT_FULL : VX_IN_L4_SHORT;
     }
+    if (own->reason)
+        memcpy(own->refused_at, seen->f.outer_dst, sizeof(own->refused_at));
     if (possible)
         flow = sessions_add(&nat->sessions, &seen->f.key, own, NULL, NULL, &error);
     return flow ? flow : own;

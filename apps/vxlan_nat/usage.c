@@ -64,11 +64,8 @@ void usage_add_all(struct usage *to, const struct usage *from)
         add(use_of(to, from->owners[i].name), &from->owners[i].use);
 }
 
-void usage_forget_rules(struct usage *usage)
+void usage_forget_rule(struct usage *usage, uint32_t number)
 {
-    struct use gone = { 0 };
-    for (int i = 0; i <= RULES_MAX; i++)
-        add(&gone, &usage->rules[i]);
-    memset(usage->rules, 0, sizeof(usage->rules));
-    usage->rules[USAGE_NO_RULE] = gone;
+    add(&usage->rules[USAGE_NO_RULE], &usage->rules[number]);
+    usage->rules[number] = (struct use){ 0 };
 }

@@ -3,7 +3,7 @@
  *   usage_new, usage_free
  *   usage_add           a flow, all that it has done so far
  *   usage_add_all       what another one has
- *   usage_forget_rules  their numbers mean others from here on
+ *   usage_forget_rule   its number means another from here on
  *
  * Flows count their packets themselves, also where no app sees them (flow.bpf.h). Those that are over
  * are added here; who asks adds those that are not.
@@ -39,4 +39,6 @@ void usage_free(struct usage *usage);
 /* owner: a name, or NULL. */
 void usage_add(struct usage *usage, const char *owner, const struct vxlan_flow *flow);
 void usage_add_all(struct usage *to, const struct usage *from);
-void usage_forget_rules(struct usage *usage);
+
+/* What went by that rule did so by none that there is. */
+void usage_forget_rule(struct usage *usage, uint32_t number);

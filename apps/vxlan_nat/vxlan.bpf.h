@@ -20,7 +20,9 @@
 #define VXLAN_ICMP   1
 #define VXLAN_TCP    6
 #define VXLAN_UDP    17
+#define VXLAN_DCCP   33
 #define VXLAN_ICMPV6 58
+#define VXLAN_LITE   136 /* UDP-Lite */
 
 /* family: 4 or 6. Each has its own. */
 vxlan_inline int vxlan_is_icmp(__u8 family, __u8 protocol)
@@ -183,7 +185,11 @@ struct vxlan_flow {
     __u64 packets, bytes; /* inner frames that went on, or were dropped for `reason` */
     __u32 used;           /* vxlan_state.now when the last one came */
     __u32 vni;            /* of answers: where they go */
-    struct vxlan_rewrite to;
+    union {
+        struct vxlan_rewrite to;
+        __u32 refused_at
+            [4]; /* with a reason: which end of tunnels is ours, in place of to.src */
+    };
     __u16 hop;       /* vxlan_state.hops */
     __u16 tunnel;    /* vxlan_state.tunnels: whence it comes; of answers, where they go */
     __u16 rule;      /* as it was written, from 0; VXLAN_NO_RULE */

@@ -148,7 +148,7 @@ static __always_inline int decide(struct xdp_md *ctx, void *to)
     if (state.traced || !vxlan_look(ctx, &f) || !(flow = find_flow(&f)))
         return NEXT;
     if (flow->reason) /* wherever it comes from */
-        return refuse(&f, flow);
+        return vxlan_is_refused(&f, flow, &state) ? refuse(&f, flow) : NEXT;
     if (!is_from_its_tunnel(&f, flow))
         return NEXT;
     return forward(ctx, to, &f, flow);

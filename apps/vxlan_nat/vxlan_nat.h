@@ -151,6 +151,9 @@ struct vxlan_way {
 /* An inner frame, with the addresses that it has; false: it was freed. */
 bool vxlan_send_back(struct app *app, struct packet *p, const struct vxlan_way *way);
 
+/* The longest packet that goes back through the tunnel of an answer; 0: any. */
+uint32_t vxlan_back_mtu(const struct vxlan_nat *nat, const struct vxlan_flow *flow);
+
 /* A packet that went back, or found no way. */
 void vxlan_count_back(struct app *app, bool sent);
 
