@@ -127,6 +127,10 @@ in_step() { # how many rows
     equal rows "$(grep -c . "$tmp/table" || true)" "$1"
 }
 memory() { awk '/VmRSS/ { print $2 }' "/proc/$daemon/status"; }
+flat() { # kB now, kB at most; AddressSanitizer keeps what is freed
+    case $BUILD in *sanitize*) return ;; esac
+    [ "$1" -le "$2" ] || fail "memory grows"
+}
 
 # --- scenarios ---------------------------------------------------------------------------
 
@@ -267,8 +271,8 @@ churn() {
     in_step 0
     after=$(memory)
     say "memory: $first kB, after the first restart of Redis $before kB, in the end $after kB"
-    [ "$before" -le $((first + 4096)) ] || fail "memory grows"
-    [ "$after" -le $((before + 512)) ] || fail "memory grows"
+    flat "$before" $((first + 4096))
+    flat "$after" $((before + 512))
     stop_daemon
     grep -q 'asking for everything' "$tmp/daemon.log" || fail "nothing was lost, so nothing was shown"
     equal "Redis was gone" "$(grep -c 'Redis is gone' "$tmp/daemon.log")" 2
@@ -311,7 +315,7 @@ steady() {
     consumer=
     wait_for "the table to be the kernel's" is_kernel
     say "memory: $before kB, then $(memory) kB; $(grep -c . "$tmp/table") rows"
-    [ "$(memory)" -le $((before + 2048)) ] || fail "memory grows"
+    flat "$(memory)" $((before + 2048))
     stop_daemon
 }
 

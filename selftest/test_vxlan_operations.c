@@ -272,17 +272,26 @@ END_TEST
 /* However many came and went: it is those that are there of which there may be so many. */
 START_TEST(rules_come_and_go_for_long)
 {
-    BUILD("allow=10.0.0.0/24", "port=80 to=172.30.82.1");
-    for (int i = 0; i < 4100; i++) {
-        char number[32];
-        ck_assert_msg(!ask_with_rule("rules_add", NULL, "port=81 to=172.30.82.2"),
-                      "number %d: %s", i, err.text);
-        snprintf(number, sizeof(number), "number=%s", text);
-        OK("rules_del", number);
+    static const char *const numbers[] = { "4095", "4096", "5", "4000" };
+    struct value list = value_table();
+    char rule[64];
+    for (unsigned i = 1; i <= 4094; i++) {
+        snprintf(rule, sizeof(rule), "port=%u to=172.30.82.1", 1000 + i);
+        value_table_add(&list, NULL, test_table(rule));
     }
-    ck_assert(!ask_with_rule("rules_add", NULL, "port=81 to=172.30.82.3"));
-    goes(1, 80, "172.30.82.1");
-    goes(1, 81, "172.30.82.3");
+    ck_assert(!build_of(list, "allow=10.0.0.0/24", &err));
+    goes(1, 1005, "172.30.82.1");
+    OK("rules_del", "number=4000");
+    OK("rules_del", "number=5");
+    for (unsigned i = 0; i < 4; i++) {
+        snprintf(rule, sizeof(rule), "port=%u to=172.30.82.3", 81 + i);
+        ck_assert_msg(!ask_with_rule("rules_add", NULL, rule), "%s", err.text);
+        ck_assert_str_eq(text, numbers[i]);
+    }
+    ck_assert(ask_with_rule("rules_add", NULL, "port=85 to=172.30.82.3"));
+    goes(1, 1001, "172.30.82.1");
+    goes(1, 83, "172.30.82.3");
+    goes(1, 84, "172.30.82.3");
 }
 END_TEST
 
