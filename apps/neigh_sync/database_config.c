@@ -10,10 +10,11 @@
 #include <string.h>
 
 #include "lib/error.h"
+#include "lib/whole_file.h"
 
 #define REDIS_PORT   6379
 #define DATABASE_MAX 65535
-#define FILE_MAX     (1u << 20) /* bytes */
+#define FILE_MOST    (1u << 20) /* bytes */
 #define GLOBAL_NAME  "database_global.json"
 
 static const char *const names[] = { "APPL_DB", "CONFIG_DB", "STATE_DB" };
@@ -218,20 +219,11 @@ int database_config_look_up(struct database_config *config, struct error *err)
 
 /* --- files ----------------------------------------------------------------------------------- */
 
-/* The whole file, to be freed. -ENOENT without a message. */
 static int read_file(const char *path, char **text, size_t *size, struct error *err)
 {
-    FILE *file = fopen(path, "re");
-    if (!file && errno == ENOENT)
-        return -ENOENT;
-    *text = file ? malloc(FILE_MAX) : NULL;
-    *size = *text ? fread(*text, 1, FILE_MAX, file) : 0;
-    int error = *text && !ferror(file) ? 0 : error_system(err, ERROR_CONFIG, "%s", path);
-    if (file)
-        fclose(file);
-    if (error)
-        free(*text);
-    return error;
+    int error = whole_file_read(path, FILE_MOST, text, size);
+    errno = -error;
+    return error ? error_system(err, ERROR_CONFIG, "%s", path) : 0;
 }
 
 static int find_owned(const char *path, const struct database_owner *owner,
@@ -242,8 +234,6 @@ static int find_owned(const char *path, const struct database_owner *owner,
     if (!join(path, GLOBAL_NAME, global))
         return error_set(err, ERROR_CONFIG, EINVAL, "%s: the path is too long", path);
     int error = read_file(global, &text, &size, err);
-    if (error == -ENOENT)
-        return error_set(err, ERROR_CONFIG, ENOENT, "%s: %s", global, strerror(ENOENT));
     if (error)
         return error;
     error = database_config_include(text, size, global, owner, owned, err);
@@ -263,10 +253,8 @@ int database_config_read(const char *path, const struct database_owner *owner,
     path = owned ? found : path;
     set_defaults(config);
     error = read_file(path, &text, &size, err);
-    if (error == -ENOENT)
-        return owned ? error_set(err, ERROR_CONFIG, ENOENT, "%s: %s", path,
-                                 strerror(ENOENT))
-                     : 0;
+    if (error == -ENOENT && !owned)
+        return 0;
     if (error)
         return error;
     error = database_config_parse(text, size, path, config, err);

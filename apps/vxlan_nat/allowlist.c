@@ -11,6 +11,7 @@
 
 #include "lib/array.h"
 #include "lib/prefix_file.h"
+#include "lib/whole_file.h"
 
 struct reading {
     const char *path;
@@ -87,34 +88,6 @@ static uint32_t add_name(struct allowlist *list, const char *name)
 
 /* --- the file -------------------------------------------------------------------------------- */
 
-/* All of it, to be freed, or NULL. */
-static char *read_bytes(const struct reading *r, size_t *length)
-{
-    FILE *file = fopen(r->path, "re");
-    char *bytes = NULL;
-    size_t room = 0, got = 1;
-    *length = 0;
-    while (file && got && *length <= ALLOWLIST_BYTES) {
-        if (room - *length < 65536) {
-            char *more = realloc(bytes, room = 2 * room + 65536);
-            if (!more)
-                break;
-            bytes = more;
-        }
-        got = fread(bytes + *length, 1, 65536, file);
-        *length += got;
-    }
-    int error = !file || ferror(file) ? errno : 0;
-    if (file)
-        fclose(file);
-    if (!error && !got)
-        return bytes;
-    free(bytes);
-    error_set(r->err, ERROR_CONFIG, error ? error : EFBIG, "%s: %s", r->path,
-              error ? strerror(error) : "too long");
-    return NULL;
-}
-
 /* Parsers that call themselves need that to be known before. */
 static bool is_deep(const char *bytes, size_t length)
 {
@@ -139,10 +112,14 @@ static json_t *parse(const struct reading *r)
 {
     json_error_t wrong;
     size_t length;
-    char *bytes = read_bytes(r, &length);
+    char *bytes;
     json_t *root = NULL;
-    if (!bytes)
+    int error = -whole_file_read(r->path, ALLOWLIST_BYTES, &bytes, &length);
+    if (error) {
+        error_set(r->err, ERROR_CONFIG, error, "%s: %s", r->path,
+                  error == EFBIG ? "too long" : strerror(error));
         return NULL;
+    }
     if (is_deep(bytes, length))
         error_set(r->err, ERROR_CONFIG, EINVAL, "%s: nested deeper than %d", r->path,
                   ALLOWLIST_DEPTH);
