@@ -6,12 +6,10 @@
 
 #include "apps/neigh_sync/producer.h"
 
-static const char *const tables[MIRROR_SIDES] = { "NEIGH_TABLE", "NEIGH_FAILED_TABLE" };
-
 static void take(const struct redis_request *request, const redisReply *reply,
                  size_t skip)
 {
-    struct audit *audit = request->user;
+    struct writer *writer = request->user;
     char name[INTERFACE_NAME_SIZE];
     uint8_t address[16], family;
     bool list = reply && reply->type == REDIS_REPLY_ARRAY;
@@ -19,8 +17,8 @@ static void take(const struct redis_request *request, const redisReply *reply,
         const char *key = redis_text(reply->element[i]);
         if (key && strlen(key) > skip &&
             producer_key_parse(key + skip, name, &family, address))
-            mirror_found(audit->mirror, (unsigned)request->number, name, family, address,
-                         *audit->now);
+            mirror_found(writer->mirror, (unsigned)request->number, name, family, address,
+                         writer->now);
     }
 }
 
@@ -31,22 +29,22 @@ static void take_pending(const struct redis_request *request, const redisReply *
 
 static void take_rows(const struct redis_request *request, const redisReply *reply)
 {
-    take(request, reply, strlen(tables[request->number]) + 1);
+    take(request, reply, strlen(writer_tables[request->number]) + 1);
 }
 
 /* What is pending first: it becomes rows, and not the other way round. */
-void audit_ask(struct audit *audit)
+void audit_ask(struct writer *writer)
 {
     char name[64];
     for (unsigned side = 0; side < MIRROR_SIDES; side++) {
-        struct redis_request request = { .user = audit, .number = side };
+        struct redis_request request = { .user = writer, .number = side };
         request.answer = take_pending;
-        snprintf(name, sizeof(name), "%s_KEY_SET", tables[side]);
-        redis_send(audit->redis, &request, 2, (const char *const[]){ "SMEMBERS", name },
+        snprintf(name, sizeof(name), "%s_KEY_SET", writer_tables[side]);
+        redis_send(writer->redis, &request, 2, (const char *const[]){ "SMEMBERS", name },
                    NULL);
         request.answer = take_rows;
-        snprintf(name, sizeof(name), "%s%c*", tables[side], audit->separator);
-        redis_send(audit->redis, &request, 2, (const char *const[]){ "KEYS", name },
+        snprintf(name, sizeof(name), "%s%c*", writer_tables[side], writer->separator);
+        redis_send(writer->redis, &request, 2, (const char *const[]){ "KEYS", name },
                    NULL);
     }
 }

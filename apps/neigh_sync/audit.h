@@ -7,14 +7,6 @@
  * ours. Rows that are wanted are written anew in any case, and rows of others stay.
  */
 #pragma once
-#include "apps/neigh_sync/mirror.h"
-#include "apps/neigh_sync/redis.h"
+#include "apps/neigh_sync/writer.h"
 
-struct audit {
-    struct mirror *mirror;
-    struct redis *redis; /* APPL_DB */
-    const uint64_t *now; /* when answers come */
-    char separator;
-};
-
-void audit_ask(struct audit *audit);
+void audit_ask(struct writer *writer);

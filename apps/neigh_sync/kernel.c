@@ -73,9 +73,9 @@ void kernel_take_link(struct kernel *kernel, const struct neighbour_link *heard,
     struct mirror_port *port = mirror_port(kernel->mirror, heard->name);
     if (port && port->index && port->index != heard->index) {
         /* What became of the one that had the name was lost. The port stays. */
-        port->asked++;
+        port->pins++;
         forget_link(kernel, port->index);
-        port->asked--;
+        port->pins--;
         kernel_again(kernel);
     }
     link = port ? table_insert(kernel->links, &key) : NULL;

@@ -71,7 +71,7 @@ struct mirror_port *mirror_port(struct mirror *mirror, const char *name)
 void mirror_port_forget(struct mirror *mirror, struct mirror_port *port)
 {
     char key[INTERFACE_NAME_SIZE];
-    if (port->rows || port->index || port->link_local || port->asked)
+    if (port->rows || port->index || port->link_local || port->pins)
         return;
     memcpy(key, port->name, sizeof(key));
     table_remove(mirror->ports, key);
@@ -197,9 +197,9 @@ struct mirror_row *mirror_make(struct mirror *mirror, struct mirror_port *port,
     bool pays = mirror->owed && (!row || before != table_count(mirror->rows));
     mirror->owed -= pays;
     if (!row && !pays) {
-        port->asked++; /* its last row may go */
+        port->pins++; /* its last row may go */
         drop_courtesies(mirror);
-        port->asked--;
+        port->pins--;
         before = table_count(mirror->rows);
         row = table_insert(mirror->rows, &key);
     }

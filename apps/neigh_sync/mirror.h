@@ -54,7 +54,8 @@ struct mirror_port {
     uint32_t master; /* index of the interface that it is part of */
     bool link_local; /* CONFIG_DB wants IPv6 link-local neighbours */
     uint32_t rows;
-    uint32_t asked; /* questions about it that CONFIG_DB has not answered */
+    uint32_t
+        pins; /* it stays: CONFIG_DB has questions about it to answer, or it is in use */
     struct mirror_row *first;
 };
 

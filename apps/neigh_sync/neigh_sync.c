@@ -41,7 +41,7 @@ static void redis_came(void *user)
         return;
     app_log(app, "Redis is back");
     if (!sync->writer.hold)
-        audit_ask(&sync->audit);
+        audit_ask(&sync->writer);
 }
 
 static void redis_went(void *user)
@@ -69,10 +69,6 @@ static int open_writer(struct app *app, const struct neigh_sync_conf *conf)
                                .user = &sync->kernel,
                                .batch = (uint32_t)conf->batch_size,
                                .separator = sync->databases.separators[DATABASE_APPL] };
-    sync->audit = (struct audit){ .mirror = sync->mirror,
-                                  .redis = sync->redis,
-                                  .now = &sync->now,
-                                  .separator = writer->separator };
     int error = writer_open(writer, place->database);
     return sync->redis ? error : -ENOMEM;
 }
@@ -100,7 +96,6 @@ static int open_redis(struct app *app, const struct neigh_sync_conf *conf)
         .mode = &sync->kernel.mode,
         .patience = conf->restore_timeout,
         .config_separator = databases->separators[DATABASE_CONFIG],
-        .appl_separator = databases->separators[DATABASE_APPL],
         .state_separator = databases->separators[DATABASE_STATE],
     };
     return error ? error
@@ -317,7 +312,7 @@ void neigh_sync_resync(struct neigh_sync *sync)
     if (sync->redis)
         mirror_distrust(sync->mirror, sync->now);
     if (sync->redis && !sync->writer.hold)
-        audit_ask(&sync->audit);
+        audit_ask(&sync->writer);
     kernel_again(&sync->kernel);
 }
 

@@ -15,7 +15,6 @@ struct neigh_sync {
     struct kernel kernel;
     struct redis *redis; /* APPL_DB; NULL: nobody is told */
     struct writer writer;
-    struct audit audit;
     struct settings settings;
     struct warm warm;
     struct health health;

@@ -55,7 +55,7 @@ static void take_link_local(const struct redis_request *request, const redisRepl
     const char *text = redis_text(reply);
     if (reply && !redis_is_error(reply, NULL))
         set(settings, &port->link_local, text && !strcmp(text, "enable"));
-    port->asked--;
+    port->pins--;
     mirror_port_forget(settings->mirror, port);
     answered(settings, reply);
 }
@@ -71,11 +71,11 @@ static void ask_interface(struct settings *settings, const char *table, const ch
     if (!port)
         return;
     snprintf(key, sizeof(key), "%s%c%s", table, settings->separator, name);
-    port->asked++;
+    port->pins++;
     ask(settings, &request, 3,
         (const char *const[]){ "HGET", key, "ipv6_use_link_local_only" });
     if (before == settings->questions) { /* no room: after the next connection */
-        port->asked--;
+        port->pins--;
         mirror_port_forget(settings->mirror, port);
     }
 }

@@ -40,7 +40,7 @@ struct warm {
     struct redis *config;  /* CONFIG_DB's */
     const struct decide_mode *mode;
     uint64_t patience; /* ns to wait for the flag */
-    char config_separator, appl_separator, state_separator;
+    char config_separator, state_separator;
 
     struct redis *state;
     enum warm_step step;

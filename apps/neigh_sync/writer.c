@@ -24,18 +24,20 @@ struct flight {
     } * rows;
 };
 
+const char *const writer_tables[WRITER_TABLES] = { [SIDE_NEIGHBOUR] = "NEIGH_TABLE",
+                                                   [SIDE_FAILED] = "NEIGH_FAILED_TABLE",
+                                                   [TELLS_ROUTE] = "ROUTE_TABLE" };
+
 /* --- flights --------------------------------------------------------------------------------- */
 
 int writer_open(struct writer *writer, int database)
 {
-    static const char *const tables[] = { "NEIGH_TABLE", "NEIGH_FAILED_TABLE",
-                                          "ROUTE_TABLE" };
     bool good = true;
     writer->pause = PAUSE_MIN;
     writer->limit = writer->batch;
     for (unsigned i = 0; i < WRITER_TABLES; i++) {
         writer->producers[i] =
-            producer_new(tables[i], database, writer->separator, writer->batch);
+            producer_new(writer_tables[i], database, writer->separator, writer->batch);
         good &= writer->producers[i] != NULL;
     }
     writer->flights = calloc(FLIGHTS, sizeof(*writer->flights));

@@ -22,6 +22,8 @@
 /* The tables that are written: the two sides of a row, and routes that make way for it. */
 enum { TELLS_ROUTE = MIRROR_SIDES, WRITER_TABLES };
 
+extern const char *const writer_tables[WRITER_TABLES]; /* their names */
+
 struct flight;
 
 struct writer {
