@@ -35,23 +35,22 @@ struct step {
     void *old_conf;  /* CHANGE: what it was */
 };
 
-static void add_histograms(struct app *app, const char *object)
+/* False when there is no room for all of them. */
+static bool add_counters(struct app *app)
 {
     const struct counter_row *row = app->class->histograms;
-    char name[2 * NAME_SIZE];
+    struct counters *counters = app->engine->counters;
+    char object[NAME_SIZE + 8], name[2 * NAME_SIZE];
+    snprintf(object, sizeof(object), "apps/%s", app->name);
+    app->counters = counters_add(counters, object, app->class->counters);
+    app->time = counters_add(counters, object, time_rows);
+    bool all = app->counters && app->time;
     for (uint32_t i = 0; row && i < APP_HISTOGRAMS && row[i].name; i++) {
         snprintf(name, sizeof(name), "%s/%s", object, row[i].name);
-        app->histograms[i] = counters_add_histogram(app->engine->counters, name);
+        app->histograms[i] = counters_add_histogram(counters, name);
+        all &= app->histograms[i] != NULL;
     }
-}
-
-static bool has_counters(const struct app *app)
-{
-    const struct counter_row *row = app->class->histograms;
-    for (uint32_t i = 0; row && i < APP_HISTOGRAMS && row[i].name; i++)
-        if (!app->histograms[i])
-            return false;
-    return app->counters && app->time;
+    return all;
 }
 
 static struct app *app_new(struct engine *engine, const struct graph_app *from)
@@ -66,11 +65,6 @@ static struct app *app_new(struct engine *engine, const struct graph_app *from)
     app->state =
         aligned_alloc(CACHE_LINE, (class->state_size / CACHE_LINE + 1) * CACHE_LINE);
     memset(app->state, 0, class->state_size);
-    char object[NAME_SIZE + 8];
-    snprintf(object, sizeof(object), "apps/%s", app->name);
-    app->counters = counters_add(engine->counters, object, class->counters);
-    app->time = counters_add(engine->counters, object, time_rows);
-    add_histograms(app, object);
     return app;
 }
 
@@ -112,7 +106,7 @@ static struct step *plan(struct engine *engine, const struct graph *graph)
 
 static int start(struct app *app, struct error *err)
 {
-    if (!has_counters(app))
+    if (!add_counters(app))
         return error_set(err, ERROR_RUN, ENOSPC, "no room for its counters");
     app->started = true;
     return app->class->start ? app->class->start(app, err) : 0;
