@@ -234,7 +234,6 @@ START_TEST(sessions_by_the_app)
 }
 END_TEST
 
-/* One that is removed from the list is dropped from the next packet on. */
 /* Who is told of packets is told of all of them. */
 START_TEST(nothing_while_packets_are_traced)
 {
@@ -253,6 +252,7 @@ START_TEST(nothing_while_packets_are_traced)
 }
 END_TEST
 
+/* One that is removed from the list is dropped from the next packet on. */
 START_TEST(another_list)
 {
     struct made made = { .to = 80, .payload = 30 };

@@ -59,27 +59,15 @@ static void follow(struct app *app, const struct vxlan_nat_conf *conf,
     nat->live.before = NULL;
 }
 
-void live_forget_rule(struct vxlan_nat *nat, uint32_t number)
+void live_forget_rules(struct vxlan_nat *nat, uint32_t first, uint32_t count)
 {
     const struct vxlan_key *key;
     struct vxlan_flow *flow;
     uint64_t at = 0;
     while ((flow = sessions_next(&nat->sessions, &at, &key)))
-        if (flow->rule == number)
+        if (flow->rule - first < count)
             flow->rule = VXLAN_OLD_RULE;
-    usage_forget_rule(nat->live.usage, number);
-}
-
-/* Their numbers are those of others now. */
-static void forget_rules(struct vxlan_nat *nat)
-{
-    const struct vxlan_key *key;
-    struct vxlan_flow *flow;
-    uint64_t at = 0;
-    while ((flow = sessions_next(&nat->sessions, &at, &key)))
-        if (flow->rule != VXLAN_NO_RULE)
-            flow->rule = VXLAN_OLD_RULE;
-    for (uint32_t number = 0; number < RULES_MAX; number++)
+    for (uint32_t number = first; number < first + count; number++)
         usage_forget_rule(nat->live.usage, number);
 }
 
@@ -88,7 +76,7 @@ static void take_rules(struct vxlan_nat *nat, const struct value *rules)
 {
     if (value_equal(&nat->live.rules, rules))
         return;
-    forget_rules(nat);
+    live_forget_rules(nat, 0, RULES_MAX);
     value_free(&nat->live.rules);
     nat->live.rules = value_copy(rules);
 }

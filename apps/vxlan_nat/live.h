@@ -5,7 +5,7 @@
  *   live_list        another allowlist
  *   live_allow, live_disallow    one entry of it
  *   live_rules       other rules
- *   live_forget_rule what one did whose number is another one's now
+ *   live_forget_rules    what those did whose numbers are others' now
  *   live_reload      list and rules are those of the configuration and its file again
  *   live_use         what flows do, those that are over and those that are not
  *   live_trace       what becomes of the next packets
@@ -64,8 +64,8 @@ bool live_disallow(struct app *app, const struct prefix *prefix);
 /* Takes the value, a list of rules or nils; on an error, too. */
 int live_rules(struct app *app, struct value rules, struct error *err);
 
-/* number: from 0. */
-void live_forget_rule(struct vxlan_nat *nat, uint32_t number);
+/* first: from 0. */
+void live_forget_rules(struct vxlan_nat *nat, uint32_t first, uint32_t count);
 
 int live_reload(struct app *app, struct error *err);
 

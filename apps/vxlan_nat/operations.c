@@ -180,7 +180,7 @@ static OPERATION(rules_add)
     if (error)
         return error;
     if (again)
-        live_forget_rule(nat, (uint32_t)place);
+        live_forget_rules(nat, (uint32_t)place, 1);
     *answer = value_integer((int64_t)place + 1);
     return 0;
 }
