@@ -29,7 +29,7 @@ static void take_pending(const struct redis_request *request, const redisReply *
 
 static void take_rows(const struct redis_request *request, const redisReply *reply)
 {
-    take(request, reply, strlen(writer_tables[request->number]) + 1);
+    take(request, reply, strlen(writer_tables[request->number].name) + 1);
 }
 
 /* What is pending first: it becomes rows, and not the other way round. */
@@ -39,11 +39,12 @@ void audit_ask(struct writer *writer)
     for (unsigned side = 0; side < MIRROR_SIDES; side++) {
         struct redis_request request = { .user = writer, .number = side };
         request.answer = take_pending;
-        snprintf(name, sizeof(name), "%s_KEY_SET", writer_tables[side]);
+        snprintf(name, sizeof(name), "%s_KEY_SET", writer_tables[side].name);
         redis_send(writer->redis, &request, 2, (const char *const[]){ "SMEMBERS", name },
                    NULL);
         request.answer = take_rows;
-        snprintf(name, sizeof(name), "%s%c*", writer_tables[side], writer->separator);
+        snprintf(name, sizeof(name), "%s%c*", writer_tables[side].name,
+                 writer->separator);
         redis_send(writer->redis, &request, 2, (const char *const[]){ "KEYS", name },
                    NULL);
     }

@@ -8,34 +8,36 @@
 
 #include "lib/interface.h"
 
-#define TABLE_NAME_SIZE 48
-#define VALUE_SIZE      20
-#define FIXED           8 /* arguments that are no row's */
-#define PER_ROW         7 /* the staged row; key, number of fields, two fields and their values */
+#define NAME_SIZE  64
+#define VALUE_SIZE 20
+#define FIELDS     2
+#define FIXED      12               /* arguments that are no row's */
+#define PER_ROW    (1 + 2 * FIELDS) /* key, names and values */
 
-/* KEYS: channel, key set, delete set, the staged rows. ARGV: message, keys of a pop; of each row
- * its key, how many words of fields, and these; no words: delete. What cannot be done with one
- * row keeps nothing from the others, nor from being told of. */
+/* KEYS: channel, key set, delete set. ARGV: message, keys of a pop, what is in front of the name of a
+ * staged row, how many rows are set, how many are deleted, how many words a row that is set has;
+ * the keys of those, of these, and the words. What cannot be done with one row keeps nothing from the others,
+ * nor from being told of. */
 static const char tell_script[] =
-    "local pending, at, failed = 0, 3, false\n"
-    "local function try(...)\n"
-    "   local answer = redis.pcall(...)\n"
-    "   if type(answer) ~= 'table' or not answer.err then return answer end\n"
+    "local staged, sets, deletes, words = ARGV[3], ARGV[4], ARGV[5], ARGV[6]\n"
+    "local failed = false\n"
+    "local function answered(answer)\n"
+    "   if type(answer) ~= 'table' then return answer end\n"
     "   failed = failed or answer\n"
     "   return 0\n"
     "end\n"
-    "for i = 4, #KEYS do\n"
-    "   local key, words = ARGV[at], tonumber(ARGV[at + 1])\n"
-    "   pending = pending + try('SADD', KEYS[2], key)\n"
-    "   if words > 0 then\n"
-    "      try('HSET', KEYS[i], unpack(ARGV, at + 2, at + 1 + words))\n"
-    "   else\n"
-    "      try('SADD', KEYS[3], key)\n"
-    "      try('DEL', KEYS[i])\n"
-    "   end\n"
-    "   at = at + 2 + words\n"
+    "local last = 6 + sets + deletes\n"
+    "local pending = answered(redis.pcall('SADD', KEYS[2], unpack(ARGV, 7, last)))\n"
+    "local at = last + 1\n"
+    "for i = 7, 6 + sets do\n"
+    "   answered(redis.pcall('HSET', staged .. ARGV[i], unpack(ARGV, at, at + words - 1)))\n"
+    "   at = at + words\n"
     "end\n"
-    "for _ = 1, pending, tonumber(ARGV[2]) do try('PUBLISH', KEYS[1], ARGV[1]) end\n"
+    "if last > 6 + sets then\n"
+    "   answered(redis.pcall('SADD', KEYS[3], unpack(ARGV, 7 + sets, last)))\n"
+    "end\n"
+    "for i = 7 + sets, last do answered(redis.pcall('DEL', staged .. ARGV[i])) end\n"
+    "for _ = 1, pending, ARGV[2] do answered(redis.pcall('PUBLISH', KEYS[1], ARGV[1])) end\n"
     "return failed";
 
 /* KEYS: key set, delete set. ARGV: pattern of staged rows. */
@@ -44,33 +46,33 @@ static const char clear_script[] =
     "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end";
 
 struct row {
-    char staged[TABLE_NAME_SIZE + PRODUCER_KEY_SIZE];
-    const char *key; /* the end of it */
-    const char *names[2];
-    char values[2][VALUE_SIZE];
+    char key[PRODUCER_KEY_SIZE];
+    bool set;
+    char values[FIELDS][VALUE_SIZE];
 };
 
 struct producer {
-    char table[TABLE_NAME_SIZE], channel[TABLE_NAME_SIZE + 16],
-        keys[TABLE_NAME_SIZE + 16], deletes[TABLE_NAME_SIZE + 16];
-    char separator;
-    uint32_t count, room;
+    const struct producer_table *table;
+    char channel[NAME_SIZE], keys[NAME_SIZE], deletes[NAME_SIZE], staged[NAME_SIZE];
+    unsigned fields;
+    uint32_t count, sets, room;
     struct row *rows;
     const char **argv;
 };
 
-struct producer *producer_new(const char *table, int database, char separator,
-                              uint32_t rows)
+struct producer *producer_new(const struct producer_table *table, int database,
+                              char separator, uint32_t rows)
 {
     struct producer *producer = calloc(1, sizeof(*producer));
     if (!producer)
         return NULL;
-    snprintf(producer->table, TABLE_NAME_SIZE, "%s", table);
-    snprintf(producer->channel, sizeof(producer->channel), "%s_CHANNEL@%d",
-             producer->table, database);
-    snprintf(producer->keys, sizeof(producer->keys), "%s_KEY_SET", producer->table);
-    snprintf(producer->deletes, sizeof(producer->deletes), "%s_DEL_SET", producer->table);
-    producer->separator = separator;
+    producer->table = table;
+    snprintf(producer->channel, NAME_SIZE, "%s_CHANNEL@%d", table->name, database);
+    snprintf(producer->keys, NAME_SIZE, "%s_KEY_SET", table->name);
+    snprintf(producer->deletes, NAME_SIZE, "%s_DEL_SET", table->name);
+    snprintf(producer->staged, NAME_SIZE, "_%s%c", table->name, separator);
+    while (producer->fields < FIELDS && table->fields[producer->fields])
+        producer->fields++;
     producer->room = rows;
     producer->rows = calloc(rows, sizeof(*producer->rows));
     producer->argv = calloc(FIXED + (size_t)rows * PER_ROW, sizeof(*producer->argv));
@@ -107,8 +109,8 @@ bool producer_learn(struct producer_script *script, const redisReply *reply)
 bool producer_clear(const struct producer *producer, struct redis *redis,
                     const struct redis_request *request)
 {
-    char staged[TABLE_NAME_SIZE + 4];
-    snprintf(staged, sizeof(staged), "_%s%c*", producer->table, producer->separator);
+    char staged[NAME_SIZE + 1];
+    snprintf(staged, sizeof(staged), "%s*", producer->staged);
     const char *const argv[] = { "EVAL",         clear_script,      "2",
                                  producer->keys, producer->deletes, staged };
     return redis_send(redis, request, sizeof(argv) / sizeof(*argv), argv, NULL);
@@ -116,29 +118,25 @@ bool producer_clear(const struct producer *producer, struct redis *redis,
 
 /* --- rows ------------------------------------------------------------------------------------ */
 
-static struct row *add_row(struct producer *producer, const char *key)
+static struct row *add_row(struct producer *producer, const char *key, bool set)
 {
     struct row *row = &producer->rows[producer->count++];
-    int length = snprintf(row->staged, sizeof(row->staged), "_%s%c", producer->table,
-                          producer->separator);
-    row->key = row->staged + length;
-    memccpy(row->staged + length, key, 0, PRODUCER_KEY_SIZE);
-    row->names[0] = row->names[1] = NULL;
+    memccpy(row->key, key, 0, sizeof(row->key));
+    row->set = set;
+    producer->sets += set;
     return row;
 }
 
-void producer_set(struct producer *producer, const char *key, const char *const fields[4])
+void producer_set(struct producer *producer, const char *key, const char *const *values)
 {
-    struct row *row = add_row(producer, key);
-    for (unsigned i = 0; i < 2 && fields[2 * i]; i++) {
-        row->names[i] = fields[2 * i];
-        snprintf(row->values[i], VALUE_SIZE, "%s", fields[2 * i + 1]);
-    }
+    struct row *row = add_row(producer, key, true);
+    for (unsigned i = 0; i < producer->fields; i++)
+        snprintf(row->values[i], VALUE_SIZE, "%s", values[i]);
 }
 
 void producer_delete(struct producer *producer, const char *key)
 {
-    add_row(producer, key);
+    add_row(producer, key, false);
 }
 
 uint32_t producer_count(const struct producer *producer)
@@ -146,16 +144,21 @@ uint32_t producer_count(const struct producer *producer)
     return producer->count;
 }
 
-static const char **put_row(const char **at, const struct row *row)
+static const char **put_keys(const char **at, const struct producer *producer, bool set)
 {
-    static const char *const words[] = { "0", "2", "4" };
-    unsigned pairs = (row->names[0] != NULL) + (row->names[1] != NULL);
-    *at++ = row->key;
-    *at++ = words[pairs];
-    for (unsigned i = 0; i < pairs; i++) {
-        *at++ = row->names[i];
-        *at++ = row->values[i];
-    }
+    for (uint32_t i = 0; i < producer->count; i++)
+        if (producer->rows[i].set == set)
+            *at++ = producer->rows[i].key;
+    return at;
+}
+
+static const char **put_words(const char **at, const struct producer *producer)
+{
+    for (uint32_t i = 0; i < producer->count; i++)
+        for (unsigned n = 0; producer->rows[i].set && n < producer->fields; n++) {
+            *at++ = producer->table->fields[n];
+            *at++ = producer->rows[i].values[n];
+        }
     return at;
 }
 
@@ -163,22 +166,21 @@ bool producer_send(struct producer *producer, const struct producer_script *scri
                    struct redis *redis, const struct redis_request *request)
 {
     const char **at = producer->argv;
-    char keys[16], pop[16];
-    snprintf(keys, sizeof(keys), "%u", 3 + producer->count);
+    char pop[16], sets[16], deletes[16], words[16];
     snprintf(pop, sizeof(pop), "%d", PRODUCER_POP);
-    *at++ = "EVALSHA";
-    *at++ = script->name;
-    *at++ = keys;
-    *at++ = producer->channel;
-    *at++ = producer->keys;
-    *at++ = producer->deletes;
-    for (uint32_t i = 0; i < producer->count; i++)
-        *at++ = producer->rows[i].staged;
-    *at++ = "G";
-    *at++ = pop;
-    for (uint32_t i = 0; i < producer->count; i++)
-        at = put_row(at, &producer->rows[i]);
-    producer->count = 0;
+    snprintf(sets, sizeof(sets), "%u", producer->sets);
+    snprintf(deletes, sizeof(deletes), "%u", producer->count - producer->sets);
+    snprintf(words, sizeof(words), "%u", 2 * producer->fields);
+    const char *const fixed[FIXED] = {
+        "EVALSHA",         script->name, "3", producer->channel, producer->keys,
+        producer->deletes, "G",          pop, producer->staged,  sets,
+        deletes,           words
+    };
+    memcpy(at, fixed, sizeof(fixed));
+    at = put_keys(at + FIXED, producer, true);
+    at = put_keys(at, producer, false);
+    at = put_words(at, producer);
+    producer->count = producer->sets = 0;
     return redis_send(redis, request, (int)(at - producer->argv), producer->argv, NULL);
 }
 

@@ -32,25 +32,28 @@
 
 struct producer;
 
+/* fields: names, those of every row; NULL after the last. */
+struct producer_table {
+    const char *name, *fields[3];
+};
+
 /* Redis' name for the script. */
 struct producer_script {
     char name[48];
 };
 
-/* table: NEIGH_TABLE; database: in the channel's name; separator: between table and key, ":";
+/* table: stays; database: in the channel's name; separator: between table and key, ":";
  * rows: between two producer_send, at most. NULL: out of memory. */
-struct producer *producer_new(const char *table, int database, char separator,
-                              uint32_t rows);
+struct producer *producer_new(const struct producer_table *table, int database,
+                              char separator, uint32_t rows);
 void producer_free(struct producer *producer); /* or NULL */
 
 bool producer_load(struct redis *redis, const struct redis_request *request);
 /* From the answer to that; false when it is none. */
 bool producer_learn(struct producer_script *script, const redisReply *reply);
 
-/* fields: name, value, name, value, or NULL twice at the end; the values are copied, the names
- * stay. */
-void producer_set(struct producer *producer, const char *key,
-                  const char *const fields[4]);
+/* values: of the fields; copied. A key is set or deleted once between two producer_send. */
+void producer_set(struct producer *producer, const char *key, const char *const *values);
 void producer_delete(struct producer *producer, const char *key);
 
 /* Rows set and deleted since the last time. */

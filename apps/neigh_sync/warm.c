@@ -150,7 +150,7 @@ static struct mirror_row *row_of(struct warm *warm, const char *key)
 static void take_row_keys(const struct redis_request *request, const redisReply *reply)
 {
     struct warm *warm = request->user;
-    size_t skip = strlen(writer_tables[SIDE_NEIGHBOUR]) + 1;
+    size_t skip = strlen(writer_tables[SIDE_NEIGHBOUR].name) + 1;
     warm->questions--;
     if (!reply || reply->type != REDIS_REPLY_ARRAY || !reply->elements) {
         warm->again |= !reply || reply->type != REDIS_REPLY_ARRAY;
@@ -178,7 +178,7 @@ static void read_rows(struct warm *warm)
                                             .object = row };
         char key[PRODUCER_KEY_SIZE], name[PRODUCER_KEY_SIZE + 16];
         producer_key(key, row->port->name, row->family, row->address);
-        snprintf(name, sizeof(name), "%s%c%s", writer_tables[SIDE_NEIGHBOUR],
+        snprintf(name, sizeof(name), "%s%c%s", writer_tables[SIDE_NEIGHBOUR].name,
                  warm->writer->separator, key);
         ask_with(warm, warm->writer->redis, &read, 2,
                  (const char *const[]){ "HGETALL", name });
@@ -202,7 +202,7 @@ static void take_failed_keys(const struct redis_request *request, const redisRep
 {
     static const uint8_t none[6];
     struct warm *warm = request->user;
-    size_t skip = strlen(writer_tables[SIDE_FAILED]) + 1;
+    size_t skip = strlen(writer_tables[SIDE_FAILED].name) + 1;
     warm->questions--;
     warm->again |= !reply || reply->type != REDIS_REPLY_ARRAY;
     for (size_t i = 0; !warm->again && i < reply->elements; i++) {
@@ -254,7 +254,7 @@ static void ask_whether(struct warm *warm)
               "neighsyncd_timer", TIMER);
     ask(warm, warm->writer->redis, ALIAS, 2, (const char *const[]){ "GET", alias });
     if (warm->mode->dual_tor)
-        ask_keys(warm, writer_tables[SIDE_FAILED], take_failed_keys);
+        ask_keys(warm, writer_tables[SIDE_FAILED].name, take_failed_keys);
 }
 
 /* All answers are there. Without a count nothing was there to be restored. */
@@ -290,7 +290,7 @@ static void ask_rows(struct warm *warm)
         warm->questions++;
     else
         warm->again = true;
-    ask_keys(warm, writer_tables[SIDE_NEIGHBOUR], take_row_keys);
+    ask_keys(warm, writer_tables[SIDE_NEIGHBOUR].name, take_row_keys);
 }
 
 static void await(struct warm *warm)

@@ -24,9 +24,11 @@ struct flight {
     } * rows;
 };
 
-const char *const writer_tables[WRITER_TABLES] = { [SIDE_NEIGHBOUR] = "NEIGH_TABLE",
-                                                   [SIDE_FAILED] = "NEIGH_FAILED_TABLE",
-                                                   [TELLS_ROUTE] = "ROUTE_TABLE" };
+const struct producer_table writer_tables[WRITER_TABLES] = {
+    [SIDE_NEIGHBOUR] = { "NEIGH_TABLE", { "neigh", "family" } },
+    [SIDE_FAILED] = { "NEIGH_FAILED_TABLE", { "NULL" } },
+    [TELLS_ROUTE] = { "ROUTE_TABLE" },
+};
 
 /* --- flights --------------------------------------------------------------------------------- */
 
@@ -37,7 +39,7 @@ int writer_open(struct writer *writer, int database)
     writer->limit = writer->batch;
     for (unsigned i = 0; i < WRITER_TABLES; i++) {
         writer->producers[i] =
-            producer_new(writer_tables[i], database, writer->separator, writer->batch);
+            producer_new(&writer_tables[i], database, writer->separator, writer->batch);
         good &= writer->producers[i] != NULL;
     }
     writer->flights = calloc(FLIGHTS, sizeof(*writer->flights));
@@ -173,10 +175,10 @@ static void tell_neighbour(struct writer *writer, struct mirror_row *row, const 
     bool want = side->want;
     char mac[MAC_TEXT_SIZE];
     if (want) {
-        const char *const fields[] = { "neigh", mac_format(side->mac, mac), "family",
+        const char *const values[] = { mac_format(side->mac, mac),
                                        row->family == AF_INET ? "IPv4" : "IPv6" };
         delete_route(writer, row, key);
-        producer_set(producer, key, fields);
+        producer_set(producer, key, values);
     } else {
         producer_delete(producer, key);
     }
@@ -186,11 +188,10 @@ static void tell_neighbour(struct writer *writer, struct mirror_row *row, const 
 
 static void tell_failed(struct writer *writer, struct mirror_row *row, const char *key)
 {
-    static const char *const fields[4] = { "NULL", "NULL" };
     struct producer *producer = writer->producers[SIDE_FAILED];
     const struct mirror_side *side = &row->side[SIDE_FAILED];
     if (side->want)
-        producer_set(producer, key, fields);
+        producer_set(producer, key, (const char *const[]){ "NULL" });
     else
         producer_delete(producer, key);
     mirror_had(row, SIDE_FAILED, side->want ? HAVE_ROW : HAVE_NOTHING, side->mac);

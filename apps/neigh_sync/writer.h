@@ -22,7 +22,7 @@
 /* The tables that are written: the two sides of a row, and routes that make way for it. */
 enum { TELLS_ROUTE = MIRROR_SIDES, WRITER_TABLES };
 
-extern const char *const writer_tables[WRITER_TABLES]; /* their names */
+extern const struct producer_table writer_tables[WRITER_TABLES];
 
 struct flight;
 
