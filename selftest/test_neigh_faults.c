@@ -115,7 +115,7 @@ START_TEST(flapping)
 }
 END_TEST
 
-/* One pop for each message: all keys must go by messages alone. */
+/* One pop for each message: all keys must go by messages alone, those of one large step too. */
 START_TEST(consumer_of_128)
 {
     struct consumer consumer;
@@ -123,7 +123,7 @@ START_TEST(consumer_of_128)
         return;
     neigh_consumes = false;
     consumer_open(&consumer, neigh_socket, "NEIGH_TABLE", 128);
-    neigh_run(NULL);
+    neigh_run("batch_size", _i ? "1000" : "128", NULL);
     neigh_many(0, 500, mac1);
     neigh_settle();
     while (consumer_step(&consumer, 100))
@@ -435,7 +435,7 @@ static Suite *suite_neigh_faults(void)
     tcase_add_test(tcase, overrun);
     tcase_add_test(tcase, overrun_in_round);
     tcase_add_test(tcase, flapping);
-    tcase_add_test(tcase, consumer_of_128);
+    tcase_add_loop_test(tcase, consumer_of_128, 0, 2);
     tcase_add_test(tcase, no_false_deletes);
     tcase_add_test(tcase, config_is_large);
     tcase_add_test(tcase, redis_killed);
