@@ -20,6 +20,7 @@
 #include "lib/journal.h"
 #include "lib/lab.h"
 #include "lib/masquerade.h"
+#include "lib/nftables.h"
 #include "lib/veth.h"
 
 #define GATEWAY "10.77.255.254"
@@ -28,7 +29,7 @@ struct lab_uplink {
     char directory[PATH_MAX];
     bool claimed;
     struct journal *journal;
-    int masquerade;
+    struct nftables *masquerade;
     char ifname[INTERFACE_NAME_SIZE]; /* in the caller's network */
 };
 
@@ -58,9 +59,10 @@ static int set_up_outside(struct lab_uplink *uplink, struct error *err)
         error = address_add(uplink->ifname, GATEWAY, 16, err);
     if (!error)
         error = link_set_up(uplink->ifname, err);
-    if (!error)
-        error = uplink->masquerade = masquerade_open(10, 77, err);
-    return error < 0 ? error : forward(uplink, err);
+    if (error)
+        return error;
+    uplink->masquerade = masquerade_open(10, 77, err);
+    return uplink->masquerade ? forward(uplink, err) : -EIO;
 }
 
 /* Servers at an address of lo cannot be reached from a host; systemd-resolved keeps the
@@ -100,7 +102,6 @@ int lab_uplink(struct lab *lab, const char *directory, struct error *err)
         return error_set(err, ERROR_PRIVILEGE, EPERM,
                          "an uplink changes the host's network: run as root");
     struct lab_uplink *uplink = calloc(1, sizeof(*uplink));
-    uplink->masquerade = -1;
     snprintf(uplink->directory, sizeof(uplink->directory), "%s", directory);
     snprintf(uplink->ifname, sizeof(uplink->ifname), "vglab%d", (int)getpid());
     lab->uplink = uplink;
@@ -127,7 +128,7 @@ void lab_uplink_free(struct lab *lab)
     struct lab_uplink *uplink = lab->uplink;
     if (!uplink)
         return;
-    masquerade_close(uplink->masquerade);
+    nftables_close(uplink->masquerade);
     if (!sandbox_enter(lab->sandbox, SANDBOX_OUTSIDE, NULL)) {
         link_delete(uplink->ifname, NULL); /* else it goes a moment after us */
         journal_close(uplink->journal, NULL);
