@@ -33,7 +33,7 @@ end
 
 -- Everything that is for IN, and fits OUT, unless somebody says otherwise.
 local function complete (rung)
-   local all = { ingress = rung.ingress, egress = rung.egress, fastpath = rung.fast and "auto" or "off", claim = rung.receive == "raw" }
+   local all = { ingress = rung.ingress, egress = rung.egress, fastpath = rung.fast and "auto" or "off", claim = rung.receive == "raw", guard = true }
    for name, value in pairs(rung.parameters) do all[name] = value end
    if rung.parameters.fastpath == "xdp" and rung.fast then all.fastpath = "xdp" elseif not rung.fast then all.fastpath = "off" end
    if not all.vteps then

@@ -10,12 +10,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 VANGUARD=$PWD/$BUILD/vanguard
-SUITE="datagrams fragments ipv6 route fast neighbour program lists rungs answers mistakes document"
+SUITE="datagrams fragments ipv6 route fast neighbour program lists rungs answers interface mistakes document"
 
 id=vx$$
 tmp=$(mktemp -d)
 pid=
 capture=
+others=()
 tries=200
 # shellcheck source=selftest/scenario.sh
 . selftest/scenario.sh
@@ -24,13 +25,14 @@ take_down() { for ns in src dut dst; do ip netns del "$id-$ns" 2>/dev/null || tr
 clean_up() {
     [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
     [ -z "$capture" ] || kill "$capture" 2>/dev/null || true
+    [ ${#others[@]} -eq 0 ] || kill "${others[@]}" 2>/dev/null || true
     take_down
     rm -rf "$tmp"
 }
 fail() {
     say "FAILED: $*"
     if [ -n "$pid" ]; then
-        kill "$pid" # its report
+        kill "$pid" || true # its report
         wait "$pid" || true
         pid=
     fi
@@ -473,6 +475,147 @@ test_answers() {
     code 0 vx sessions flush --source 10.42.0.1
     equal "sessions" "$(vx sessions list --json --source 10.42.0.1 | grep -c '"count":0')" 1
     stop_quietly
+}
+
+# --- sessions with addresses that the host itself has
+
+echoes='use IO::Socket::IP; my ($host, $port) = @ARGV; $| = 1; alarm 100;
+    my $s = IO::Socket::IP->new(LocalHost => $host, LocalPort => $port, Proto => "udp") or die $!; print "ready\n";
+    while (my $from = recv $s, my $x, 65536, 0) { send $s, $x, 0, $from }'
+hears='use IO::Socket::IP; my ($host, $port, $count, @from) = @ARGV; $SIG{ALRM} = sub { die "timeout\n" }; alarm 20;
+    my $s = IO::Socket::IP->new(PeerHost => $host, PeerPort => $port, Proto => "udp", @from) or die $!;
+    for (1 .. $count) { send $s, "word $_", 0 or die $!; defined recv $s, my $x, 99, 0 or die $!; $x eq "word $_" or die "$x\n" } print "$count\n"'
+talks='use IO::Socket::IP; my ($host, $port) = @ARGV; $SIG{ALRM} = sub { die "timeout\n" }; alarm 60; $| = 1;
+    my $c = IO::Socket::IP->new(PeerHost => $host, PeerPort => $port) or die $!;
+    for (1, 2) { print $c "word\n"; <$c> eq "word\n" or die "no answer\n"; print "answered $_\n"; <STDIN> }'
+repeats='use IO::Socket::IP; my ($host, $port) = @ARGV; $| = 1; alarm 100;
+    my $s = IO::Socket::IP->new(LocalHost => $host, LocalPort => $port, Listen => 1, ReuseAddr => 1) or die $!; print "ready\n";
+    my $c = $s->accept; while (<$c>) { print $c $_; $c->flush }'
+
+stream() { # who listens, where, port, who asks, where, port: a megabyte each way
+    local server bytes=$((1 << 20))
+    forget served
+    n "$1" timeout 60 perl -e "$served" "$2" "$3" "$bytes" >"$tmp/served" 2>"$tmp/served.log" &
+    server=$!
+    wait_for "who listens" grep -q ready "$tmp/served"
+    n "$4" timeout 60 perl -e "$asked" "$5" "$6" "$bytes" >"$tmp/asked" 2>"$tmp/asked.log" || fail "$4 to $5: $(cat "$tmp/asked.log")"
+    wait "$server" || fail "who listens"
+    equal "digest in $1 of what came to $2 $3" "$(tail -1 "$tmp/served")" "$(perl -e "$block" 7 "$bytes")"
+    equal "digest in $4" "$(tail -1 "$tmp/asked")" "$(perl -e "$block" 11 "$bytes")"
+}
+echoed() { # who asks, where, port, its own port
+    equal "words that came back to $1 from $2" "$(n "$1" perl -e "$hears" "$2" "$3" 50 ${4:+LocalPort "$4"} 2>&1)" 50
+}
+refusals='tcp[tcpflags] & tcp-rst != 0 or icmp[icmptype] = icmp-unreach or ip6[6] = 6 and ip6[53] & 4 != 0 or icmp6 and ip6[40] = 1'
+resets() { n dut nstat -asz TcpOutRsts | awk '/Rsts/ { print $2 }'; }
+tables() { n dut nft list tables | grep -c vanguard; }
+no_table() { [ "$(tables)" = 0 ]; }
+route_by() { # snat
+    config 'mode = "route", snat = "'"$1"'", allow = "10.42.0.0/24 2001:db8:42::/64"'
+    sed -i 's/"172.30.82.95:8081"/&, { port = "8080", to = "[2001:db8:30::95]:8081" }/' "$tmp/rules.lua"
+}
+
+# The kernel of the host refuses nothing of them, and all that is its own goes on.
+test_interface() {
+    local way before host port
+    ip -n "$id-src" link set vx0 mtu 1450
+    n dst ethtool -K d0 gro on
+    n dut nft -f - <<<'table ip others { chain in { type nat hook prerouting priority dstnat; iifname b0 tcp dport 7003 redirect to :703; }; }'
+    for host in 172.30.82.95 2001:db8:30::95; do
+        forget echoes
+        n dst perl -e "$echoes" $host 8081 >"$tmp/echoes" 2>"$tmp/echoes.log" &
+        others+=($!)
+        wait_for "who echoes" grep -q ready "$tmp/echoes"
+    done
+    before=$(resets)
+    # a hundredth would be enough to be seen
+    n dut sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
+    forget refusals.log
+    ip netns exec "$id-dut" tcpdump -i b0 -Q out --immediate-mode -U -w "$tmp/refusals.pcap" "$refusals" >"$tmp/refusals.log" 2>&1 &
+    others+=($!)
+    wait_for "tcpdump" grep -q "listening on" "$tmp/refusals.log"
+    for way in off xdp; do
+        route_by interface
+        run -c "$tmp/rules.lua" --fastpath $way
+        equal "tables" "$(tables)" 1
+        # sessions
+        stream dst 172.30.82.95 8081 src 10.42.0.2 8080
+        stream dst 2001:db8:30::95 8081 src 2001:db8:42::2 8080
+        for port in 1024 32767 61000 65535; do # they are kept
+            echoed src 10.42.0.2 8080 $port
+            echoed src 2001:db8:42::2 8080 $port
+        done
+        # what the host asks, and what it serves: at ports that sessions get, too
+        stream dst 172.30.82.95 8083 dut 172.30.82.95 8083
+        stream dst 2001:db8:30::95 8083 dut 2001:db8:30::95 8083
+        echoed dut 172.30.82.95 8081
+        echoed dut 172.30.82.95 8081 7001
+        echoed dut 2001:db8:30::95 8081 7001
+        stream dut 0.0.0.0 7002 dst 172.30.82.1 7002
+        stream dut 172.30.82.1 7002 dst 172.30.82.1 7002
+        stream dut :: 7002 dst 2001:db8:30::1 7002
+        stream dut 0.0.0.0 703 dst 172.30.82.1 7003
+        n dut ping -c 3 -i 0.2 -W 5 -q 172.30.82.95 >"$tmp/ping" || fail "the host's ping: $(cat "$tmp/ping")"
+        n dut ping -6 -c 3 -i 0.2 -W 5 -q 2001:db8:30::95 >"$tmp/ping" || fail "the host's ping: $(cat "$tmp/ping")"
+        [ $way = off ] || between "packets by the fast path" "$(all_of fast_packets)" 50 1000000
+        kept_meanwhile
+        equal "what the host refused" "$(tcpdump -n -r "$tmp/refusals.pcap" 2>/dev/null)" ""
+        equal "resets" "$(resets)" "$before"
+        [ $way = off ] || break
+        stop_quietly
+        equal "tables afterwards" "$(tables)" 0
+    done
+    kill "$capture"
+    wait "$capture" 2>/dev/null || true
+    capture=
+    kill -9 "$pid"
+    wait "$pid" 2>/dev/null || true
+    pid=
+    wait_for "the table to be gone" no_table
+    not_guarded
+}
+
+# Other addresses: a session that is open goes on with its own.
+kept_meanwhile() {
+    local server talker
+    n dut nft -a list ruleset >"$tmp/ruleset"
+    code 0 vx reload
+    n dut nft -a list ruleset | cmp -s - "$tmp/ruleset" || fail "the same addresses again change the table"
+    rm -f "$tmp/more"
+    mkfifo "$tmp/more"
+    forget repeats talks
+    n dst perl -e "$repeats" 172.30.82.95 8081 >"$tmp/repeats" 2>"$tmp/repeats.log" &
+    server=$!
+    wait_for "who repeats" grep -q ready "$tmp/repeats"
+    n src perl -e "$talks" 10.42.0.2 8080 <"$tmp/more" >"$tmp/talks" 2>"$tmp/talks.log" &
+    talker=$!
+    exec 8>"$tmp/more"
+    wait_for "an answer" grep -q "answered 1" "$tmp/talks"
+    ip -n "$id-dut" addr add 172.30.82.2/24 dev b0
+    route_by 172.30.82.2
+    code 0 vx reload
+    echoed src 10.42.0.2 8080
+    stream dst 172.30.82.95 8082 dut 172.30.82.95 8082
+    echo >&8
+    wait_for "another answer" grep -q "answered 2" "$tmp/talks"
+    exec 8>&-
+    wait "$talker" || fail "a session with the address of before: $(cat "$tmp/talks.log")"
+    wait "$server" || fail "who repeats"
+    ip -n "$id-dut" addr del 172.30.82.2/24 dev b0
+}
+
+# Who may not have a table says so once, and goes on.
+not_guarded() {
+    route_by interface
+    forget out program.log
+    ip netns exec "$id-dut" setpriv --bounding-set -net_admin "$VANGUARD" vxlan-nat a0 b0 --name "$id" --json -c "$tmp/rules.lua" >"$tmp/out" 2>"$tmp/program.log" &
+    pid=$!
+    wait_for "the program" grep -q '"type":"start"' "$tmp/out"
+    code 0 vx reload
+    equal "lines about that" "$(grep -c "the kernel may reset sessions with addresses of its own: .*not permitted" "$tmp/program.log")" 1
+    kill "$pid"
+    wait "$pid" || fail "it did not end well"
+    pid=
 }
 
 test_mistakes() {

@@ -110,10 +110,24 @@ static void take_plan(struct app *app, const struct vxlan_nat_conf *conf,
     take_list(app);
 }
 
+/* Without it there are no sessions with addresses that the host has; others do not need it. */
+static void take_guard(struct app *app, const struct vxlan_nat_conf *conf,
+                       const struct snat *snat)
+{
+    struct vxlan_nat *nat = app->state;
+    struct error err = { 0 };
+    if (!conf->guard || !conf->egress)
+        guard_drop(&nat->live.guard);
+    else if (guard_addresses(&nat->live.guard, snat, conf->egress, &err))
+        app_log(app, "the kernel may reset sessions with addresses of its own: %s",
+                err.text);
+}
+
 /* The plan of conf, and what has to be opened for it. */
-static int make_plan(struct live *live, struct plan *plan,
+static int make_plan(struct app *app, struct plan *plan,
                      const struct vxlan_nat_conf *conf, struct error *err)
 {
+    struct live *live = &((struct vxlan_nat *)app->state)->live;
     int error = plan_make(plan, conf, err);
     if (error)
         return error;
@@ -124,6 +138,8 @@ static int make_plan(struct live *live, struct plan *plan,
         claim_drop(&live->claim);
     if (error)
         plan_clear(plan);
+    else
+        take_guard(app, conf, &plan->snat);
     return error;
 }
 
@@ -133,7 +149,7 @@ int live_configure(struct app *app, const struct vxlan_nat_conf *conf, struct er
     struct file_watch before = nat->live.file;
     struct plan plan;
     file_watch_begin(&nat->live.file, FILES(conf));
-    int error = make_plan(&nat->live, &plan, conf, err);
+    int error = make_plan(app, &plan, conf, err);
     if (error)
         nat->live.file = before;
     else
@@ -278,7 +294,7 @@ int live_start(struct app *app, struct error *err)
     struct vxlan_nat *nat = app->state;
     const struct vxlan_nat_conf *conf = app->conf;
     file_watch_begin(&nat->live.file, FILES(conf));
-    int error = make_plan(&nat->live, &nat->plan, conf, err);
+    int error = make_plan(app, &nat->plan, conf, err);
     if (error)
         return error;
     nat->live.usage = usage_new();
@@ -299,6 +315,7 @@ void live_stop(struct app *app)
     if (nat->live.timer.fire)
         timer_cancel(&app->engine->timers, &nat->live.timer);
     claim_drop(&nat->live.claim);
+    guard_drop(&nat->live.guard);
     vxlan_trace_free(nat->live.trace);
     usage_free(nat->live.usage);
     value_free(&nat->live.rules);

@@ -20,6 +20,7 @@
  */
 #pragma once
 #include "apps/vxlan_nat/claim.h"
+#include "apps/vxlan_nat/guard.h"
 #include "apps/vxlan_nat/plan.h"
 #include "apps/vxlan_nat/trace.h"
 #include "apps/vxlan_nat/usage.h"
@@ -36,6 +37,7 @@ struct live {
     struct timer timer;
     struct file_watch file;
     struct claim claim;
+    struct guard guard;
     char problem[512];         /* why the list is not that of the file; empty: it is */
     char complaint[512];       /* what somebody else says is wrong */
     uint64_t loaded;           /* when the list became what it is, ns */

@@ -104,6 +104,10 @@ const struct param vxlan_nat_params[] = {
     PARAM_BOOL(CONF, claim, "false",
                "the kernel does not answer for `ports`: for frames that it gets as well, "
                "those of a RawSocket"),
+    PARAM_BOOL(
+        CONF, guard, "false",
+        "nor does it refuse what comes by egress to snat's addresses and ports, as "
+        "far as they are its own: nftables drop that behind a RawSocket"),
     PARAM_BOOL(CONF, tcp_loose, "true",
                "a session may begin in the middle of a TCP connection"),
     PARAM_END,

@@ -23,7 +23,7 @@ struct vxlan_nat_conf {
     uint64_t tcp_established, tcp_transitory, udp_answered, udp_unanswered, icmp, other;
     bool strict, udp6_zero, verify_csum, forward_rest, tcp_loose, clamp_mss, reassemble,
         inner_udp6_zero;
-    bool flat_only, mask, skip_bad, allow_empty, keep_sessions, claim;
+    bool flat_only, mask, skip_bad, allow_empty, keep_sessions, claim, guard;
 };
 
 /* What a configuration comes to. */

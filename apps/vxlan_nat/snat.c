@@ -9,12 +9,8 @@
 
 #include "lib/prefix.h"
 
-#define LOW_FIRST  1024
-#define LOW_LAST   32767
-#define HIGH_FIRST 61000
-#define HIGH_LAST  65535
-#define LOWS       (LOW_LAST - LOW_FIRST + 1)
-#define PORTS      (LOWS + HIGH_LAST - HIGH_FIRST + 1)
+#define LOWS  (SNAT_LOW_LAST - SNAT_LOW_FIRST + 1)
+#define PORTS (LOWS + SNAT_HIGH_LAST - SNAT_HIGH_FIRST + 1)
 
 /* --- addresses ----------------------------------------------------------------------------- */
 
@@ -114,12 +110,13 @@ static uint64_t hash_of(const struct snat *snat, const struct vxlan_frame *f,
 static uint16_t port_of(uint64_t number)
 {
     uint32_t port = (uint32_t)(number % PORTS);
-    return (uint16_t)(port < LOWS ? LOW_FIRST + port : HIGH_FIRST + port - LOWS);
+    return (uint16_t)(port < LOWS ? SNAT_LOW_FIRST + port
+                                  : SNAT_HIGH_FIRST + port - LOWS);
 }
 
 static bool may_keep(uint16_t port)
 {
-    return (port >= LOW_FIRST && port <= LOW_LAST) || port >= HIGH_FIRST;
+    return (port >= SNAT_LOW_FIRST && port <= SNAT_LOW_LAST) || port >= SNAT_HIGH_FIRST;
 }
 
 bool snat_choose(const struct snat *snat, const struct vxlan_frame *f, uint32_t number,

@@ -19,6 +19,12 @@
 #define SNAT_ADDRESSES 64 /* of both families */
 #define SNAT_TRIES     32
 
+/* Ports that sessions get. */
+#define SNAT_LOW_FIRST  1024
+#define SNAT_LOW_LAST   32767
+#define SNAT_HIGH_FIRST 61000
+#define SNAT_HIGH_LAST  65535
+
 struct snat {
     uint8_t addresses[2][SNAT_ADDRESSES][16]; /* IPv4 (mapped), IPv6 */
     uint32_t count[2];
