@@ -64,7 +64,7 @@ check_idle() {
         before=$after
         after=$(breaths)
         [ "$before" != "$after" ] || break
-        sleep 0.05
+        sleep 0.2
     done
     sleep 1
     [ "$(breaths)" = "$after" ] || fail "breaths while idle: $(breaths), before $after"

@@ -79,6 +79,7 @@ begin() {
     [ -n "$daemon" ] && kill -9 "$daemon"
     [ -n "$server" ] && kill_redis
     daemon=
+    forget daemon.log
     ip netns del "$id" 2>/dev/null || true
     ip netns add "$id"
     ip -n "$id" link add Ethernet0 type veth peer name peer0
@@ -341,7 +342,7 @@ signals() {
     kill -HUP "$daemon"
     in_step 100
     kill_redis
-    sleep 0.3
+    wait_for "word of it" grep -q 'Redis is gone' "$tmp/daemon.log"
     stop_daemon
 }
 
@@ -374,6 +375,12 @@ warm() {
     stop_daemon
 }
 
+heard_all() { # what was said until now: a word of our own comes behind it
+    local word=own.$EPOCHREALTIME
+    perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Type => SOCK_DGRAM, Peer => $ARGV[0])->send($ARGV[1]) or die' "$tmp/notify" "$word"
+    wait_for "our own word" grep -qxF "$word" "$tmp/heard.log"
+}
+
 # Who starts it as a service hears that it is ready, how it is, that it lives, and that it ends.
 service() {
     begin
@@ -388,11 +395,13 @@ service() {
     wait_for "the state" grep -qx "STATUS=cold, complete, healthy" "$tmp/heard.log"
     wait_for "signs of life" sh -c "[ \$(grep -cx WATCHDOG=1 '$tmp/heard.log') -ge 5 ]"
     kill -STOP "$daemon"
-    sleep 0.2
+    wait_for "it to stand still" grep -q '^State:.T' "/proc/$daemon/status"
+    heard_all
     local before
-    before=$(wc -l <"$tmp/heard.log")
+    before=$(grep -cx WATCHDOG=1 "$tmp/heard.log")
     sleep 0.3
-    equal "signs of life while it stands still" "$(wc -l <"$tmp/heard.log")" "$before"
+    heard_all
+    equal "signs of life while it stands still" "$(grep -cx WATCHDOG=1 "$tmp/heard.log")" "$before"
     kill -CONT "$daemon"
     stop_daemon
     wait_for "STOPPING=1" grep -qx STOPPING=1 "$tmp/heard.log"
