@@ -6,6 +6,12 @@
 #pragma once
 #include <check.h>
 
+/* libcheck writes the place of every assertion that holds to a file, so that it knows where a test that
+ * dies was last. What it knows already is not written again: millions of times in a loop.
+ */
+#define _mark_point selftest_mark_point
+void selftest_mark_point(const char *file, int line);
+
 struct selftest_suite {
     const char *name;
     Suite *(*make)(void);
