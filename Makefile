@@ -78,11 +78,20 @@ BENCH_SRC := $(filter-out $(BPF_SRC),$(sort $(wildcard selftest/bench/*.c)))
 FUZZ_SRC  := $(sort $(wildcard selftest/fuzz/*.c))
 LUA_SRC   := $(sort $(wildcard config/*.lua config/*/*.lua programs/*.lua))
 SHELL_SRC := $(sort vethtest.sh .ci/run $(wildcard selftest/*.sh selftest/*/*.sh))
+# What runs on several threads is all that ThreadSanitizer is asked about.
+TSAN_SUITES := interlink cores pinning config_cores engine_fd hosted
+ifeq ($(TSAN),1)
+TEST_SRC  := $(filter-out selftest/test_%,$(TEST_SRC)) $(TSAN_SUITES:%=selftest/test_%.c)
+endif
 HEADERS   := $(sort $(wildcard packaging/*.h lib/*.h engine/*.h apps/*.h apps/*/*.h config/*.h selftest/*.h selftest/bench/*.h))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call obj,$(CORE_SRC)) $(BUILD)/obj/embedded.o
+ifeq ($(SANITIZE),1)
+PIC_OBJ  := $(CORE_OBJ) # which are built as those of the shared library
+else
 PIC_OBJ  := $(CORE_OBJ:$(BUILD)/obj/%=$(BUILD)/pic/%)
+endif
 LIBRARY  := $(BUILD)/libvanguard.a $(BUILD)/libvanguard.so.0
 BENCH    := $(patsubst selftest/bench/%.c,$(BUILD)/bench/%,$(BENCH_SRC))
 FUZZ     := $(patsubst selftest/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
@@ -90,7 +99,7 @@ SKELETON := $(patsubst %.bpf.c,build/gen/%.skel.h,$(notdir $(BPF_SRC)))
 
 # --- verbs -------------------------------------------------------------------------
 
-.PHONY: help deps all lib demo check check-nightly check-c tsan bench fuzz lint layers format install uninstall clean
+.PHONY: help deps all lib demo check check-nightly tsan bench fuzz lint layers formatted shell format install uninstall clean
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
@@ -108,21 +117,22 @@ demo: deps ## two namespaces with a lossy, slow network between them: ping and i
 	$(Q)./vethtest.sh demo
 
 check: deps ## build everything and run all tests
-	$(Q)$(MAKE) --no-print-directory all lib $(BUILD)/selftest fuzz
+	$(Q)$(MAKE) --no-print-directory all lib $(BUILD)/selftest $(if $(filter build,$(BUILD)),fuzz)
 	$(Q)BUILD=$(BUILD) selftest/run.sh
 
 NIGHTLY := bottleneck clumsy clumsy_answers clumsy_damage clumsy_gate clumsy_law clumsy_link clumsy_stages clumsy_trace cross_traffic distribution \
            event frame impair jitter loss loss_models nat nat_mappings pattern sentinel_benign
 
-check-nightly: ## the statistical suites and twenty networks (S1 to S20), with a seed of their own (again: SELFTEST_SEED=n make check-nightly)
-	$(Q)$(MAKE) --no-print-directory all $(BUILD)/selftest $(BUILD)/bench/datagrams
+check-nightly: ## the statistical suites and twenty networks (S1 to S20), with a seed of their own (again: SELFTEST_SEED=n make check-nightly), a minute of each fuzzer
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/selftest $(BUILD)/bench/datagrams fuzz
+	$(Q)for fuzzer in $(FUZZ); do $$fuzzer -max_total_time=$${FUZZ_SECONDS:-60} -verbosity=0 || exit; done
 	$(Q)seed=$${SELFTEST_SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; export SELFTEST_SEED=$$seed; \
 	    echo "SELFTEST_SEED=$$seed"; SENTINEL_SECONDS=3600 $(BUILD)/selftest $(NIGHTLY) && \
 	    { SENTINEL_SOAK=600 selftest/sentinel.sh soak || [ $$? -eq 43 ]; } && selftest/synthetic.sh
 
 tsan: ## what runs on several threads, under ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory TSAN=1 build/tsan/selftest
-	$(Q)build/tsan/selftest interlink cores pinning config_cores engine_fd hosted
+	$(Q)build/tsan/selftest
 
 all: $(BUILD)/vanguard ## build vanguard
 
@@ -134,10 +144,14 @@ bench: all $(BENCH) ## measure speed beside others: tables on stdout, build/benc
 
 fuzz: $(FUZZ) ## build the fuzzers (run: build/fuzz/NAME -max_total_time=60)
 
-lint: layers ## clang-format, shellcheck, and the layering rule
-	$(Q)clang-format --dry-run --Werror $(CORE_SRC) $(BPF_SRC) $(MAIN_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(HEADERS)
-	$(Q)shellcheck -x $(SHELL_SRC) .ci/deps
+lint: layers formatted shell ## clang-format, shellcheck, and the layering rule
 	@echo "lint: clean"
+
+formatted:
+	$(Q)clang-format --dry-run --Werror $(CORE_SRC) $(BPF_SRC) $(MAIN_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(HEADERS)
+
+shell:
+	$(Q)shellcheck -x $(SHELL_SRC) .ci/deps
 
 layers: ## fail when an include points up
 	$(Q)selftest/layers.sh
@@ -185,6 +199,10 @@ $(BUILD)/selftest: $(call obj,$(TEST_SRC)) $(CORE_OBJ)
 # packaging/vanguard.h does not declare; their thread-local data may come late, by dlopen(3).
 
 PIC_FLAGS = -fPIC -ftls-model=global-dynamic -fvisibility=hidden -include packaging/vanguard.h
+
+ifeq ($(SANITIZE),1)
+$(CORE_OBJ): ALL_CFLAGS += $(PIC_FLAGS)
+endif
 
 # The lines of vanguard.pc. --static is for those who have but the static library; with both,
 # `static` is what to link to instead of --libs.
@@ -263,6 +281,11 @@ $(BUILD)/obj/%.o: %.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# No test depends on how fast it is, and they are half of what is compiled.
+ifneq ($(DEBUG),1)
+$(call obj,$(TEST_SRC)): CFLAGS += -O1
+endif
 
 $(BUILD)/obj/embedded.o: $(BUILD)/embedded.c
 	@mkdir -p $(@D)
