@@ -9,15 +9,12 @@ static struct selftest_suite *suites;
 
 #undef _mark_point /* libcheck's own */
 
+/* Of a test's first thousand places each one, then one in a thousand: it died after that point. */
 void selftest_mark_point(const char *file, int line)
 {
-    static const char *last_file;
-    static int last_line;
-    if (file == last_file && line == last_line)
-        return;
-    last_file = file;
-    last_line = line;
-    (_mark_point)(file, line);
+    static unsigned places;
+    if (++places <= 1000 || places % 1000 == 0)
+        (_mark_point)(file, line);
 }
 
 /* Keeps the list sorted by name, so that the order does not depend on the linker. */

@@ -6,8 +6,8 @@
 #pragma once
 #include <check.h>
 
-/* libcheck writes the place of every assertion that holds to a file, so that it knows where a test that
- * dies was last. What it knows already is not written again: millions of times in a loop.
+/* libcheck writes the place of every assertion that holds to a file, so that it can say behind which one a
+ * test died. After the first thousand that takes longer than the tests: most are left out.
  */
 #define _mark_point selftest_mark_point
 void selftest_mark_point(const char *file, int line);
