@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -43,33 +45,75 @@ static int open_one(int family, uint16_t port, const char *ifname)
     return -1;
 }
 
+static int open_port(uint16_t port, const char *ifname)
+{
+    int fd = open_one(AF_INET6, port, ifname);
+    if (fd < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
+        fd = open_one(AF_INET, port, ifname);
+    return fd;
+}
+
+/* -1: none. */
+static int socket_of(const struct claim *claim, uint16_t port)
+{
+    for (uint32_t i = 0; i < claim->count; i++)
+        if (claim->ports[i] == port)
+            return claim->sockets[i];
+    return -1;
+}
+
+static bool has_socket(const struct claim *claim, int fd)
+{
+    for (uint32_t i = 0; i < claim->count; i++)
+        if (claim->sockets[i] == fd)
+            return true;
+    return false;
+}
+
+static void close_but(const struct claim *claim, const struct claim *stay)
+{
+    for (uint32_t i = 0; i < claim->count; i++)
+        if (!has_socket(stay, claim->sockets[i]))
+            close(claim->sockets[i]);
+}
+
+/* A port that somebody has, or that is named twice, is left out. */
+static int add(struct claim *claim, uint16_t port, const struct claim *before,
+               struct error *err)
+{
+    int fd = socket_of(before, port);
+    if (fd < 0 || has_socket(claim, fd))
+        fd = open_port(port, *claim->ifname ? claim->ifname : NULL);
+    if (fd < 0 && errno != EADDRINUSE)
+        return error_system(err, ERROR_RUN, "cannot claim UDP port %u", port);
+    if (fd < 0)
+        return 0;
+    claim->ports[claim->count] = port;
+    claim->sockets[claim->count++] = fd;
+    return 0;
+}
+
 int claim_ports(struct claim *claim, const uint16_t *ports, uint32_t count,
                 const char *ifname, struct error *err)
 {
-    if (claim->nports == count && !memcmp(claim->ports, ports, count * sizeof(*ports)))
-        return 0;
-    claim_drop(claim);
+    struct claim next = { .count = 0 };
+    snprintf(next.ifname, sizeof(next.ifname), "%s", ifname ? ifname : "");
+    if (strcmp(next.ifname, claim->ifname)) /* a port can be had once */
+        claim_drop(claim);
     for (uint32_t i = 0; i < count; i++) {
-        int fd = open_one(AF_INET6, ports[i], ifname);
-        if (fd < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
-            fd = open_one(AF_INET, ports[i], ifname);
-        if (fd < 0 && errno != EADDRINUSE) {
-            int error =
-                error_system(err, ERROR_RUN, "cannot claim UDP port %u", ports[i]);
-            claim_drop(claim);
+        int error = add(&next, ports[i], claim, err);
+        if (error) {
+            close_but(&next, claim);
             return error;
         }
-        if (fd >= 0)
-            claim->sockets[claim->count++] = fd;
     }
-    memcpy(claim->ports, ports, count * sizeof(*ports));
-    claim->nports = count;
+    close_but(claim, &next);
+    *claim = next;
     return 0;
 }
 
 void claim_drop(struct claim *claim)
 {
-    while (claim->count)
-        close(claim->sockets[--claim->count]);
+    close_but(claim, &(struct claim){ .count = 0 });
     *claim = (struct claim){ 0 };
 }

@@ -12,16 +12,18 @@
 
 #include "apps/vxlan_nat/vxlan.bpf.h"
 #include "lib/error.h"
+#include "lib/interface.h"
 
 /* Zeros: none. */
 struct claim {
+    char ifname[INTERFACE_NAME_SIZE]; /* empty: all */
+    uint16_t ports[VXLAN_PORTS];
     int sockets[VXLAN_PORTS];
     uint32_t count;
-    uint16_t ports[VXLAN_PORTS];
-    uint32_t nports;
 };
 
-/* ifname: or NULL. Those that there were go, when they are others. On an error there are none. */
+/* ports: VXLAN_PORTS at most. ifname: or NULL. Those of before that are not among them go; on an error,
+ * which is a new one's, they stay, but for those of another interface. */
 int claim_ports(struct claim *claim, const uint16_t *ports, uint32_t count,
                 const char *ifname, struct error *err);
 void claim_drop(struct claim *claim);
