@@ -425,6 +425,33 @@ START_TEST(table_full)
 }
 END_TEST
 
+/* Those that are left out are not asked for again until there is room. */
+START_TEST(interfaces_full)
+{
+    if (!neigh_start())
+        return;
+    for (unsigned i = 0; i < 6; i++)
+        shell("ip link add Bridge%u type bridge && ip link set Bridge%u up", i, i);
+    neigh_clock = true;
+    neigh_run("interfaces", "5", NULL);
+    neigh_add("Bridge5", "10.0.5.1", NUD_REACHABLE);
+    neigh_settle();
+    neigh_breathe(1100);
+    uint64_t rounds = neigh_counter("resyncs");
+    ck_assert_uint_ge(neigh_counter("drop_full"), 1);
+    neigh_breathe(10000);
+    neigh_settle();
+    ck_assert_uint_eq(neigh_counter("resyncs"), rounds);
+    ck_assert_str_eq(neigh_row("Bridge5:10.0.5.1", "neigh"), "");
+    for (unsigned i = 0; i < 5; i++)
+        shell("ip link del Bridge%u", i);
+    neigh_breathe(1100);
+    neigh_settle();
+    ck_assert_str_eq(neigh_row("Bridge5:10.0.5.1", "neigh"), MAC);
+    neigh_end();
+}
+END_TEST
+
 static Suite *suite_neigh_faults(void)
 {
     Suite *suite = suite_create("neigh_faults");
@@ -448,6 +475,7 @@ static Suite *suite_neigh_faults(void)
     tcase_add_test(tcase, redis_refuses_one);
     tcase_add_test(tcase, foreign_sender);
     tcase_add_test(tcase, table_full);
+    tcase_add_test(tcase, interfaces_full);
     suite_add_tcase(suite, tcase);
     return suite;
 }

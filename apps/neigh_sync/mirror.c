@@ -32,6 +32,7 @@ struct mirror *mirror_new(uint32_t rows, uint32_t ports)
     }
     mirror->fresh = HAVE_FOREIGN;
     mirror->capacity = rows;
+    mirror->port_capacity = ports;
     mirror->rows = table_new(sizeof(struct key), sizeof(struct mirror_row), rows, &seed,
                              TABLE_REFUSE);
     mirror->ports = table_new(INTERFACE_NAME_SIZE, sizeof(struct mirror_port), ports,
@@ -266,7 +267,8 @@ uint32_t mirror_count(const struct mirror *mirror)
 
 bool mirror_has_room(const struct mirror *mirror)
 {
-    return mirror_count(mirror) < mirror->capacity - mirror->capacity / 8;
+    return mirror_count(mirror) < mirror->capacity - mirror->capacity / 8 &&
+           table_count(mirror->ports) < mirror->port_capacity;
 }
 
 /* --- rounds ---------------------------------------------------------------------------------- */

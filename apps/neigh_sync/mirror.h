@@ -92,7 +92,7 @@ struct mirror {
     bool in_round;
     uint8_t fresh; /* enum have of a new row */
     uint64_t full; /* times a row or port had no room; the reader clears it */
-    uint32_t capacity;
+    uint32_t capacity, port_capacity;
 };
 
 /* NULL: out of memory. */
@@ -137,7 +137,8 @@ void mirror_found(struct mirror *mirror, unsigned side, const char *name, uint8_
                   const uint8_t *address, uint64_t now);
 
 uint32_t mirror_count(const struct mirror *mirror); /* rows */
-bool mirror_has_room(const struct mirror *mirror);  /* for an eighth of all, at least */
+/* For an eighth of all rows, at least, and for a port. */
+bool mirror_has_room(const struct mirror *mirror);
 
 /* Does Redis have to be told? */
 bool mirror_differs(const struct mirror_side *side);
