@@ -17,7 +17,15 @@ queue=$tmp/queue
 : >"$tmp/failures"
 : >"$tmp/again" # how to run again what failed: name, then words
 workers=()
-trap '[ ${#workers[@]} -eq 0 ] || kill "${workers[@]}" 2>/dev/null; rm -rf "$tmp"' EXIT
+# Who is told to end alone tells who runs for it, which cleans up after itself.
+end() {
+    local children
+    children=$(pgrep -d ' ' -P "$(IFS=,; echo "$$${workers[*]:+,${workers[*]}}")")
+    # shellcheck disable=SC2086 # numbers
+    kill $children 2>/dev/null
+    rm -rf "$tmp"
+}
+trap end EXIT
 
 scenario=suites
 # shellcheck source=selftest/scenario.sh
@@ -101,6 +109,7 @@ calm=" ban_unban_allow interfaces mistakes cleanup comes_back fail_modes documen
 run_scenarios_of() { # script, those that are meant
     local script=$1 scenario
     shift
+    [ $# -gt 0 ] || fail "$script" "it names no scenarios"
     for scenario; do run "$(basename "$script" .sh) $scenario" "$script" "$scenario"; done
 }
 between_namespaces() {
@@ -131,13 +140,16 @@ by_hand() {
     done
 }
 
+[ -s "$queue" ] || fail "$BUILD/selftest" "it names no suites"
 run_suites 1 &
 workers+=($!)
 { by_hand; run_suites 2; } &
 workers+=($!)
 { between_namespaces; run_suites 3; } &
 workers+=($!)
-wait "${workers[@]}"
+for worker in "${workers[@]}"; do
+    wait "$worker" || fail "one of the three" "it did not come to its end"
+done
 workers=()
 
 # --- what floods, alone --------------------------------------------------------------
@@ -145,9 +157,11 @@ workers=()
 suites "$flooding" >"$queue"
 run_suites 1
 if [ "$(id -u)" -eq 0 ]; then
+    scenarios=()
     for scenario in $(selftest/sentinel.sh --list); do
-        case $calm in *" $scenario "*) ;; *) run_scenarios_of selftest/sentinel.sh "$scenario" ;; esac
+        case $calm in *" $scenario "*) ;; *) scenarios+=("$scenario") ;; esac
     done
+    run_scenarios_of selftest/sentinel.sh "${scenarios[@]}"
 fi
 
 # --- what came of it -----------------------------------------------------------------
