@@ -16,16 +16,19 @@ id=vx$$
 tmp=$(mktemp -d)
 pid=
 capture=
-others=()
 tries=200
 # shellcheck source=selftest/scenario.sh
 . selftest/scenario.sh
 trap 'clean_up' EXIT
-take_down() { for ns in src dut dst; do ip netns del "$id-$ns" 2>/dev/null || true; done; }
+take_down() { # with all that still runs there
+    for ns in src dut dst; do
+        ip netns pids "$id-$ns" 2>/dev/null | xargs -r kill 2>/dev/null || true
+        ip netns del "$id-$ns" 2>/dev/null || true
+    done
+}
 clean_up() {
     [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
     [ -z "$capture" ] || kill "$capture" 2>/dev/null || true
-    [ ${#others[@]} -eq 0 ] || kill "${others[@]}" 2>/dev/null || true
     take_down
     rm -rf "$tmp"
 }
@@ -552,7 +555,6 @@ test_interface() {
     for host in 172.30.82.95 2001:db8:30::95; do
         forget echoes
         n dst perl -e "$echoes" $host 8081 >"$tmp/echoes" 2>"$tmp/echoes.log" &
-        others+=($!)
         wait_for "who echoes" grep -q ready "$tmp/echoes"
     done
     before=$(resets)
@@ -560,7 +562,6 @@ test_interface() {
     n dut sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
     forget refusals.log
     ip netns exec "$id-dut" tcpdump -i b0 -Q out --immediate-mode -U -w "$tmp/refusals.pcap" "$refusals" >"$tmp/refusals.log" 2>&1 &
-    others+=($!)
     wait_for "tcpdump" grep -q "listening on" "$tmp/refusals.log"
     for way in off xdp; do
         route_by interface
