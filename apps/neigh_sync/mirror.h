@@ -54,8 +54,7 @@ struct mirror_port {
     uint32_t master; /* index of the interface that it is part of */
     bool link_local; /* CONFIG_DB wants IPv6 link-local neighbours */
     uint32_t rows;
-    uint32_t
-        pins; /* it stays: CONFIG_DB has questions about it to answer, or it is in use */
+    uint32_t pins; /* why it stays: questions to CONFIG_DB, and who uses it just now */
     struct mirror_row *first;
 };
 
