@@ -188,14 +188,43 @@ void nftables_payload(struct nftables *table, uint32_t base, uint32_t offset,
     expression_end(table, payload);
 }
 
+void nftables_fragment_header(struct nftables *table, uint32_t offset, uint32_t size)
+{
+    struct expression header = expression(table, "exthdr");
+    const uint8_t type = IPPROTO_FRAGMENT;
+    put_u32(table, NFTA_EXTHDR_DREG, NFT_REG_1);
+    put(table, NFTA_EXTHDR_TYPE, &type, sizeof(type));
+    put_u32(table, NFTA_EXTHDR_OFFSET, offset);
+    put_u32(table, NFTA_EXTHDR_LEN, size);
+    expression_end(table, header);
+}
+
+static void put_value(struct nftables *table, uint16_t type, const void *value,
+                      size_t size)
+{
+    struct nlattr *data = nest(table, type);
+    put(table, NFTA_DATA_VALUE, value, size);
+    nest_end(table, data);
+}
+
+void nftables_mask(struct nftables *table, const void *mask, size_t size)
+{
+    static const uint8_t zeros[16];
+    struct expression bitwise = expression(table, "bitwise");
+    put_u32(table, NFTA_BITWISE_SREG, NFT_REG_1);
+    put_u32(table, NFTA_BITWISE_DREG, NFT_REG_1);
+    put_u32(table, NFTA_BITWISE_LEN, (uint32_t)size);
+    put_value(table, NFTA_BITWISE_MASK, mask, size);
+    put_value(table, NFTA_BITWISE_XOR, zeros, size);
+    expression_end(table, bitwise);
+}
+
 void nftables_compare(struct nftables *table, uint32_t op, const void *value, size_t size)
 {
     struct expression compare = expression(table, "cmp");
     put_u32(table, NFTA_CMP_SREG, NFT_REG_1);
     put_u32(table, NFTA_CMP_OP, op);
-    struct nlattr *data = nest(table, NFTA_CMP_DATA);
-    put(table, NFTA_DATA_VALUE, value, size);
-    nest_end(table, data);
+    put_value(table, NFTA_CMP_DATA, value, size);
     expression_end(table, compare);
 }
 

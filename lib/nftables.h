@@ -4,7 +4,8 @@
  *   nftables_chain      put into the next batch: a chain
  *   nftables_flush      ... the end of all rules that there are
  *   nftables_rule       ... a rule at the end of a chain, of the expressions that follow
- *   nftables_meta, nftables_payload            load something of a packet
+ *   nftables_meta, nftables_payload, nftables_fragment_header     load something of a packet
+ *   nftables_mask                              ... and leave some of its bits
  *   nftables_compare                           the rule ends unless that is so
  *   nftables_has_socket                        ... unless a socket of this host is to have the packet
  *   nftables_verdict, nftables_masquerade      what becomes of it
@@ -54,10 +55,14 @@ void nftables_rule(struct nftables *table, const char *chain);
 
 /* key: NFT_META_IIFNAME ... */
 void nftables_meta(struct nftables *table, uint32_t key);
-/* base: NFT_PAYLOAD_NETWORK_HEADER ...; a fragment that is not the first has no transport header, and
- * ends the rule. */
+/* base: NFT_PAYLOAD_NETWORK_HEADER ...; a fragment that is not the first has no transport header, but the
+ * rule may go on with other bytes of it (Linux 6.18): such are to be told apart before. */
 void nftables_payload(struct nftables *table, uint32_t base, uint32_t offset,
                       uint32_t size);
+/* Of IPv6; the rule ends where there is none. */
+void nftables_fragment_header(struct nftables *table, uint32_t offset, uint32_t size);
+/* Of what was loaded last, and size bytes, up to 16. */
+void nftables_mask(struct nftables *table, const void *mask, size_t size);
 /* op: NFT_CMP_EQ ..., of what was loaded last and size bytes, up to 16, as they are in a packet. */
 void nftables_compare(struct nftables *table, uint32_t op, const void *value,
                       size_t size);

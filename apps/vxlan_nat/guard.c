@@ -49,18 +49,37 @@ static void pass_other_interfaces(struct nftables *table, const char *ifname)
     nftables_verdict(table, NF_ACCEPT, NULL);
 }
 
+static void of_family(struct nftables *table, uint8_t family)
+{
+    nftables_meta(table, NFT_META_NFPROTO);
+    nftables_compare(table, NFT_CMP_EQ, &family, 1);
+}
+
 /* ip daddr ADDRESS goto answers */
 static void take_address(struct nftables *table, const uint8_t address[16])
 {
     bool four = IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(const void *)address);
-    const uint8_t family = four ? NFPROTO_IPV4 : NFPROTO_IPV6;
     uint32_t size = four ? 4 : 16;
     nftables_rule(table, CHAIN);
-    nftables_meta(table, NFT_META_NFPROTO);
-    nftables_compare(table, NFT_CMP_EQ, &family, 1);
+    of_family(table, four ? NFPROTO_IPV4 : NFPROTO_IPV6);
     nftables_payload(table, NFT_PAYLOAD_NETWORK_HEADER, four ? 16 : 24, size);
     nftables_compare(table, NFT_CMP_EQ, address + 16 - size, size);
     nftables_verdict(table, NFT_GOTO, ANSWERS);
+}
+
+/* ip frag-off & MASK != 0 accept: without ports, and without its beginning nothing comes of it */
+static void pass_later_fragments(struct nftables *table, uint8_t family)
+{
+    const uint16_t mask = htons(family == NFPROTO_IPV4 ? 0x1fff : 0xfff8), first = 0;
+    nftables_rule(table, ANSWERS);
+    of_family(table, family);
+    if (family == NFPROTO_IPV4)
+        nftables_payload(table, NFT_PAYLOAD_NETWORK_HEADER, 6, sizeof(mask));
+    else
+        nftables_fragment_header(table, 2, sizeof(mask));
+    nftables_mask(table, &mask, sizeof(mask));
+    nftables_compare(table, NFT_CMP_NEQ, &first, sizeof(first));
+    nftables_verdict(table, NF_ACCEPT, NULL);
 }
 
 /* meta l4proto != { tcp, udp } accept */
@@ -104,6 +123,8 @@ static int put_rules(const struct guard *guard, const char *ifname, struct error
     pass_other_interfaces(table, ifname);
     for (uint32_t i = 0; i < guard->count; i++)
         take_address(table, guard->addresses[i]);
+    pass_later_fragments(table, NFPROTO_IPV4);
+    pass_later_fragments(table, NFPROTO_IPV6);
     pass_other_protocols(table);
     pass_sockets(table);
     drop_ports(table, SNAT_LOW_FIRST, SNAT_LOW_LAST);
