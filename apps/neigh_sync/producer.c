@@ -10,9 +10,8 @@
 
 #define NAME_SIZE  64
 #define VALUE_SIZE 20
-#define FIELDS     2
-#define FIXED      12               /* arguments that are no row's */
-#define PER_ROW    (1 + 2 * FIELDS) /* key, names and values */
+#define FIXED      12                        /* arguments that are no row's */
+#define PER_ROW    (1 + 2 * PRODUCER_FIELDS) /* key, names and values */
 
 /* KEYS: channel, key set, delete set. ARGV: message, keys of a pop, what is in front of the name of a
  * staged row, how many rows are set, how many are deleted, how many words a row that is set has;
@@ -48,14 +47,14 @@ static const char clear_script[] =
 struct row {
     char key[PRODUCER_KEY_SIZE];
     bool set;
-    char values[FIELDS][VALUE_SIZE];
+    char values[PRODUCER_FIELDS][VALUE_SIZE];
 };
 
 struct producer {
     const struct producer_table *table;
     char channel[NAME_SIZE], keys[NAME_SIZE], deletes[NAME_SIZE], staged[NAME_SIZE];
     unsigned fields;
-    uint32_t count, sets, room;
+    uint32_t count, sets;
     struct row *rows;
     const char **argv;
 };
@@ -71,9 +70,8 @@ struct producer *producer_new(const struct producer_table *table, int database,
     snprintf(producer->keys, NAME_SIZE, "%s_KEY_SET", table->name);
     snprintf(producer->deletes, NAME_SIZE, "%s_DEL_SET", table->name);
     snprintf(producer->staged, NAME_SIZE, "_%s%c", table->name, separator);
-    while (producer->fields < FIELDS && table->fields[producer->fields])
+    while (producer->fields < PRODUCER_FIELDS && table->fields[producer->fields])
         producer->fields++;
-    producer->room = rows;
     producer->rows = calloc(rows, sizeof(*producer->rows));
     producer->argv = calloc(FIXED + (size_t)rows * PER_ROW, sizeof(*producer->argv));
     if (producer->rows && producer->argv)
@@ -137,11 +135,6 @@ void producer_set(struct producer *producer, const char *key, const char *const 
 void producer_delete(struct producer *producer, const char *key)
 {
     add_row(producer, key, false);
-}
-
-uint32_t producer_count(const struct producer *producer)
-{
-    return producer->count;
 }
 
 static const char **put_keys(const char **at, const struct producer *producer, bool set)

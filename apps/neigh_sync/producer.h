@@ -29,12 +29,13 @@
 
 #define PRODUCER_KEY_SIZE 64 /* name:address */
 #define PRODUCER_POP      128
+#define PRODUCER_FIELDS   2
 
 struct producer;
 
-/* fields: names, those of every row; NULL after the last. */
+/* fields: names, those of every row; NULL: no more. */
 struct producer_table {
-    const char *name, *fields[3];
+    const char *name, *fields[PRODUCER_FIELDS];
 };
 
 /* Redis' name for the script. */
@@ -55,9 +56,6 @@ bool producer_learn(struct producer_script *script, const redisReply *reply);
 /* values: of the fields; copied. A key is set or deleted once between two producer_send. */
 void producer_set(struct producer *producer, const char *key, const char *const *values);
 void producer_delete(struct producer *producer, const char *key);
-
-/* Rows set and deleted since the last time. */
-uint32_t producer_count(const struct producer *producer);
 
 /* False when there was no room for the command; the rows are forgotten in any case. */
 bool producer_send(struct producer *producer, const struct producer_script *script,

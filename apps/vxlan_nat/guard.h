@@ -28,8 +28,9 @@ struct guard {
     uint32_t count;
 };
 
-/* Those of before stay with them, for sessions that have them, as long as there is room. They change
- * from one packet to the next. On an error there are none; it is tried again for others. */
+/* ifname: the same each time. Addresses of before stay with the others, for sessions that have them, as
+ * long as there is room. They change from one packet to the next. On an error there are none; it is tried again
+ * for others. */
 int guard_addresses(struct guard *guard, const struct snat *snat, const char *ifname,
                     struct error *err);
 void guard_drop(struct guard *guard);

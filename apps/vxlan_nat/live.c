@@ -127,15 +127,15 @@ static void take_guard(struct app *app, const struct vxlan_nat_conf *conf,
 static int make_plan(struct app *app, struct plan *plan,
                      const struct vxlan_nat_conf *conf, struct error *err)
 {
-    struct live *live = &((struct vxlan_nat *)app->state)->live;
+    struct vxlan_nat *nat = app->state;
     int error = plan_make(plan, conf, err);
     if (error)
         return error;
     if (conf->claim)
-        error = claim_ports(&live->claim, plan->policy.ports, plan->policy.nports,
+        error = claim_ports(&nat->live.claim, plan->policy.ports, plan->policy.nports,
                             conf->ingress, err);
     else
-        claim_drop(&live->claim);
+        claim_drop(&nat->live.claim);
     if (error)
         plan_clear(plan);
     else
