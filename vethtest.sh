@@ -56,10 +56,7 @@ cleanup() {
     for pid in "${pids[@]}"; do
         kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
     done
-    for ns in a m b; do
-        ip netns pids "$id-$ns" 2>/dev/null | xargs -r kill 2>/dev/null
-        ip netns del "$id-$ns" 2>/dev/null
-    done
+    drop_namespaces a m b
     rm -rf "$tmp"
 }
 trap cleanup EXIT
@@ -89,12 +86,11 @@ build_network() {
 }
 
 reachable() { quiet a ping -c 1 -W 0.3 -q 192.0.2.2; }
-echo_replies() { quiet a nstat -asz IcmpInEchoReps Icmp6InEchoReplies | awk '/EchoRep/ { s += $2 } END { print s + 0 }'; }
-have_replies() { [ "$(echo_replies)" -ge "$1" ]; }
+echo_replies() { kernel_count a IcmpInEchoReps Icmp6InEchoReplies; }
 answered() { # count, arguments of ping: not one is lost; ping itself gives the last one two round trips
     local goal=$(($(echo_replies) + $1))
     n a ping -c "$@" -q >"$tmp/ping.out" || true
-    wait_for "$1 answers" have_replies "$goal"
+    wait_for "$1 answers" more "$goal" echo_replies
 }
 
 start() { # log name, command...: vanguard in namespace m; sets $pid
@@ -171,8 +167,7 @@ test_connectivity() {
     between "bytes of TCP received" "$(iperf_received bytes)" 10000000 22000000
     serve_iperf
     n a iperf3 -6 -c 2001:db8::2 -u -b 20M -l 1200 -t 1 -J >"$tmp/iperf.json"
-    between "bad TCP and UDP checksums in b" "$(quiet b nstat -asz TcpInCsumErrors UdpInCsumErrors |
-        awk '/CsumErrors/ { s += $2 } END { print s + 0 }')" 0 0
+    between "bad TCP and UDP checksums in b" "$(kernel_count b TcpInCsumErrors UdpInCsumErrors)" 0 0
     stop "$pid"
 }
 
@@ -197,8 +192,7 @@ copy_both_ways() {
     wait "${copies[@]}"
     for ns in a b; do
         [ "$(sha256sum <"$tmp/copy.$ns")" = "$sum" ] || fail "the copy in $ns is not the file"
-        between "bad TCP checksums in $ns" "$(quiet "$ns" nstat -asz TcpInCsumErrors |
-            awk '/CsumErrors/ { print $2 }')" 0 0
+        between "bad TCP checksums in $ns" "$(kernel_count "$ns" TcpInCsumErrors)" 0 0
     done
     rm "$tmp/file" "$tmp"/copy.*
 }
@@ -287,7 +281,7 @@ test_reload() {
     wait "$ping"
     alive "$pid"
     # Clumsy's packets in flight are given up when it goes: nothing else may be missing.
-    wait_for "990 answers to 1000 pings" have_replies "$goal"
+    wait_for "990 answers to 1000 pings" more "$goal" echo_replies
     stop "$pid"
     between "packets dropped with a link" "$(json_number "$tmp/reload.out" drop_unlinked)" 0 0
     between "graphs applied" "$(json_number "$tmp/reload.out" configs)" 5 5

@@ -77,6 +77,18 @@ n() { # namespace, command...
     shift
     ip netns exec "$id-$ns" "$@"
 }
+drop_namespaces() { # names: with all that still runs there
+    local ns
+    for ns; do
+        ip netns pids "$id-$ns" 2>/dev/null | xargs -r kill 2>/dev/null || true
+        ip netns del "$id-$ns" 2>/dev/null || true
+    done
+}
+kernel_count() { # namespace, names of nstat: their sum; nothing where there are none
+    ip netns exec "$id-$1" nstat -asz "${@:2}" | awk '!/^#/ { s += $2; n++ } END { if (n) print s }'
+}
+same() { [ "$("${@:2}")" -eq "$1" ]; } # number, what prints it
+more() { [ "$("${@:2}")" -ge "$1" ]; } # ... or a greater one
 app_counter() { # app, counter
     "$VANGUARD" ctl "$id" counters "$1" | tr ',:' '\n' | awk -v name="$2" '$1 == name { print $2 }'
 }

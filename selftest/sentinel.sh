@@ -58,13 +58,7 @@ quiet() { # the same without a trace
 
 # --- what it builds and takes down ----------------------------------------------------
 
-take_down() { # the network and all that runs in it
-    local ns
-    for ns in gen dut; do
-        ip netns pids "$id-$ns" 2>/dev/null | xargs -r kill 2>/dev/null || true
-        ip netns del "$id-$ns" 2>/dev/null || true
-    done
-}
+take_down() { drop_namespaces gen dut; }
 cleanup() {
     set +e
     take_down
@@ -370,7 +364,7 @@ test_forged_friends() {
     flooding=$!
     wait_for "the flood to be limited" over_limit
     quiet dut ping -c 50 -i 0.02 -q 192.0.2.1 >"$tmp/ping" || true
-    wait_for "50 answers of the gateway meanwhile" pongs 50 # ping itself gives the last one two round trips
+    wait_for "50 answers of the gateway meanwhile" same 50 kernel_count dut IcmpInEchoReps # ping itself gives the last one two round trips
     kill $flooding
     wait $flooding 2>/dev/null || true
     for source in "$other" "$host" 198.51.100.9 "$flooder"; do
@@ -388,7 +382,6 @@ test_forged_friends() {
     stop
     drop_mounts
 }
-pongs() { [ "$(quiet dut nstat -asz IcmpInEchoReps | awk '/EchoReps/ { print $2 }')" -eq "$1" ]; }
 over_limit() { [ "$(dropped_by src_syn)" -gt 1000 ]; }
 
 # What would be dropped passes, until the same parameter says otherwise.

@@ -20,12 +20,7 @@ tries=200
 # shellcheck source=selftest/scenario.sh
 . selftest/scenario.sh
 trap 'clean_up' EXIT
-take_down() { # with all that still runs there
-    for ns in src dut dst; do
-        ip netns pids "$id-$ns" 2>/dev/null | xargs -r kill 2>/dev/null || true
-        ip netns del "$id-$ns" 2>/dev/null || true
-    done
-}
+take_down() { drop_namespaces src dut dst; }
 clean_up() {
     [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
     [ -z "$capture" ] || kill "$capture" 2>/dev/null || true
@@ -242,7 +237,6 @@ takes_over() { # what prints a counter
     FROM=9000 datagrams 1 8080
     [ "$("$1" fast_packets)" -gt "$before" ]
 }
-same() { [ "$("${@:2}")" -eq "$1" ]; }
 
 # Packets of known flows do not come to the app, and are the same.
 test_fast() {
@@ -255,13 +249,12 @@ test_fast() {
     equal "programs that stay" "$(ip -n "$id-dut" -o link show a0 | grep -c xdp)" 0
 }
 
-no_ports() { n dst nstat -asz UdpNoPorts | awk '/NoPorts/ { print $2 }'; }
 reaches_dst() { # a datagram for which nobody waits there
     local before
-    before=$(no_ports)
+    before=$(kernel_count dst UdpNoPorts)
     datagrams 1 8080
     sleep 0.02
-    [ "$(no_ports)" -gt "$before" ]
+    [ "$(kernel_count dst UdpNoPorts)" -gt "$before" ]
 }
 
 # The first packet waits until its next hop is known; who gets another MAC gets the next packet by it.
@@ -538,7 +531,6 @@ echoed() { # who asks, where, port, its own port
     equal "words that came back to $1 from $2" "$(n "$1" perl -e "$hears" "$2" "$3" 50 ${4:+LocalPort "$4"} 2>&1)" 50
 }
 refusals='tcp[tcpflags] & tcp-rst != 0 or icmp[icmptype] = icmp-unreach or ip6[6] = 6 and ip6[53] & 4 != 0 or icmp6 and ip6[40] = 1'
-resets() { n dut nstat -asz TcpOutRsts | awk '/Rsts/ { print $2 }'; }
 tables() { n dut nft list tables | grep -c vanguard; }
 no_table() { [ "$(tables)" = 0 ]; }
 route_by() { # snat
@@ -556,7 +548,7 @@ test_interface() {
         n dst perl -e "$echoes" $host 8081 >"$tmp/echoes" 2>"$tmp/echoes.log" &
         wait_for "who echoes" grep -q ready "$tmp/echoes"
     done
-    before=$(resets)
+    before=$(kernel_count dut TcpOutRsts)
     # a hundredth would be enough to be seen
     n dut sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
     forget refusals.log
@@ -589,10 +581,10 @@ test_interface() {
         [ $way = off ] || between "packets by the fast path" "$(all_of fast_packets)" 50 1000000
         kept_meanwhile
         equal "what the host refused" "$(tcpdump -n -r "$tmp/refusals.pcap" 2>/dev/null)" ""
-        equal "resets" "$(resets)" "$before"
+        equal "resets" "$(kernel_count dut TcpOutRsts)" "$before"
         [ $way = off ] || break
         stop_quietly
-        equal "tables afterwards" "$(tables)" 0
+        wait_for "the table to be gone" no_table
     done
     kill "$capture"
     wait "$capture" 2>/dev/null || true

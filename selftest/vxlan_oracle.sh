@@ -21,7 +21,7 @@ tries=400
 # shellcheck source=selftest/scenario.sh
 . selftest/scenario.sh
 trap 'clean_up' EXIT
-take_down() { for ns in src dut dst kern far; do ip netns del "$id-$ns" 2>/dev/null || true; done; }
+take_down() { drop_namespaces src dut dst kern far; }
 stop_others() {
     [ ${#others[@]} -eq 0 ] || kill "${others[@]}" 2>/dev/null || true
     wait "${others[@]}" 2>/dev/null || true
@@ -316,9 +316,6 @@ rises() { # counter, or what else prints a number: by 50
     [ $# -gt 1 ] || declare -F "$1" >/dev/null || what=(counter "$1")
     wait_for "$* to rise" more $(($("${what[@]}") + 50)) "${what[@]}"
 }
-more() { # number, command...
-    [ "$("${@:2}")" -ge "$1" ]
-}
 books() { oracle books "$id" "$pid" "$1" >"$tmp/books.log" 2>&1 || fail "the books do not add up: $(cat "$tmp/books.log")"; }
 since() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }
 
@@ -365,7 +362,6 @@ account_for_all() { # what went_out when nothing had been sent
     equal "frames that came in, or were dropped by the interface" "$(came_in)" "$sent"
     equal "frames that came to the other host, or were refused" "$(($(went_out) - $1))" "$(counter redirected)"
 }
-same() { [ "$("${@:2}")" -eq "$1" ]; }
 all_out() { [ $(($(went_out) - $1)) -eq "$(counter redirected)" ]; }
 
 # A queue that is full: it refuses frames, then it has nobody take them; the fast path goes around it.
